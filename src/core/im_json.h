@@ -1,0 +1,187 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_JSON_H_INCLUDED_
+#define _IM_JSON_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define IM_JSON_DEPTH  32        /* the usual max_depth of im_json_parse() */
+#define IM_JSON_NODES  65536     /* a longer text is not parsed */
+
+
+typedef enum {
+    IM_JSON_NULL = 0,
+    IM_JSON_BOOL,
+    IM_JSON_NUM,
+    IM_JSON_STR,
+    IM_JSON_LIST,
+    IM_JSON_OBJ,
+    IM_JSON_RAW
+} im_json_type_e;
+
+
+typedef struct im_json_s  im_json_t;
+
+
+typedef struct {
+    ngx_pool_t           *pool;
+    ngx_uint_t            failed;        /* an addition has failed */
+} im_json_root_t;
+
+
+struct im_json_s {
+    unsigned              type:8;        /* im_json_type_e */
+    unsigned              is_int:1;      /* NUM: an int64 in num */
+    unsigned              shared:1;      /* children are another node's */
+    uint32_t              n;             /* LIST, OBJ: number of children */
+
+    ngx_str_t             key;           /* in an object */
+    im_json_t            *next;
+
+    union {
+        ngx_str_t         text;          /* STR: decoded value; RAW: JSON;
+                                            NUM: digits as on the wire,
+                                            data is NULL if made by add_int */
+        ngx_uint_t        flag;          /* BOOL */
+
+        struct {                         /* LIST, OBJ */
+            im_json_t    *first;
+            im_json_t    *last;
+        } list;
+    } u;
+
+    union {
+        int64_t           num;           /* NUM, if is_int */
+        im_json_root_t   *root;          /* LIST, OBJ */
+    };
+};
+
+
+/*
+ * Parses one JSON value.  NGX_OK; NGX_DECLINED if the text is not JSON, not
+ * UTF-8, empty, followed by more than blanks, nested deeper than max_depth
+ * or has over IM_JSON_NODES values; NGX_ERROR without memory.  Everything
+ * is copied to the pool, the text may go.  A half of a surrogate pair
+ * becomes "?", a zero byte may be in values but not in member names.
+ */
+ngx_int_t im_json_parse(ngx_pool_t *pool, ngx_str_t *text,
+    ngx_uint_t max_depth, im_json_t **root);
+
+
+/*
+ * Reading.  obj may be NULL or no object: it has no members then.  Of
+ * several members of one name the last one is meant.
+ */
+
+#define im_json_each(item, list)                                              \
+    for (item = im_json_first(list); item; item = item->next)
+
+static ngx_inline im_json_t *
+im_json_first(im_json_t *list)
+{
+    if (list == NULL
+        || (list->type != IM_JSON_LIST && list->type != IM_JSON_OBJ))
+    {
+        return NULL;
+    }
+
+    return list->u.list.first;
+}
+
+/* The member (of type null, too), or NULL. */
+im_json_t *im_json_get(im_json_t *obj, const char *name);
+im_json_t *im_json_get_key(im_json_t *obj, ngx_str_t *name);
+
+/* 1 if the object has more than one member of this name. */
+ngx_uint_t im_json_has_dup(im_json_t *obj, const char *name);
+
+/*
+ * NGX_OK; NGX_DECLINED if absent or null; NGX_ERROR if of another type or,
+ * for an integer, with fraction, exponent or out of range.  The value is
+ * left alone unless NGX_OK.  Strings are not copied.
+ */
+ngx_int_t im_json_get_str(im_json_t *obj, const char *name, ngx_str_t *value);
+ngx_int_t im_json_get_int(im_json_t *obj, const char *name, int64_t *value);
+ngx_int_t im_json_get_bool(im_json_t *obj, const char *name,
+    ngx_uint_t *value);
+ngx_int_t im_json_get_list(im_json_t *obj, const char *name,
+    im_json_t **value);
+ngx_int_t im_json_get_obj(im_json_t *obj, const char *name,
+    im_json_t **value);
+
+/* NGX_OK if the node is an integer of 0 to 2^64-1, or NGX_DECLINED. */
+ngx_int_t im_json_uint64(im_json_t *node, uint64_t *value);
+
+
+/*
+ * Building.  Each function returns the new node or NULL; a NULL parent is
+ * accepted, and the failure is remembered, so that only rendering needs a
+ * check.  Names and bytes are kept by pointer: they must live as long as
+ * the nodes (names are mostly literals).  add_* is for objects, push_* for
+ * lists.
+ */
+
+im_json_t *im_json_new_obj(ngx_pool_t *pool);
+im_json_t *im_json_new_list(ngx_pool_t *pool);
+
+im_json_t *im_json_add_str(im_json_t *obj, const char *name,
+    ngx_str_t *value);
+im_json_t *im_json_add_cstr(im_json_t *obj, const char *name,
+    const char *value);
+im_json_t *im_json_add_int(im_json_t *obj, const char *name, int64_t value);
+im_json_t *im_json_add_bool(im_json_t *obj, const char *name,
+    ngx_uint_t value);
+im_json_t *im_json_add_null(im_json_t *obj, const char *name);
+im_json_t *im_json_add_obj(im_json_t *obj, const char *name);
+im_json_t *im_json_add_list(im_json_t *obj, const char *name);
+
+/* JSON that is rendered already; empty text stands for null. */
+im_json_t *im_json_add_raw(im_json_t *obj, const char *name,
+    ngx_str_t *value);
+
+/*
+ * A node of another tree; the node itself remains where it is.  It must be
+ * complete and live as long, and nothing can be added to what is returned.
+ * A node of NULL counts as a failure.
+ */
+im_json_t *im_json_add_node(im_json_t *obj, const char *name,
+    im_json_t *node);
+
+im_json_t *im_json_push_str(im_json_t *list, ngx_str_t *value);
+im_json_t *im_json_push_cstr(im_json_t *list, const char *value);
+im_json_t *im_json_push_int(im_json_t *list, int64_t value);
+im_json_t *im_json_push_bool(im_json_t *list, ngx_uint_t value);
+im_json_t *im_json_push_null(im_json_t *list);
+im_json_t *im_json_push_obj(im_json_t *list);
+im_json_t *im_json_push_list(im_json_t *list);
+im_json_t *im_json_push_raw(im_json_t *list, ngx_str_t *value);
+im_json_t *im_json_push_node(im_json_t *list, im_json_t *node);
+
+/* 1 if the node is NULL or something could not be added to its tree. */
+ngx_uint_t im_json_failed(im_json_t *node);
+
+
+/*
+ * Rendering: compact, members in their order, numbers parsed with their
+ * digits, all but control characters, quotes and backslashes as is.
+ * NGX_OK or NGX_ERROR: no memory now, or an addition has failed before.
+ */
+ngx_int_t im_json_render(ngx_pool_t *pool, im_json_t *node, ngx_str_t *out);
+
+/* The exact length, and the bytes; im_json_failed() is to be asked first. */
+size_t im_json_len(im_json_t *node);
+u_char *im_json_write(u_char *p, im_json_t *node);
+
+/* The same for the inside of one string, without quotes. */
+size_t im_json_escape_len(ngx_str_t *text);
+u_char *im_json_escape(u_char *p, ngx_str_t *text);
+
+
+#endif /* _IM_JSON_H_INCLUDED_ */
