@@ -12,7 +12,7 @@
 #include <ngx_core.h>
 #include "core/im_ctx.h"
 #include "core/im_schema.h"
-#include "domain/im_error.h"
+#include "core/im_error.h"
 
 
 /* Who may call a row. */
