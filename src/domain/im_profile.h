@@ -1,0 +1,56 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_PROFILE_H_INCLUDED_
+#define _IM_PROFILE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_ctx.h"
+#include "core/im_error.h"
+#include "store/im_store.h"
+
+
+typedef struct {
+    ngx_str_t          user;
+    ngx_str_t          nick;
+    ngx_str_t          face;         /* Tag_Profile_IM_Image */
+    ngx_str_t          gender;
+    ngx_str_t          location;
+    ngx_str_t          signature;
+    ngx_str_t          allow;        /* Tag_Profile_IM_AllowType */
+    ngx_str_t          forbid;       /* Tag_Profile_IM_AdminForbidType */
+    int64_t            birthday;
+    int64_t            language;
+    int64_t            settings;     /* Tag_Profile_IM_MsgSettings */
+    int64_t            level;
+    int64_t            role;
+    int64_t            version;
+} im_profile_t;
+
+
+/* An account without a profile has an empty one: NGX_OK. */
+ngx_int_t im_profile_get(im_ctx_t *ctx, ngx_str_t *user,
+    im_profile_t *profile);
+
+/* For each of n users, in order. */
+ngx_int_t im_profile_get_many(im_ctx_t *ctx, ngx_str_t *users, ngx_uint_t n,
+    im_profile_t *profiles);
+
+/* Sets nick and face where their data is not NULL; the code is 0, 40005,
+ * 40006 or 40601. */
+im_code_t im_profile_set_simple(im_ctx_t *ctx, ngx_str_t *user,
+    ngx_str_t *nick, ngx_str_t *face);
+
+/* Applies a list of {Tag, Value}; tells the user's other devices. */
+im_code_t im_profile_set(im_ctx_t *ctx, ngx_str_t *user, im_json_t *items);
+
+/* Adds {Tag, Value} of every field that has a value (or default). */
+void im_profile_json(im_json_t *list, im_profile_t *profile);
+
+
+#endif /* _IM_PROFILE_H_INCLUDED_ */
