@@ -1,0 +1,112 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_fault.h"
+#include "core/im_worker.h"
+
+
+#if (NGX_DEBUG)
+static ngx_int_t im_fault_init_module(ngx_cycle_t *cycle, im_conf_t *conf);
+static void im_fault_cleanup(void *data);
+#endif
+
+
+im_worker_hook_t  im_fault_hook = {
+    ngx_string("fault"),
+    NULL,                                  /* init conf */
+#if (NGX_DEBUG)
+    im_fault_init_module,                  /* init module */
+#else
+    NULL,                                  /* init module */
+#endif
+    NULL,                                  /* init process */
+    NULL                                   /* exit process */
+};
+
+
+#if (NGX_DEBUG)
+
+static ngx_int_t
+im_fault_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    ngx_shm_t           *shm;
+    ngx_uint_t           i;
+    im_fault_conf_t     *fault;
+    ngx_pool_cleanup_t  *cln;
+
+    if (conf->faults.nelts == 0) {
+        return NGX_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(cycle->pool, sizeof(ngx_shm_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    shm = cln->data;
+
+    shm->size = ngx_align(conf->faults.nelts * sizeof(ngx_atomic_t),
+                          ngx_pagesize);
+    shm->log = cycle->log;
+    ngx_str_set(&shm->name, "im_fault");
+
+    if (ngx_shm_alloc(shm) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = im_fault_cleanup;
+
+    fault = conf->faults.elts;
+
+    for (i = 0; i < conf->faults.nelts; i++) {
+        fault[i].passes = (ngx_atomic_t *) shm->addr + i;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+im_fault_cleanup(void *data)
+{
+    ngx_shm_t  *shm = data;
+
+    shm->log = ngx_cycle->log;
+
+    ngx_shm_free(shm);
+}
+
+
+void
+im_fault_pass(const char *name)
+{
+    im_conf_t        *conf;
+    ngx_uint_t        i;
+    im_fault_conf_t  *fault;
+
+    conf = im_conf();
+    if (conf == NULL) {
+        return;
+    }
+
+    fault = conf->faults.elts;
+
+    for (i = 0; i < conf->faults.nelts; i++) {
+
+        if (fault[i].passes
+            && ngx_strcmp(fault[i].name.data, name) == 0
+            && (ngx_uint_t) ngx_atomic_fetch_add(fault[i].passes, 1) + 1
+               == fault[i].n)
+        {
+            (void) kill(ngx_pid, SIGKILL);
+            (void) pause();
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,23 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_worker.h"
+
+
+/*
+ * As in ngx_modules.c, the names are all that this file knows of the others:
+ * a declaration here, a row below, lower folders first.
+ */
+
+extern im_worker_hook_t  im_fault_hook;
+
+
+im_worker_hook_t  *im_worker_hooks[] = {
+    &im_fault_hook,
+    NULL
+};

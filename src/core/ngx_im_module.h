@@ -1,0 +1,157 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _NGX_IM_MODULE_H_INCLUDED_
+#define _NGX_IM_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/* contexts of directives: im {}, and app {} within it */
+
+#define NGX_IM_CONF        0x02000000
+#define NGX_IM_APP_CONF    0x04000000
+
+#define IM_APP_ADMINS      10
+#define IM_APP_ID_MAX      4294967295
+
+
+typedef enum {
+    IM_SYNC_ALWAYS = 0,
+    IM_SYNC_EVERYSEC,
+    IM_SYNC_NONE
+} im_sync_e;
+
+
+typedef enum {
+    IM_MULTI_NONE = 0,               /* one login, a new one kicks it */
+    IM_MULTI_MOBILE_PC,
+    IM_MULTI_DIFFERENT_PLATFORMS,
+    IM_MULTI_SINGLE,
+    IM_MULTI_DOUBLE,
+    IM_MULTI_TRIPLE,
+    IM_MULTI_MULTI
+} im_multi_e;
+
+
+/*
+ * An application of the configuration.  The settings may also be given in
+ * im {} and are inherited from there.  Types: time_t seconds, ngx_msec_t
+ * milliseconds.
+ */
+typedef struct {
+    ngx_uint_t       id;                   /* SDKAppID */
+    ngx_str_t        key;                  /* HMAC key of UserSig, or empty */
+    ngx_str_t        public_key;           /* PEM text, or empty */
+    ngx_array_t      admins;               /* of ngx_str_t, at least one */
+
+    ngx_flag_t       allow_account_delete;
+    ngx_flag_t       rest_rich_media;
+    ngx_flag_t       allow_utf8_userid;
+    ngx_flag_t       blacklist_report;     /* 20007 is told to the sender */
+    ngx_flag_t       check_friend;
+    ngx_flag_t       login_creates_account;
+    ngx_flag_t       hosted_accounts;
+
+    size_t           message_size;
+    ngx_int_t        web_instances;
+    ngx_uint_t       multi_device;         /* im_multi_e */
+
+    ngx_int_t        rate;                 /* per command and second, 0: off */
+    ngx_int_t        rate_app;             /* the same, of all commands */
+    ngx_int_t        group_rate;           /* High */
+    ngx_int_t        group_rate_normal;
+    ngx_int_t        group_rate_low;
+    ngx_int_t        group_rate_lowest;
+    ngx_int_t        tip_rate;
+
+    time_t           dedup_c2c;
+    time_t           dedup_group;
+    time_t           history;
+    time_t           recall_time;
+
+    ngx_msec_t       hello_interval;
+    ngx_msec_t       ws_timeout;
+    ngx_msec_t       poll_hold;
+    ngx_msec_t       poll_announce;        /* hold time told to the client */
+
+    ngx_int_t        sig_failures;
+    ngx_msec_t       sig_block;
+
+    ngx_int_t        notices_max;
+    time_t           notices_life;
+    ngx_int_t        contacts_max;
+    ngx_int_t        unread_max;
+    ngx_int_t        history_page;
+} im_app_t;
+
+
+typedef struct {
+    ngx_str_t        driver;               /* "lmdb" */
+    ngx_str_t        path;
+    ngx_uint_t       sync;                 /* im_sync_e */
+    size_t           size;
+} im_store_conf_t;
+
+
+typedef struct {
+    ngx_str_t        name;
+    ngx_uint_t       n;
+    ngx_atomic_t    *passes;               /* so far, shared by all workers */
+} im_fault_conf_t;
+
+
+typedef struct {
+    im_app_t         settings;             /* first: one slot serves both */
+
+    ngx_array_t      apps;                 /* of im_app_t, at least one */
+    im_store_conf_t  store;
+
+    size_t           zone;
+    size_t           bus;
+    ngx_int_t        coroutines;           /* of a worker */
+    size_t           body_memory;          /* of a worker */
+    ngx_msec_t       drain_time;
+    ngx_msec_t       sweep_interval;
+
+    ngx_uint_t       commit_queue;         /* entries of a worker */
+    size_t           commit_size;          /* bytes of them */
+    ngx_msec_t       commit_time;          /* age of the oldest */
+
+    ngx_array_t      faults;               /* of im_fault_conf_t */
+
+    unsigned         block:1;              /* there is an im {} */
+    unsigned         needed:1;             /* a location or server uses it */
+} im_conf_t;
+
+
+#define ngx_im_get_conf(cycle)                                                \
+    ((im_conf_t *) ngx_get_conf((cycle)->conf_ctx, ngx_im_module))
+
+
+/* The configuration of the running cycle; only valid once it runs. */
+im_conf_t *im_conf(void);
+
+/* The application with the id, or NULL.  It lives as long as the cycle. */
+im_app_t *im_conf_app(im_conf_t *conf, ngx_uint_t id);
+
+/* Told by every directive that cannot work without an im {} block. */
+void ngx_im_conf_needed(ngx_conf_t *cf);
+
+char *ngx_im_app_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_app_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_app_public_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_app_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+void ngx_im_app_init(im_app_t *app);
+void ngx_im_app_merge(im_app_t *prev, im_app_t *app);
+
+
+extern ngx_module_t  ngx_im_module;
+
+
+#endif /* _NGX_IM_MODULE_H_INCLUDED_ */
