@@ -1,0 +1,184 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_ROOM_H_INCLUDED_
+#define _IM_ROOM_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "live/im_bus.h"
+
+
+/*
+ * Live rooms: nothing is stored.  Numbers, joined users and the audience are
+ * in the zone, recent messages in the log of the bus.  Subscriptions and
+ * fan-out serve stored groups, too.
+ */
+
+#define IM_ROOM_NAME_MAX      128    /* bytes of a user's name */
+#define IM_ROOM_SEQ_LEN       10     /* of the placeholder for MsgSeq */
+#define IM_ROOM_BLOCK         16384
+#define IM_ROOM_READ_MAX      256
+#define IM_ROOM_NO_SEQ        ((size_t) -1)
+
+
+typedef enum {
+    IM_ROOM_HIGH = 0,
+    IM_ROOM_NORMAL,
+    IM_ROOM_LOW,
+    IM_ROOM_LOWEST
+} im_room_prio_e;
+
+
+/*
+ * Numbers.  im_room_open(): NGX_OK, NGX_BUSY (zone full).  im_room_block():
+ * numbers first..last were reserved in the store; blocks may be handed in
+ * by several workers and in any order, what is below a number in use is
+ * dropped.
+ */
+ngx_int_t im_room_open(ngx_uint_t app, uint64_t gno);
+ngx_int_t im_room_block(ngx_uint_t app, uint64_t gno, int64_t first,
+    int64_t last);
+
+/*
+ * Takes the next number and publishes.  The decimal number is written into
+ * the payload at offset (IM_ROOM_NO_SEQ: nowhere), IM_ROOM_SEQ_LEN
+ * characters, blanks in front.  prio comes back in buf->flags.  The peer
+ * except gets no copy (0: none).  NGX_OK; NGX_AGAIN: reserve a block,
+ * call im_room_block(), try again; NGX_DECLINED: too long; NGX_BUSY: full.
+ */
+ngx_int_t im_room_publish(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
+    ngx_str_t *parts, ngx_uint_t n, size_t offset, uint64_t except,
+    int64_t *seq);
+
+/* Publishes message seq of a stored group, or a hint (seq 0), to the workers
+ * that have members of it. */
+ngx_int_t im_room_notify(ngx_uint_t app, uint64_t gno, int64_t seq,
+    ngx_uint_t flags, ngx_str_t *parts, ngx_uint_t n, uint64_t except);
+
+/* Last number that was published, 0: none known. */
+int64_t im_room_last(ngx_uint_t app, uint64_t gno);
+
+/*
+ * Messages of a room from number from on, oldest first, at most max
+ * (<= IM_ROOM_READ_MAX) and max_bytes of payload (the first always comes).
+ * fn answers NGX_OK to go on; it must take a reference to keep one.  *oldest
+ * is the oldest number that the log still has (last + 1 when none).
+ * NGX_OK; NGX_DECLINED: the room is not open.
+ */
+typedef ngx_int_t (*im_room_read_pt)(im_bus_buf_t *buf, void *data);
+
+ngx_int_t im_room_read(ngx_uint_t app, uint64_t gno, int64_t from,
+    ngx_uint_t max, size_t max_bytes, int64_t *oldest, im_room_read_pt fn,
+    void *data);
+
+/* Ends a room everywhere: what is in the zone goes, members are told by
+ * closed() and unsubscribed. */
+void im_room_close(ngx_uint_t app, uint64_t gno);
+
+
+/*
+ * Limits of messages per second, for stored groups as well.  exempt: only
+ * the total counts.  NGX_OK, NGX_DECLINED.
+ */
+typedef struct {
+    ngx_uint_t              total;   /* 0: no limit */
+    ngx_uint_t              prio[4]; /* the same; [IM_ROOM_HIGH] is unused */
+} im_room_limits_t;
+
+ngx_int_t im_room_rate(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
+    ngx_uint_t exempt, im_room_limits_t *limits);
+
+
+/*
+ * Logged-in users that have joined.  They stay for a while when their socket
+ * is gone: im_room_leaving() starts it, a new im_room_join() ends it; death
+ * of the worker starts it, too (with ttl of the join).
+ */
+
+typedef struct {
+    u_char                  name[IM_ROOM_NAME_MAX];
+    size_t                  len;
+    uint32_t                inst;
+    time_t                  joined;
+} im_room_user_t;
+
+/* NGX_OK: new; NGX_DECLINED: has been in, now with this inst; NGX_BUSY. */
+ngx_int_t im_room_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    uint32_t inst, ngx_msec_t ttl);
+/* inst 0: whichever.  NGX_DECLINED: was not in, or with another instance. */
+ngx_int_t im_room_leave(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    uint32_t inst);
+void im_room_leaving(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    uint32_t inst);
+/* NGX_OK: in, *u (may be NULL) is a copy; NGX_DECLINED. */
+ngx_int_t im_room_joined(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    im_room_user_t *u);
+/* In order of joining, or newest first; answers how many were written. */
+ngx_uint_t im_room_list(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
+    ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max);
+
+/* A guest that polls was seen; it counts for ttl milliseconds. */
+void im_room_guest_touch(ngx_uint_t app, uint64_t gno, uint64_t id,
+    ngx_msec_t ttl);
+void im_room_guest_leave(ngx_uint_t app, uint64_t gno, uint64_t id);
+
+typedef struct {
+    ngx_uint_t              joined;  /* logged-in users */
+    ngx_uint_t              guests;  /* connected or polling */
+    ngx_uint_t              sockets; /* of logged-in users */
+} im_room_audience_t;
+
+void im_room_audience(ngx_uint_t app, uint64_t gno, im_room_audience_t *a);
+
+
+/*
+ * Members on this worker's connections.
+ */
+
+typedef struct im_room_member_s  im_room_member_t;
+typedef struct im_room_local_s   im_room_local_t;
+
+/* Memory of the owner; zeroed, the first block is set by it. */
+struct im_room_member_s {
+    /* a record (kind IM_BUS_ROOM or IM_BUS_GROUP); may unsubscribe any */
+    void                  (*deliver)(im_room_member_t *m, im_bus_buf_t *buf);
+    /* the room is gone, the member is unsubscribed already; may be NULL */
+    void                  (*closed)(im_room_member_t *m);
+    /* records were lost, for stored groups: read from the cursor; may be
+     * NULL */
+    void                  (*lost)(im_room_member_t *m);
+    void                   *data;
+    uint64_t                peer;
+    ngx_uint_t              guest;
+
+    im_room_local_t        *room;    /* NULL: not subscribed */
+    ngx_queue_t             queue;
+};
+
+/* The worker's bit is set when it returns.  NGX_OK, NGX_ERROR: no memory. */
+ngx_int_t im_room_subscribe(ngx_uint_t app, uint64_t gno,
+    im_room_member_t *m);
+void im_room_unsubscribe(im_room_member_t *m);
+
+
+typedef struct {
+    ngx_uint_t              rooms;   /* of this worker */
+    ngx_uint_t              members;
+    ngx_uint_t              jobs;    /* records being handed out */
+    size_t                  bytes;
+    ngx_uint_t              dropped;
+    uint64_t                delivered;
+} im_room_stat_t;
+
+void im_room_stat(im_room_stat_t *stat);
+
+ngx_int_t im_room_init_process(ngx_cycle_t *cycle);
+void im_room_exit_process(void);
+
+
+#endif /* _IM_ROOM_H_INCLUDED_ */

@@ -1,0 +1,197 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_ZONE_H_INCLUDED_
+#define _IM_ZONE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "live/im_slot.h"
+
+
+/*
+ * Two zones: "im" (slab, small nodes) and "im_bus" (fixed layout: slots,
+ * interests, stamps, the log).  All that is in them can be rebuilt.
+ *
+ * A worker that dies while it holds the lock of "im" leaves it marked; the
+ * next one to take the lock empties the zone and raises its generation, and
+ * every worker puts its sessions and rooms in again at its next tick.
+ */
+
+#define IM_ZONE_KEY_LEN     16
+#define IM_ZONE_RESULT_MAX  512
+#define IM_STAMPS           65536
+
+
+/*
+ * Adds both zones at configuration time.  A size that differs from that of
+ * the running configuration is refused: it needs a restart.
+ */
+ngx_int_t im_zone_add(ngx_conf_t *cf, size_t zone, size_t bus);
+
+/* A key of the tables below: a digest over the application, a number that
+ * tells what the key is for, and n strings. */
+void im_zone_key(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t app, ngx_uint_t what,
+    ngx_str_t *parts, ngx_uint_t n);
+
+typedef enum {
+    IM_KEY_MESSAGE = 1,              /* duplicates of online-only messages */
+    IM_KEY_COMMIT,                   /* a send that is under way */
+    IM_KEY_ONCE,                     /* (instance, frame seq) */
+    IM_KEY_RATE,
+    IM_KEY_FAILURES,
+    IM_KEY_ROOM_RATE,
+    IM_KEY_OTHER = 32
+} im_zone_key_e;
+
+
+/*
+ * Stamps: a commit of an account, group, member or mute row bumps the stamp
+ * of its key before it answers; a cache compares it on each hit.
+ */
+uint32_t im_stamp_get(ngx_uint_t hash);
+void im_stamp_bump(ngx_uint_t hash);
+
+
+/*
+ * Verified UserSigs.  digest is a SHA-256 over application, identifier and
+ * the whole ticket.  Entries die at expiry (seconds); the caller compares
+ * sig_time with the kick time of the account on each hit.
+ * NGX_OK, NGX_DECLINED.
+ */
+ngx_int_t im_sigcache_get(u_char digest[32], time_t *sig_time,
+    time_t *expires);
+void im_sigcache_put(u_char digest[32], time_t sig_time, time_t expires);
+
+
+/*
+ * Markers of what is under way or was just done.  im_marker_take():
+ * NGX_OK: the caller has it, for at most ttl milliseconds; NGX_BUSY:
+ * somebody else has it; NGX_DONE: it was done, *result (may be NULL) is a
+ * copy on the pool; NGX_ERROR: no memory.  When the zone is full, NGX_OK
+ * without a marker.
+ */
+ngx_int_t im_marker_take(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
+    ngx_pool_t *pool, ngx_str_t *result);
+/* It was not done after all. */
+void im_marker_release(u_char key[IM_ZONE_KEY_LEN]);
+/* It was done: the result, at most IM_ZONE_RESULT_MAX bytes (a longer one is
+ * not kept: the marker is released, NGX_DECLINED), is kept for ttl. */
+ngx_int_t im_marker_done(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
+    ngx_msec_t ttl);
+
+
+/*
+ * Token bucket: rate per second, burst tokens at most.  NGX_OK, NGX_DECLINED.
+ * A full zone limits nobody.
+ */
+ngx_int_t im_rate_take(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t rate,
+    ngx_uint_t burst, ngx_msec_t now);
+
+/* Counts failures in a window of milliseconds that begins with the first;
+ * both answer the count. */
+ngx_uint_t im_failures_add(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t window);
+ngx_uint_t im_failures_get(u_char key[IM_ZONE_KEY_LEN]);
+
+
+typedef struct {
+    uint64_t                size;
+    uint64_t                used;
+    ngx_uint_t              entries; /* of the tables above */
+    ngx_uint_t              users;
+    ngx_uint_t              sessions;
+    ngx_uint_t              rooms;
+    ngx_uint_t              joined;
+    ngx_uint_t              evicted;
+    ngx_uint_t              full;    /* refusals */
+    ngx_uint_t              resets;
+} im_zone_stat_t;
+
+void im_zone_stat(im_zone_stat_t *stat);
+
+
+/*
+ * For im_session and im_room only: the head of the zone, its lock, memory.
+ */
+
+typedef struct {
+    ngx_rbtree_t            rbtree;
+    ngx_rbtree_node_t       sentinel;
+    ngx_queue_t             queue;   /* most recently used first */
+    ngx_uint_t              count;
+} im_zone_lru_t;
+
+
+typedef enum {
+    IM_LRU_SIG = 0,
+    IM_LRU_MARKER,
+    IM_LRU_RATE,
+    IM_LRU_FAILURES,
+    IM_LRU_ROOM_RATE,
+    IM_LRU_TABLES
+} im_zone_lru_e;
+
+
+typedef struct {
+    ngx_queue_t             sessions;
+    ngx_queue_t             joined;
+    ngx_queue_t             audience;
+} im_zone_slot_t;
+
+
+typedef struct {
+    ngx_uint_t              layout;
+    ngx_atomic_t            generation;
+    ngx_atomic_t            locked;  /* set while the lock is held */
+
+    im_zone_lru_t           lru[IM_LRU_TABLES];
+    size_t                  lru_bytes;
+
+    uint64_t                serial;
+    ngx_rbtree_t            users;
+    ngx_rbtree_node_t       users_sentinel;
+
+    ngx_rbtree_t            rooms;
+    ngx_rbtree_node_t       rooms_sentinel;
+    ngx_rbtree_t            joined;
+    ngx_rbtree_node_t       joined_sentinel;
+    ngx_rbtree_t            guests;
+    ngx_rbtree_node_t       guests_sentinel;
+    ngx_queue_t             idle;    /* rooms, most recently used first */
+    ngx_queue_t             closing; /* rooms that are being taken apart */
+    ngx_queue_t             leaving; /* joined users without a socket */
+    ngx_queue_t             polls;   /* guests, most recently seen first */
+
+    im_zone_slot_t          slots[IM_SLOTS];
+
+    ngx_uint_t              nusers;
+    ngx_uint_t              nsessions;
+    ngx_uint_t              nrooms;
+    ngx_uint_t              njoined;
+    ngx_uint_t              evicted;
+    ngx_uint_t              full;
+    ngx_uint_t              resets;
+} im_zone_sh_t;
+
+
+/* Takes the lock; the head is valid until im_zone_unlock(). */
+im_zone_sh_t *im_zone_lock(void);
+void im_zone_unlock(im_zone_sh_t *sh);
+
+/* Expires tails of the tables when the zone is full; NULL: still full, the
+ * caller answers "busy" after im_zone_unlock() and calls im_zone_full(). */
+void *im_zone_alloc_locked(im_zone_sh_t *sh, size_t size);
+void im_zone_free_locked(im_zone_sh_t *sh, void *p);
+void im_zone_full(void);
+
+/* Changes when the zone was emptied. */
+ngx_uint_t im_zone_generation(void);
+
+ngx_int_t im_zone_init_zone(ngx_shm_zone_t *shm_zone, void *data);
+
+
+#endif /* _IM_ZONE_H_INCLUDED_ */
