@@ -14,10 +14,12 @@
  * a declaration here, a row below, lower folders first.
  */
 
+extern im_worker_hook_t  im_co_hook;
 extern im_worker_hook_t  im_fault_hook;
 
 
 im_worker_hook_t  *im_worker_hooks[] = {
+    &im_co_hook,
     &im_fault_hook,
     NULL
 };
