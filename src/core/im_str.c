@@ -1,0 +1,261 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_str.h"
+
+
+#define im_str_tail(c)  (((c) & 0xc0) == 0x80)
+
+
+ngx_int_t
+im_str_dup(ngx_pool_t *pool, ngx_str_t *dst, ngx_str_t *src)
+{
+    u_char  *p;
+
+    if (src->len == 0) {
+        dst->len = 0;
+        dst->data = src->data ? (u_char *) "" : NULL;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(pool, src->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, src->data, src->len);
+
+    dst->len = src->len;
+    dst->data = p;
+
+    return NGX_OK;
+}
+
+
+char *
+im_str_c(ngx_pool_t *pool, ngx_str_t *str)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, str->len + 1);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    if (str->len) {
+        ngx_memcpy(p, str->data, str->len);
+    }
+
+    p[str->len] = '\0';
+
+    return (char *) p;
+}
+
+
+ngx_uint_t
+im_str_utf8(u_char *p, size_t len)
+{
+    u_char    c, *last;
+    uint64_t  word;
+
+    last = p + len;
+
+    while (p < last) {
+
+        if (last - p >= 8) {
+            ngx_memcpy(&word, p, 8);
+
+            if ((word & 0x8080808080808080ULL) == 0) {
+                p += 8;
+                continue;
+            }
+        }
+
+        c = *p;
+
+        if (c < 0x80) {
+            p++;
+            continue;
+        }
+
+        if (c < 0xc2 || c > 0xf4) {
+            return 0;
+        }
+
+        if (c < 0xe0) {
+            if (last - p < 2 || !im_str_tail(p[1])) {
+                return 0;
+            }
+
+            p += 2;
+            continue;
+        }
+
+        if (c < 0xf0) {
+            if (last - p < 3
+                || !im_str_tail(p[1])
+                || !im_str_tail(p[2])
+                || (c == 0xe0 && p[1] < 0xa0)
+                || (c == 0xed && p[1] > 0x9f))
+            {
+                return 0;
+            }
+
+            p += 3;
+            continue;
+        }
+
+        if (last - p < 4
+            || !im_str_tail(p[1])
+            || !im_str_tail(p[2])
+            || !im_str_tail(p[3])
+            || (c == 0xf0 && p[1] < 0x90)
+            || (c == 0xf4 && p[1] > 0x8f))
+        {
+            return 0;
+        }
+
+        p += 4;
+    }
+
+    return 1;
+}
+
+
+ngx_uint_t
+im_str_printable(ngx_str_t *str)
+{
+    size_t  i;
+
+    for (i = 0; i < str->len; i++) {
+        if (str->data[i] < 0x20 || str->data[i] > 0x7e) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_int_t
+im_str_int(ngx_str_t *str, int64_t *value)
+{
+    uint64_t   n;
+    ngx_str_t  digits;
+
+    digits = *str;
+
+    if (digits.len && digits.data[0] == '-') {
+        digits.data++;
+        digits.len--;
+
+        if (im_str_uint64(&digits, &n) != NGX_OK
+            || n > (uint64_t) INT64_MAX + 1)
+        {
+            return NGX_DECLINED;
+        }
+
+        *value = (int64_t) (0 - n);
+
+        return NGX_OK;
+    }
+
+    if (im_str_uint64(&digits, &n) != NGX_OK || n > INT64_MAX) {
+        return NGX_DECLINED;
+    }
+
+    *value = (int64_t) n;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_str_uint64(ngx_str_t *str, uint64_t *value)
+{
+    size_t    i;
+    u_char    c;
+    uint64_t  n;
+
+    if (str->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    n = 0;
+
+    for (i = 0; i < str->len; i++) {
+        c = str->data[i];
+
+        if (c < '0' || c > '9') {
+            return NGX_DECLINED;
+        }
+
+        c -= '0';
+
+        if (n > UINT64_MAX / 10 || n * 10 > UINT64_MAX - c) {
+            return NGX_DECLINED;
+        }
+
+        n = n * 10 + c;
+    }
+
+    *value = n;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_str_hex(ngx_pool_t *pool, ngx_str_t *dst, ngx_str_t *src)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, src->len ? src->len * 2 : 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    dst->len = ngx_hex_dump(p, src->data, src->len) - p;
+    dst->data = p;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_str_unhex(ngx_pool_t *pool, ngx_str_t *dst, ngx_str_t *src)
+{
+    size_t     i, len;
+    u_char    *p;
+    ngx_int_t  n;
+
+    if (src->len % 2) {
+        return NGX_DECLINED;
+    }
+
+    len = src->len / 2;
+
+    p = ngx_pnalloc(pool, len ? len : 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < len; i++) {
+        n = ngx_hextoi(src->data + 2 * i, 2);
+        if (n == NGX_ERROR) {
+            return NGX_DECLINED;
+        }
+
+        p[i] = (u_char) n;
+    }
+
+    dst->len = len;
+    dst->data = p;
+
+    return NGX_OK;
+}
