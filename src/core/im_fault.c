@@ -31,6 +31,36 @@ im_worker_hook_t  im_fault_hook = {
 
 #if (NGX_DEBUG)
 
+static ngx_str_t  im_fault_names[] = {
+    ngx_string("before_commit"),
+    ngx_string("mid_batch"),
+    ngx_string("after_commit"),
+    ngx_string("before_publish"),
+    ngx_string("in_zone_lock"),
+    ngx_string("in_bus_lock"),
+    ngx_string("after_publish"),
+    ngx_null_string
+};
+
+
+ngx_int_t
+im_fault_known(ngx_str_t *name)
+{
+    ngx_str_t  *known;
+
+    for (known = im_fault_names; known->len; known++) {
+
+        if (known->len == name->len
+            && ngx_strncmp(known->data, name->data, name->len) == 0)
+        {
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
 static ngx_int_t
 im_fault_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
 {

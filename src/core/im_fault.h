@@ -24,6 +24,9 @@
 
 void im_fault_pass(const char *name);
 
+/* Returns NGX_DECLINED if there is no point of that name. */
+ngx_int_t im_fault_known(ngx_str_t *name);
+
 #else
 
 #define im_fault(name)

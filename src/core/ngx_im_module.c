@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
+#include "core/im_fault.h"
 #include "core/im_worker.h"
 #include "core/ngx_im_module.h"
 
@@ -699,6 +700,12 @@ ngx_im_fault(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     im_fault_conf_t  *fault;
 
     value = cf->args->elts;
+
+    if (im_fault_known(&value[1]) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown fault point \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
 
     n = ngx_atoi(value[2].data, value[2].len);
 
