@@ -142,21 +142,36 @@ typedef struct {
     ngx_msec_t              beat;
     uint64_t                first;   /* oldest unread record, under lock */
     ngx_atomic_t            signaled;
-    ngx_atomic_t            lost;
+    ngx_atomic_t            lost;    /* times that it was lapped */
     ngx_atomic_t            sessions[4][16];
-    ngx_atomic_t            rooms;   /* rooms with members in the worker */
 } im_bus_slot_t;
+
+/* Whether the lock of zone "im" is held: kept here, because that zone may
+ * have to be made anew. */
+typedef struct {
+    ngx_atomic_t            locked;
+    ngx_atomic_t            generation;
+} im_bus_mark_t;
+
+im_bus_mark_t *im_bus_mark(void);
 
 /* The row of a slot. */
 im_bus_slot_t *im_bus_slot(ngx_uint_t slot);
 
 /* Handles what is unread, in slices: the rest is done from a posted event. */
 void im_bus_read(void);
-void im_bus_event_handler(ngx_event_t *ev);
 
-/* Forgets what was unread for a slot and its interests. */
-void im_bus_slot_clear(ngx_uint_t slot);
-void im_bus_counts_clear(void);
+/*
+ * The row becomes this worker's.  im_bus_slot_clear() forgets what was unread
+ * for a slot and its interests as long as it belongs to pid, and answers
+ * NGX_DECLINED when it does not; im_bus_slot_free() makes it nobody's.
+ */
+void im_bus_slot_claim(ngx_uint_t slot);
+ngx_int_t im_bus_slot_clear(ngx_uint_t slot, ngx_pid_t pid);
+void im_bus_slot_free(ngx_uint_t slot, ngx_pid_t pid);
+
+/* A stamp, see im_zone.h. */
+uint32_t *im_bus_stamp(ngx_uint_t hash);
 
 /*
  * Appends a record of a chain while the caller holds the lock of the zone.

@@ -75,6 +75,7 @@ struct im_session_s {
     unsigned                attached:1;
     unsigned                behind:1;
     unsigned                syncing:1; /* resync() was called */
+    unsigned                ending:1;  /* close() was called */
 };
 
 
@@ -151,7 +152,6 @@ void im_session_stat(im_session_stat_t *stat);
 
 /* drain: over which time sessions are closed at exit. */
 ngx_int_t im_session_init_process(ngx_cycle_t *cycle, ngx_msec_t drain);
-void im_session_exit_process(void);
 
 
 #endif /* _IM_SESSION_H_INCLUDED_ */

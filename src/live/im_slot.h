@@ -37,7 +37,7 @@ typedef struct {
 
 
 typedef void (*im_slot_tick_pt)(void);
-typedef void (*im_slot_clear_pt)(ngx_uint_t slot);
+typedef void (*im_slot_clear_pt)(ngx_uint_t slot, ngx_pid_t pid);
 
 
 /* The number of this worker. */
@@ -63,7 +63,8 @@ ngx_int_t im_slot_tick_add(im_slot_tick_pt fn);
  * held polls are answered, listeners of the bus find another home. */
 ngx_int_t im_slot_drain_add(im_slot_tick_pt fn);
 
-/* fn removes what a dead worker left in a zone; it may be called again. */
+/* fn removes what dead worker pid left in a zone, unless the slot has got
+ * another owner meanwhile; it may be called again. */
 ngx_int_t im_slot_clear_add(im_slot_clear_pt fn);
 
 /* The worker drains: no new sessions, no new frames. */

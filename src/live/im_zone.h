@@ -27,10 +27,7 @@
 #define IM_STAMPS           65536
 
 
-/*
- * Adds both zones at configuration time.  A size that differs from that of
- * the running configuration is refused: it needs a restart.
- */
+/* Adds both zones at configuration time. */
 ngx_int_t im_zone_add(ngx_conf_t *cf, size_t zone, size_t bus);
 
 /* A key of the tables below: a digest over the application, a number that
@@ -126,6 +123,22 @@ typedef struct {
 } im_zone_lru_t;
 
 
+/* an entry; what a, b, state and data mean depends on the table */
+
+typedef struct {
+    ngx_rbtree_node_t       node;    /* key: the first bytes of key */
+    ngx_queue_t             queue;
+    u_char                  key[IM_ZONE_KEY_LEN];
+    ngx_msec_t              expires;
+    int64_t                 a;
+    int64_t                 b;
+    uint32_t                size;    /* of the whole entry */
+    uint16_t                len;
+    uint16_t                state;
+    u_char                  data[8];
+} im_zone_entry_t;
+
+
 typedef enum {
     IM_LRU_SIG = 0,
     IM_LRU_MARKER,
@@ -145,8 +158,6 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t              layout;
-    ngx_atomic_t            generation;
-    ngx_atomic_t            locked;  /* set while the lock is held */
 
     im_zone_lru_t           lru[IM_LRU_TABLES];
     size_t                  lru_bytes;
@@ -174,7 +185,6 @@ typedef struct {
     ngx_uint_t              njoined;
     ngx_uint_t              evicted;
     ngx_uint_t              full;
-    ngx_uint_t              resets;
 } im_zone_sh_t;
 
 
@@ -187,6 +197,34 @@ void im_zone_unlock(im_zone_sh_t *sh);
 void *im_zone_alloc_locked(im_zone_sh_t *sh, size_t size);
 void im_zone_free_locked(im_zone_sh_t *sh, void *p);
 void im_zone_full(void);
+
+/* The living entry or NULL; a new one with len bytes of zeroed data, or NULL:
+ * full.  The caller sets expires. */
+im_zone_entry_t *im_zone_find_locked(im_zone_sh_t *sh, ngx_uint_t table,
+    u_char *key);
+im_zone_entry_t *im_zone_new_locked(im_zone_sh_t *sh, ngx_uint_t table,
+    u_char *key, size_t len);
+
+
+/* What users, rooms, joined users and guests are found by. */
+
+typedef struct {
+    ngx_rbtree_node_t       node;    /* key: hash of the rest */
+    uint64_t                gno;
+    uint64_t                id;
+    uint32_t                app;
+    uint32_t                len;
+    u_char                 *name;
+} im_zone_node_t;
+
+/* Fills a node to look for, or to insert; keeps name->data (name may be
+ * NULL). */
+void im_zone_node_init(im_zone_node_t *n, ngx_uint_t app, uint64_t gno,
+    uint64_t id, ngx_str_t *name);
+void *im_zone_node_find(ngx_rbtree_t *tree, im_zone_node_t *key);
+void im_zone_node_insert_value(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+
 
 /* Changes when the zone was emptied. */
 ngx_uint_t im_zone_generation(void);
