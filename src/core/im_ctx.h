@@ -48,11 +48,13 @@ typedef struct {
     ngx_str_t          user;         /* account of the caller, empty: guest */
     ngx_uint_t         platform;     /* IM_PLATFORM_*, 0: a back end */
     uint32_t           inst;         /* login instance, 0: none */
+    int64_t            expire;       /* second of the credentials' end */
     ngx_str_t          tinyid;       /* decimal, empty: not logged in */
     ngx_str_t          ip;           /* of the client, as text */
 
     uint64_t           peer;         /* im_peer_get() of it, 0: no connection */
 
+    im_json_t         *head;         /* of a frame of the web SDK 2.x */
     im_json_t         *body;         /* parsed request, an object */
     im_json_t         *reply;        /* answer, an object on the pool */
     ngx_str_t          info;         /* ErrorInfo when not the code's own text */

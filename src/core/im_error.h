@@ -55,6 +55,7 @@
     E(LOGIN_PARAM,        70402, "illegal parameter")                         \
     E(LOGIN_ADMIN,        70403, "needs an administrator of the app")         \
     E(LOGIN_PROFILE,      70404, "the profile could not be set")              \
+    E(REGISTER_RETRY,     70405, "internal error, retry")                     \
     E(NOT_HOSTED,         70411, "the app does not host accounts")            \
     E(REGISTER_FORMAT,    70418, "malformed package")                         \
     E(REGISTER_LENGTH,    70419, "Identifier is not of 4 to 24 characters")   \

@@ -6,11 +6,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_usersig.h"
 #include "core/ngx_im_module.h"
-
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 
 
 #define IM_KEY_FILE_SIZE  8192
@@ -18,6 +15,7 @@
 
 static ngx_int_t ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *text, char *what);
+static void ngx_im_app_free_key(void *data);
 
 
 char *
@@ -158,9 +156,8 @@ ngx_im_app_public_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     im_app_t  *app = conf;
 
-    BIO        *bio;
-    EVP_PKEY   *pkey;
-    ngx_str_t  *value;
+    ngx_str_t           *value;
+    ngx_pool_cleanup_t  *cln;
 
     if (app->public_key.data) {
         return "is duplicate";
@@ -175,27 +172,31 @@ ngx_im_app_public_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    bio = BIO_new_mem_buf(app->public_key.data, (int) app->public_key.len);
-    if (bio == NULL) {
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    pkey = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+    app->pkey = im_usersig_load_public(&app->public_key);
 
-    BIO_free(bio);
-
-    if (pkey == NULL) {
-        ERR_clear_error();
-
+    if (app->pkey == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no public key in \"%V\", it must begin with "
+                           "no EC public key in \"%V\", it must begin with "
                            "\"-----BEGIN PUBLIC KEY-----\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 
-    EVP_PKEY_free(pkey);
+    cln->handler = ngx_im_app_free_key;
+    cln->data = app->pkey;
 
     return NGX_CONF_OK;
+}
+
+
+static void
+ngx_im_app_free_key(void *data)
+{
+    EVP_PKEY_free(data);
 }
 
 

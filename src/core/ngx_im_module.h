@@ -10,6 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <openssl/evp.h>
 
 
 /* contexts of directives: im {}, and app {} within it */
@@ -48,6 +49,7 @@ typedef struct {
     ngx_uint_t       id;                   /* SDKAppID */
     ngx_str_t        key;                  /* HMAC key of UserSig, or empty */
     ngx_str_t        public_key;           /* PEM text, or empty */
+    EVP_PKEY        *pkey;                 /* the same, read, or NULL */
     ngx_array_t      admins;               /* of ngx_str_t, at least one */
 
     ngx_flag_t       allow_account_delete;

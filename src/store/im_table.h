@@ -21,6 +21,7 @@ typedef enum {
 typedef enum {
     IM_T_ACCOUNT = 0,
     IM_T_TINYID,
+    IM_T_PASSWORD,
     IM_T_PROFILE,
     IM_T_DEVICE,
     IM_T_LOGIN,
