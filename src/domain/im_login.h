@@ -58,6 +58,10 @@ im_code_t im_login_open(im_ctx_t *ctx, ngx_uint_t platform, int64_t expire,
  */
 ngx_int_t im_login_find(im_ctx_t *ctx, ngx_str_t *a2, im_login_t *login);
 
+/* Platforms of the account's logins, connected or not: at most max. */
+ngx_int_t im_login_platforms(im_ctx_t *ctx, ngx_str_t *user,
+    ngx_uint_t *platforms, ngx_uint_t max, ngx_uint_t *n);
+
 /* Ends one login as by logout. */
 im_code_t im_login_close(im_ctx_t *ctx, ngx_str_t *a2, im_login_t *login);
 

@@ -33,6 +33,9 @@ typedef struct {
 } im_profile_t;
 
 
+/* 1 if there is such a field. */
+ngx_uint_t im_profile_tag(ngx_str_t *tag);
+
 /* An account without a profile has an empty one: NGX_OK. */
 ngx_int_t im_profile_get(im_ctx_t *ctx, ngx_str_t *user,
     im_profile_t *profile);
