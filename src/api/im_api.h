@@ -60,9 +60,6 @@ typedef struct {
 } im_call_t;
 
 
-/* Builds the hash of all rows; called once, at configuration time. */
-ngx_int_t im_api_init(ngx_cycle_t *cycle);
-
 /*
  * Runs a call from the query string to the answer: application, caller and
  * credentials, rate, JSON, rights, fields, handler (order of checks:
@@ -81,6 +78,10 @@ ngx_int_t im_api_refuse(ngx_pool_t *pool, im_code_t code, ngx_str_t *out);
  * ctx->reply.
  */
 im_code_t im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command);
+
+/* Flags of the row that im_api_run() would take, 0: none. */
+ngx_uint_t im_api_flags(im_ctx_t *ctx, ngx_str_t *service,
+    ngx_str_t *command);
 
 /* Adds ActionStatus, ErrorCode and ErrorInfo to ctx->reply. */
 void im_api_envelope(im_ctx_t *ctx, im_code_t code);

@@ -1,0 +1,26 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_CMD_H_INCLUDED_
+#define _IM_CMD_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "api/im_api.h"
+
+
+/* Tables of commands, one per file; im_api.c lists them. */
+
+extern im_command_t  im_cmd_im_open_login_svc[];
+extern im_command_t  im_cmd_status[];
+extern im_command_t  im_cmd_config[];
+extern im_command_t  im_cmd_profile[];
+extern im_command_t  im_cmd_sns[];
+extern im_command_t  im_cmd_web_status[];
+
+
+#endif /* _IM_CMD_H_INCLUDED_ */
