@@ -1,0 +1,158 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_str.h"
+#include "domain/im_login.h"
+#include "api/im_cmd.h"
+#include "web/im_web_session.h"
+
+
+static im_code_t im_cmd_wslogin(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_wslogout(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_wshello(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_ws_msg_push_ack(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_status_ignored(im_ctx_t *ctx, void *data);
+
+
+im_command_t  im_cmd_web_status[] = {
+
+    { ngx_string("im_open_status"), ngx_string("wslogin"),
+      im_cmd_wslogin, IM_BY_USER, NULL, 0, 0, 0 },
+
+    { ngx_string("im_open_status"), ngx_string("wslogout"),
+      im_cmd_wslogout, IM_BY_ANY, NULL, 0, 0, 0 },
+
+    { ngx_string("im_open_status"), ngx_string("wshello"),
+      im_cmd_wshello, IM_BY_USER, NULL, 0, 0, 0 },
+
+    { ngx_string("im_open_status"), ngx_string("ws_stat_background"),
+      im_cmd_status_ignored, IM_BY_USER, NULL, 0, 0, 0 },
+
+    { ngx_string("im_open_status"), ngx_string("ws_stat_foreground"),
+      im_cmd_status_ignored, IM_BY_USER, NULL, 0, 0, 0 },
+
+    { ngx_string("im_open_status"), ngx_string("ws_stat_settoken"),
+      im_cmd_status_ignored, IM_BY_USER, NULL, 0, 0, 0 },
+
+    { ngx_string("openim"), ngx_string("ws_msg_push_ack"),
+      im_cmd_ws_msg_push_ack, IM_BY_ANY, NULL, 0, 0, 0 },
+
+    { ngx_string("imopenstat"), ngx_string("tim_web_report_v2"),
+      im_cmd_status_ignored, IM_BY_ANY, NULL, 0, 0, 0 },
+
+      im_null_command
+};
+
+
+static im_code_t
+im_cmd_wslogin(im_ctx_t *ctx, void *data)
+{
+    im_code_t    code;
+    ngx_int_t    rc;
+    ngx_str_t    a2;
+    im_login_t   login;
+
+    if (ctx->inst) {
+
+        /* by a2, after a reconnect: the instance stays the same */
+
+        if (im_json_get_str(ctx->head, "a2", &a2) != NGX_OK) {
+            return IM_E_SIG_EXPIRED;
+        }
+
+        rc = im_login_find(ctx, &a2, &login);
+
+        if (rc != NGX_OK) {
+            return rc == NGX_DECLINED ? IM_E_SIG_EXPIRED : IM_E_LOGIN_BUSY;
+        }
+
+    } else {
+        code = im_login_open(ctx, ctx->platform, ctx->expire, &login, &a2);
+        if (code != IM_OK) {
+            return code;
+        }
+    }
+
+    code = im_web_session_begin(ctx, &login);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    im_json_add_str(ctx->reply, "A2Key", &a2);
+    im_json_add_str(ctx->reply, "TinyId", &login.tinyid);
+    im_json_add_int(ctx->reply, "InstId", login.inst);
+    im_json_add_int(ctx->reply, "TimeStamp", ngx_time());
+    im_json_add_int(ctx->reply, "HelloInterval",
+                    ctx->app->hello_interval / 1000);
+    im_json_add_cstr(ctx->reply, "CustomStatus", "");
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_wslogout(im_ctx_t *ctx, void *data)
+{
+    ngx_int_t    rc;
+    ngx_str_t    a2;
+    im_peer_t   *peer;
+    im_login_t   login;
+
+    if (ctx->inst == 0
+        || im_json_get_str(ctx->head, "a2", &a2) != NGX_OK)
+    {
+        return IM_OK;
+    }
+
+    rc = im_login_find(ctx, &a2, &login);
+
+    if (rc == NGX_OK && login.end == IM_END_NONE
+        && im_login_close(ctx, &a2, &login) != IM_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
+                      "the logout of \"%V\" could not be stored",
+                      &login.user);
+    }
+
+    peer = im_peer_get(ctx->peer);
+
+    if (peer && peer->session && peer->session->inst == ctx->inst) {
+        im_web_session_end(peer, 1);
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_wshello(im_ctx_t *ctx, void *data)
+{
+    ngx_int_t  rc;
+
+    rc = im_web_session_check(ctx);
+
+    return (rc == NGX_BUSY || rc == NGX_ERROR) ? IM_E_LOGIN_BUSY : IM_OK;
+}
+
+
+/* Acknowledgements and statistics of the SDK: nothing depends on them. */
+
+static im_code_t
+im_cmd_ws_msg_push_ack(im_ctx_t *ctx, void *data)
+{
+    ctx->no_reply = 1;
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_status_ignored(im_ctx_t *ctx, void *data)
+{
+    return IM_OK;
+}
