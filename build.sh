@@ -2,6 +2,10 @@
 
 # Copyright (C) The ngx_im authors
 #
+#   ./build.sh run             builds and starts a server in the foreground
+#   ./build.sh usersig USER [SECONDS]
+#                              prints a UserSig for that server
+#   ./build.sh test            runs all tests
 #   ./build.sh dynamic         modules for Debian's nginx
 #   ./build.sh static DIR      nginx of the source tree DIR with the modules
 #   ./build.sh sanitize        nginx of Debian's source package, with
@@ -9,7 +13,14 @@
 #   ./build.sh optimised       the same without sanitizers and debug code
 #   ./build.sh unit            the programs of t/unit/ (sanitize first)
 #
-# Environment: IM_BUILD, folder of everything that is built (./build).
+# What is missing is installed by apt-get for run and test.
+#
+# Environment:
+#
+#   IM_PORT   port of the server (8080)
+#   IM_HOST   its name or address in what is printed (the first address)
+#   IM_DIR    its configuration, key, store and logs (./run)
+#   IM_BUILD  everything that is built (./build)
 
 
 set -eu
@@ -19,6 +30,17 @@ export LC_ALL
 
 here=$(cd "$(dirname "$0")" && pwd)
 build=${IM_BUILD:-$here/build}
+dir=${IM_DIR:-$here/run}
+port=${IM_PORT:-8080}
+
+app=1400000001
+admin=administrator
+
+build_packages="gcc make libc6-dev pkg-config perl nginx nginx-dev
+                libnginx-mod-stream libyajl-dev liblmdb-dev libbson-dev
+                zlib1g-dev libssl-dev libboost-context-dev"
+
+test_packages="binutils libmojolicious-perl openssl procps"
 
 # what Debian's nginx has and the tests use
 im_modules="--with-threads --with-stream --with-http_ssl_module
@@ -29,6 +51,36 @@ im_modules="--with-threads --with-stream --with-http_ssl_module
 die() {
     echo "$0: error: $*" >&2
     exit 1
+}
+
+
+# installs those of the packages that are not there
+
+install() {
+    missing=
+
+    for package in "$@"; do
+        case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
+        "install ok installed") ;;
+        *) missing="$missing $package" ;;
+        esac
+    done
+
+    [ -n "$missing" ] || return 0
+
+    echo "installing$missing" >&2
+
+    if [ "$(id -u)" -eq 0 ]; then
+        sudo=
+    elif command -v sudo > /dev/null; then
+        sudo=sudo
+    else
+        die "write as root: apt-get install$missing"
+    fi
+
+    $sudo apt-get -qq update >&2
+    $sudo env DEBIAN_FRONTEND=noninteractive \
+          apt-get -qq -y --no-install-recommends install $missing >&2
 }
 
 
@@ -120,7 +172,8 @@ fetch_source() {
                 '$(REPO_URI) $(RELEASE) $(COMPONENT) $(SIGNED_BY)' \
                 'Created-By: Packages' \
         | awk '/debian/ && $3 == "main" {
-              print "deb-src " ($4 ~ /^\// ? "[signed-by=" $4 "] " : "") $1, $2, $3
+              signed = $4 ~ /^\// ? "[signed-by=" $4 "] " : ""
+              print "deb-src " signed $1, $2, $3
           }' | sort -u > "$apt/sources.list"
 
         opts="-o Dir::Etc::sourcelist=$apt/sources.list
@@ -212,7 +265,168 @@ END
 }
 
 
+# A UserSig of the user $1 for $2 seconds, by the key in $dir.
+
+usersig() {
+    [ -f "$dir/app.key" ] || die "no $dir/app.key, write first: $0 run"
+
+    perl -MCompress::Zlib -MDigest::SHA=hmac_sha256_base64 \
+         -MMIME::Base64 -MJSON::PP -e '
+        my ($file, $app, $user, $expire) = @ARGV;
+
+        open my $fh, "<", $file or die "$file: $!\n";
+        chomp(my $key = <$fh>);
+
+        my $time = time;
+        my $sig = hmac_sha256_base64("TLS.identifier:$user\n"
+            . "TLS.sdkappid:$app\nTLS.time:$time\nTLS.expire:$expire\n",
+            $key);
+        $sig .= "=" while length($sig) % 4;
+
+        my $text = JSON::PP->new->encode({
+            "TLS.ver" => "2.0", "TLS.identifier" => $user,
+            "TLS.sdkappid" => 0 + $app, "TLS.time" => 0 + $time,
+            "TLS.expire" => 0 + $expire, "TLS.sig" => $sig });
+
+        $text = encode_base64(compress($text), "");
+        $text =~ tr{+/=}{*\-_};
+        print "$text\n";
+    ' "$dir/app.key" "$app" "$1" "$2"
+}
+
+
+# A line to be pasted: command $1 with the body $2.
+
+curl_line() {
+    query="sdkappid=$app&identifier=$admin&usersig=$(usersig $admin 86400)"
+
+    echo
+    echo "curl -s 'http://127.0.0.1:$port/v4/$1?$query&random=$$$3" \
+         "&contenttype=json' -d '$2'" | sed "s/ &contenttype/\&contenttype/"
+}
+
+
+print_help() {
+    host=${IM_HOST:-$(hostname -I 2>/dev/null | awk '{ print $1 }')}
+    host=${host:-127.0.0.1}
+
+    body='"MsgBody":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"Hi"}}]'
+
+    echo "H5 page:      http://$host:$port/"
+    echo "SDK:          SDKAppID $app, proxyServer ws://$host:$port"
+    echo "UserSig:      $0 usersig USER"
+    echo "stop:         Ctrl-C"
+    echo
+    echo "Two accounts, a message between them, a live room, and a message" \
+         "to all who are in it:"
+
+    curl_line im_open_login_svc/account_import '{"UserID":"ann"}' 1
+    curl_line im_open_login_svc/account_import '{"UserID":"bob"}' 2
+    curl_line openim/sendmsg \
+        '{"From_Account":"ann","To_Account":"bob","MsgRandom":'$$','"$body}" 3
+    curl_line group_open_http_svc/create_group \
+        '{"Type":"AVChatRoom","GroupId":"live","Name":"live"}' 4
+    curl_line group_open_http_svc/send_group_msg \
+        '{"GroupId":"live","From_Account":"ann","Random":'$$','"$body}" 5
+    echo
+}
+
+
+# conf/im.conf for a server that has all its files in $dir
+
+write_conf() {
+    mkdir -p "$dir/logs" "$dir/tmp"
+
+    # one file only, made as a whole
+    if [ ! -s "$dir/app.key" ]; then
+        (umask 077
+         head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' \
+             > "$dir/app.key.new"
+         mv "$dir/app.key.new" "$dir/app.key")
+    fi
+
+    {
+        echo "# made by build.sh from conf/im.conf, and made anew each time"
+
+        for module in "$build/dynamic/ngx_im_module.so" \
+                      /usr/lib/nginx/modules/ngx_stream_module.so \
+                      "$build/dynamic/ngx_http_im_module.so" \
+                      "$build/dynamic/ngx_stream_im_module.so"
+        do
+            echo "load_module  \"$module\";"
+        done
+
+        # so that workers can read what this user can
+        [ "$(id -u)" -ne 0 ] || echo "user  $(id -un) $(id -gn);"
+
+        temp=
+        for name in client_body proxy fastcgi uwsgi scgi; do
+            temp="$temp    ${name}_temp_path  tmp/$name;\\n"
+        done
+
+        sed -e "s|listen  8080;|listen  $port;|" \
+            -e "s|root  h5;|root  \"$here/conf/h5\";|" \
+            -e "s|^http {|http {\\n$temp|" "$here/conf/im.conf"
+    } > "$dir/im.conf"
+}
+
+
+run() {
+    install $build_packages
+    build_dynamic > /dev/null
+
+    mkdir -p "$dir"
+    dir=$(cd "$dir" && pwd)
+
+    write_conf
+
+    set -- nginx -p "$dir/" -c "$dir/im.conf" -e "$dir/logs/error.log"
+
+    PATH=$PATH:/usr/sbin
+    "$@" -t -q
+
+    print_help
+
+    exec "$@" -g "daemon off;"
+}
+
+
+run_tests() {
+    install $build_packages $test_packages
+
+    build_dynamic
+    build_sanitize
+    build_optimised
+
+    cd "$here"
+    jobs=$(nproc)
+
+    prove -j"$jobs" -It/lib -r t
+
+    # the same on what is installed: Debian's nginx, and a build for speed
+
+    IM_TEST_NGINX=/usr/sbin/nginx prove -j"$jobs" -It/lib \
+        t/conf.t t/metrics.t
+
+    IM_TEST_NGINX=$build/optimised/nginx prove -j"$jobs" -It/lib \
+        $(ls t/*.t | grep -vE '/(unit|docs)\.t$')
+}
+
+
 case ${1:-} in
+
+run)
+    run
+    ;;
+
+usersig)
+    [ $# -eq 2 ] || [ $# -eq 3 ] || die "write: $0 usersig USER [SECONDS]"
+    usersig "$2" "${3:-15552000}"
+    ;;
+
+test)
+    run_tests
+    ;;
 
 dynamic)
     build_dynamic
@@ -236,7 +450,7 @@ unit)
     ;;
 
 *)
-    sed -n '/^#  /s/^# //p' "$0"
+    sed -n '5,/^$/s/^# \{0,1\}//p' "$0"
     exit 1
     ;;
 

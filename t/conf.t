@@ -124,7 +124,7 @@ subtest 'key' => sub {
     refused 'twice', block('', 'key k2;'), '"key" directive is duplicate';
     refused 'not a public key',
             'im { store lmdb:s; app 7 { public_key f; } }',
-            'no public key in .*it must begin with', f => "secret\n";
+            'no EC public key in .*it must begin with', f => "secret\n";
     refused 'no such public key',
             'im { store lmdb:s; app 7 { public_key f; } }',
             'make this file with the public key';
