@@ -108,7 +108,7 @@ configure() {
     if ! (cd "$src" && ./configure --builddir="$objs" "$@") \
          > "$objs/configure.log" 2>&1
     then
-        tail -n 20 "$objs/configure.log" >&2
+        tail -n 2 "$objs/configure.log" >&2
         die "configure failed, see $objs/configure.log"
     fi
 

@@ -285,10 +285,8 @@ sub close ($self, $code = 4000) {
 
 # Without a close frame.
 sub cut ($self) {
-    my $stream = Mojo::IOLoop->stream($self->tx->connection);
-    CORE::close($stream->handle) if $stream;
     Mojo::IOLoop->remove($self->tx->connection);
-    $self->closed(1006) unless defined $self->closed;
+    $self->tick(sub { defined $self->closed }, 3);
     return $self;
 }
 
