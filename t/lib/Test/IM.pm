@@ -213,6 +213,11 @@ sub nginx {
     return -x $nginx ? $nginx : '/usr/sbin/nginx';
 }
 
+# Whether the binary knows "fault"; a test of fault points is skipped if not.
+sub with_debug {
+    return `${\ nginx()} -V 2>&1` =~ /--with-debug/;
+}
+
 # Lines that Debian's nginx needs, in the order that works.
 sub load_modules {
     state $loads = do {
