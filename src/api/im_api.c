@@ -52,6 +52,8 @@ typedef struct {
 } im_api_service_t;
 
 
+static ngx_int_t im_api_answer(im_ctx_t *ctx, im_call_t *call,
+    im_code_t code, ngx_str_t *out);
 static im_code_t im_api_check(im_ctx_t *ctx, im_call_t *call,
     im_api_args_t *args);
 static im_code_t im_api_app(im_ctx_t *ctx, im_api_args_t *args);
@@ -238,13 +240,44 @@ im_api_call(ngx_pool_t *pool, ngx_log_t *log, im_call_t *call, ngx_str_t *out)
         code = im_api_run(ctx, &call->service, &call->command);
     }
 
+    return im_api_answer(ctx, call, code, out);
+}
+
+
+ngx_int_t
+im_api_resume(ngx_pool_t *pool, ngx_log_t *log, im_call_t *call,
+    ngx_str_t *out)
+{
+    im_ctx_t   *ctx;
+    im_code_t   code;
+    im_poll_t  *poll;
+
+    poll = call->park;
+    ctx = poll->ctx;
+
+    ctx->park = NULL;
+
+    code = poll->handler(ctx, poll->data, poll->reason);
+
+    return im_api_answer(ctx, call, code, out);
+}
+
+
+static ngx_int_t
+im_api_answer(im_ctx_t *ctx, im_call_t *call, im_code_t code, ngx_str_t *out)
+{
+    if (ctx->park) {
+        call->park = ctx->park;
+        return NGX_AGAIN;
+    }
+
     if (im_api_service(&call->service)->display) {
         im_json_add_cstr(ctx->reply, "ErrorDisplay", "");
     }
 
     im_api_envelope(ctx, code);
 
-    return im_json_render(pool, ctx->reply, out);
+    return im_json_render(ctx->pool, ctx->reply, out);
 }
 
 

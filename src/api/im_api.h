@@ -13,6 +13,7 @@
 #include "core/im_ctx.h"
 #include "core/im_schema.h"
 #include "core/im_error.h"
+#include "core/im_poll.h"
 
 
 /* Who may call a row. */
@@ -57,6 +58,7 @@ typedef struct {
     ngx_str_t          body;
     ngx_str_t          ip;
     ngx_uint_t         version;      /* of /v1/, /v3/, /v4/ */
+    im_poll_t         *park;         /* set with NGX_AGAIN */
 } im_call_t;
 
 
@@ -64,9 +66,13 @@ typedef struct {
  * Runs a call from the query string to the answer: application, caller and
  * credentials, rate, JSON, rights, fields, handler (order of checks:
  * specification, rest-basics.md 1.2).  In a coroutine.  Renders the envelope
- * into out on pool; NGX_ERROR: no memory.
+ * into out on pool; NGX_ERROR: no memory.  NGX_AGAIN: the command has parked,
+ * its ctx lives on the pool; the transport calls im_poll_start(), and when
+ * the poll is over, in a new coroutine, im_api_resume(), which answers alike.
  */
 ngx_int_t im_api_call(ngx_pool_t *pool, ngx_log_t *log, im_call_t *call,
+    ngx_str_t *out);
+ngx_int_t im_api_resume(ngx_pool_t *pool, ngx_log_t *log, im_call_t *call,
     ngx_str_t *out);
 
 /* The envelope of an error that the transport itself found. */

@@ -32,6 +32,7 @@ typedef enum {
 
 
 typedef struct im_peer_s  im_peer_t;
+typedef struct im_poll_s  im_poll_t;
 
 
 /*
@@ -57,6 +58,7 @@ typedef struct {
     im_json_t         *head;         /* of a frame of the web SDK 2.x */
     im_json_t         *body;         /* parsed request, an object */
     im_json_t         *reply;        /* answer, an object on the pool */
+    im_poll_t         *park;         /* no answer yet: im_poll_park() */
     ngx_str_t          info;         /* ErrorInfo when not the code's own text */
     unsigned           no_reply:1;   /* the command is never answered */
     unsigned           some_error:1; /* ActionStatus "SomeError" */

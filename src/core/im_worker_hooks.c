@@ -16,6 +16,7 @@
 
 extern im_worker_hook_t  im_co_hook;
 extern im_worker_hook_t  im_fault_hook;
+extern im_worker_hook_t  im_poll_hook;
 extern im_worker_hook_t  im_zone_hook;
 extern im_worker_hook_t  im_session_hook;
 extern im_worker_hook_t  im_slot_hook;
@@ -24,6 +25,7 @@ extern im_worker_hook_t  im_slot_hook;
 im_worker_hook_t  *im_worker_hooks[] = {
     &im_co_hook,
     &im_fault_hook,
+    &im_poll_hook,
     &im_zone_hook,
     &im_session_hook,
     &im_slot_hook,                         /* the last of live/ */
