@@ -28,11 +28,17 @@ typedef enum {
 } im_form_e;
 
 
+#define IM_FRAME_PRIORITIES  5
+
+
 typedef struct {
     ngx_uint_t         refs;
     ngx_uint_t         priority;     /* 0: never dropped; 1 High .. 4 Lowest */
+    uint64_t           seq;          /* IM_FORM_SSE: "id: " of it, 0: none */
     ngx_str_t          text;
     ngx_str_t          form[IM_FORM_MAX];
+    unsigned           raw:1;        /* every form is the text itself */
+    unsigned           room:1;       /* no form lies around the text yet */
 } im_frame_t;
 
 
@@ -45,6 +51,9 @@ void im_frame_unref(im_frame_t *frame);
 /* The bytes to send in that form, or NULL: no memory.  IM_FORM_COMP falls
  * back to IM_FORM_BINARY for texts of less than 1 KiB. */
 ngx_str_t *im_frame_form(im_frame_t *frame, im_form_e form);
+
+/* For the transports: bytes that are sent as they are. */
+im_frame_t *im_frame_raw(u_char *data, size_t len, ngx_log_t *log);
 
 
 #endif /* _IM_FRAME_H_INCLUDED_ */

@@ -20,7 +20,8 @@
 typedef struct {
     /* Queues the frame (takes a reference); it is written at the end of the
      * round of the event loop.  NGX_OK; NGX_BUSY: over the output limit, not
-     * queued; NGX_ERROR: the connection is dead or dying. */
+     * queued (the limit is lower for lower priorities, and for peers without
+     * a session); NGX_ERROR: the connection is dead or dying. */
     ngx_int_t        (*send)(im_peer_t *peer, im_frame_t *frame);
 
     /* Starts to close, with a WebSocket status code; the peer is freed later
