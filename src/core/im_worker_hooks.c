@@ -19,6 +19,8 @@ extern im_worker_hook_t  im_fault_hook;
 extern im_worker_hook_t  im_poll_hook;
 extern im_worker_hook_t  im_zone_hook;
 extern im_worker_hook_t  im_session_hook;
+extern im_worker_hook_t  im_room_hook;
+extern im_worker_hook_t  im_room_member_hook;
 extern im_worker_hook_t  im_slot_hook;
 
 
@@ -28,6 +30,8 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_poll_hook,
     &im_zone_hook,
     &im_session_hook,
+    &im_room_hook,
+    &im_room_member_hook,
     &im_slot_hook,                         /* the last of live/ */
     NULL
 };

@@ -15,14 +15,14 @@
 
 /*
  * Live rooms: nothing is stored.  Numbers, joined users and the audience are
- * in the zone, recent messages in the log of the bus.  Subscriptions and
- * fan-out serve stored groups, too.
+ * in the zone, recent messages in the log of the bus.  Who receives them in
+ * this worker: im_room_member.h.
  */
 
 #define IM_ROOM_NAME_MAX      128    /* bytes of a user's name */
 #define IM_ROOM_SEQ_LEN       10     /* of the placeholder for MsgSeq */
 #define IM_ROOM_BLOCK         16384
-#define IM_ROOM_READ_MAX      256
+#define IM_ROOM_READ_MAX      64
 #define IM_ROOM_NO_SEQ        ((size_t) -1)
 
 
@@ -55,8 +55,11 @@ ngx_int_t im_room_publish(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
     ngx_str_t *parts, ngx_uint_t n, size_t offset, uint64_t except,
     int64_t *seq);
 
-/* Publishes message seq of a stored group, or a hint (seq 0), to the workers
- * that have members of it. */
+/*
+ * Publishes message seq of a stored group, or a hint (seq 0), to the workers
+ * that have members of it.  NGX_OK; NGX_DECLINED: too long, members of
+ * stored groups are told by lost().
+ */
 ngx_int_t im_room_notify(ngx_uint_t app, uint64_t gno, int64_t seq,
     ngx_uint_t flags, ngx_str_t *parts, ngx_uint_t n, uint64_t except);
 
@@ -76,8 +79,8 @@ ngx_int_t im_room_read(ngx_uint_t app, uint64_t gno, int64_t from,
     ngx_uint_t max, size_t max_bytes, int64_t *oldest, im_room_read_pt fn,
     void *data);
 
-/* Ends a room everywhere: what is in the zone goes, members are told by
- * closed() and unsubscribed. */
+/* Ends a room or group everywhere: what is in the zone goes, members are
+ * unsubscribed and told by closed(). */
 void im_room_close(ngx_uint_t app, uint64_t gno);
 
 
@@ -109,7 +112,7 @@ typedef struct {
 
 /* NGX_OK: new; NGX_DECLINED: has been in, now with this inst; NGX_BUSY. */
 ngx_int_t im_room_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
-    uint32_t inst, ngx_msec_t ttl);
+    uint32_t inst, time_t joined, ngx_msec_t ttl);
 /* inst 0: whichever.  NGX_DECLINED: was not in, or with another instance. */
 ngx_int_t im_room_leave(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     uint32_t inst);
@@ -136,49 +139,11 @@ typedef struct {
 void im_room_audience(ngx_uint_t app, uint64_t gno, im_room_audience_t *a);
 
 
-/*
- * Members on this worker's connections.
- */
-
-typedef struct im_room_member_s  im_room_member_t;
-typedef struct im_room_local_s   im_room_local_t;
-
-/* Memory of the owner; zeroed, the first block is set by it. */
-struct im_room_member_s {
-    /* a record (kind IM_BUS_ROOM or IM_BUS_GROUP); may unsubscribe any */
-    void                  (*deliver)(im_room_member_t *m, im_bus_buf_t *buf);
-    /* the room is gone, the member is unsubscribed already; may be NULL */
-    void                  (*closed)(im_room_member_t *m);
-    /* records were lost, for stored groups: read from the cursor; may be
-     * NULL */
-    void                  (*lost)(im_room_member_t *m);
-    void                   *data;
-    uint64_t                peer;
-    ngx_uint_t              guest;
-
-    im_room_local_t        *room;    /* NULL: not subscribed */
-    ngx_queue_t             queue;
-};
-
-/* The worker's bit is set when it returns.  NGX_OK, NGX_ERROR: no memory. */
-ngx_int_t im_room_subscribe(ngx_uint_t app, uint64_t gno,
-    im_room_member_t *m);
-void im_room_unsubscribe(im_room_member_t *m);
-
-
-typedef struct {
-    ngx_uint_t              rooms;   /* of this worker */
-    ngx_uint_t              members;
-    ngx_uint_t              jobs;    /* records being handed out */
-    size_t                  bytes;
-    ngx_uint_t              dropped;
-    uint64_t                delivered;
-} im_room_stat_t;
-
-void im_room_stat(im_room_stat_t *stat);
-
 ngx_int_t im_room_init_process(ngx_cycle_t *cycle);
-void im_room_exit_process(void);
+
+/* This worker's connected members of an open room. */
+void im_room_contribute(ngx_uint_t app, uint64_t gno, ngx_uint_t users,
+    ngx_uint_t guests);
 
 
 #endif /* _IM_ROOM_H_INCLUDED_ */

@@ -1,0 +1,587 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include "core/im_worker.h"
+#include "live/im_room.h"
+#include "live/im_room_member.h"
+#include "live/im_zone.h"
+
+
+#define IM_ROOM_SLICE     512        /* members */
+#define IM_ROOM_SLICE_US  2000
+#define IM_ROOM_BYTES     (64 * 1024 * 1024)
+#define IM_ROOM_SMALL     300        /* members counted at once */
+
+
+typedef enum {
+    IM_ROOM_JOB_RECORD = 0,
+    IM_ROOM_JOB_LOST,
+    IM_ROOM_JOB_CLOSE
+} im_room_job_e;
+
+
+typedef struct {
+    ngx_queue_t        queue;
+    im_room_job_e      type;
+    im_bus_buf_t      *buf;
+    uint64_t           serial;
+    unsigned           started:1;
+} im_room_job_t;
+
+
+struct im_room_local_s {
+    im_zone_node_t     node;
+    ngx_uint_t         hash;
+
+    ngx_queue_t        members;      /* the newest first */
+    ngx_uint_t         users;
+    ngx_uint_t         guests;
+
+    ngx_queue_t        jobs;
+    uint64_t           serial;       /* of the last job */
+    ngx_queue_t       *next;         /* member that the first job is at */
+    ngx_event_t        event;
+
+    ngx_queue_t        dirty;        /* counts to be told */
+
+    unsigned           is_dirty:1;
+    unsigned           busy:1;       /* on the stack of im_room_run() */
+    unsigned           losing:1;     /* a job "lost" waits */
+};
+
+
+static ngx_int_t im_room_member_init(ngx_cycle_t *cycle, im_conf_t *conf);
+static im_room_local_t *im_room_find(ngx_uint_t app, uint64_t gno);
+static void im_room_free(im_room_local_t *room);
+static void im_room_changed(im_room_local_t *room);
+static void im_room_count(im_room_local_t *room);
+static void im_room_handler(im_bus_buf_t *buf);
+static ngx_int_t im_room_job(im_room_local_t *room, im_room_job_e type,
+    im_bus_buf_t *buf);
+static void im_room_job_free(im_room_job_t *job);
+static ngx_uint_t im_room_make_way(im_room_local_t *room, ngx_uint_t prio);
+static void im_room_lose(im_room_local_t *room);
+static void im_room_run(ngx_event_t *ev);
+static void im_room_member_lost(void);
+static void im_room_member_tick(void);
+static uint64_t im_room_usec(void);
+
+
+im_worker_hook_t  im_room_member_hook = {
+    ngx_string("room member"),
+    NULL,                                  /* init conf */
+    NULL,                                  /* init module */
+    im_room_member_init,                   /* init process */
+    NULL                                   /* exit process */
+};
+
+
+static ngx_rbtree_t       im_room_tree;
+static ngx_rbtree_node_t  im_room_sentinel;
+static ngx_queue_t        im_room_dirty;
+static ngx_uint_t         im_room_generation;
+static im_room_stat_t     im_room_stats;
+
+
+static ngx_int_t
+im_room_member_init(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    return im_room_member_init_process(cycle);
+}
+
+
+ngx_int_t
+im_room_member_init_process(ngx_cycle_t *cycle)
+{
+    ngx_rbtree_init(&im_room_tree, &im_room_sentinel,
+                    im_zone_node_insert_value);
+    ngx_queue_init(&im_room_dirty);
+    ngx_memzero(&im_room_stats, sizeof(im_room_stat_t));
+
+    im_room_generation = im_zone_generation();
+
+    im_bus_handler(IM_BUS_ROOM, im_room_handler);
+    im_bus_handler(IM_BUS_GROUP, im_room_handler);
+    im_bus_handler(IM_BUS_ROOM_CLOSE, im_room_handler);
+
+    if (im_bus_lost_handler(im_room_member_lost) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return im_slot_tick_add(im_room_member_tick);
+}
+
+
+ngx_int_t
+im_room_subscribe(ngx_uint_t app, uint64_t gno, im_room_member_t *m)
+{
+    im_room_local_t  *room;
+
+    if (m->room) {
+        return NGX_OK;
+    }
+
+    room = im_room_find(app, gno);
+
+    if (room == NULL) {
+        room = ngx_calloc(sizeof(im_room_local_t), ngx_cycle->log);
+        if (room == NULL) {
+            return NGX_ERROR;
+        }
+
+        im_zone_node_init(&room->node, app, gno, 0, NULL);
+        room->hash = im_bus_hash(app, gno);
+
+        ngx_queue_init(&room->members);
+        ngx_queue_init(&room->jobs);
+
+        room->next = ngx_queue_sentinel(&room->members);
+
+        room->event.handler = im_room_run;
+        room->event.data = room;
+        room->event.log = ngx_cycle->log;
+
+        ngx_rbtree_insert(&im_room_tree, &room->node.node);
+        im_bus_interest_add(room->hash);
+
+        im_room_stats.rooms++;
+    }
+
+    /* at the head: a job under way has passed there already */
+
+    ngx_queue_insert_head(&room->members, &m->queue);
+    m->room = room;
+    m->since = room->serial;
+
+    if (m->guest) {
+        room->guests++;
+
+    } else {
+        room->users++;
+    }
+
+    im_room_stats.members++;
+
+    im_room_changed(room);
+
+    return NGX_OK;
+}
+
+
+void
+im_room_unsubscribe(im_room_member_t *m)
+{
+    im_room_local_t  *room;
+
+    room = m->room;
+
+    if (room == NULL) {
+        return;
+    }
+
+    if (room->next == &m->queue) {
+        room->next = ngx_queue_next(&m->queue);
+    }
+
+    ngx_queue_remove(&m->queue);
+    m->room = NULL;
+
+    if (m->guest) {
+        room->guests--;
+
+    } else {
+        room->users--;
+    }
+
+    im_room_stats.members--;
+
+    im_room_changed(room);
+
+    if (ngx_queue_empty(&room->members) && !room->busy) {
+        im_room_free(room);
+    }
+}
+
+
+static im_room_local_t *
+im_room_find(ngx_uint_t app, uint64_t gno)
+{
+    im_zone_node_t  key;
+
+    im_zone_node_init(&key, app, gno, 0, NULL);
+
+    return im_zone_node_find(&im_room_tree, &key);
+}
+
+
+static void
+im_room_free(im_room_local_t *room)
+{
+    ngx_queue_t  *q;
+
+    while (!ngx_queue_empty(&room->jobs)) {
+        q = ngx_queue_head(&room->jobs);
+        im_room_job_free(ngx_queue_data(q, im_room_job_t, queue));
+    }
+
+    if (room->is_dirty) {
+        im_room_count(room);
+    }
+
+    if (room->event.posted) {
+        ngx_delete_posted_event(&room->event);
+    }
+
+    ngx_rbtree_delete(&im_room_tree, &room->node.node);
+    im_bus_interest_del(room->hash);
+
+    im_room_stats.rooms--;
+
+    ngx_free(room);
+}
+
+
+/* big rooms tell their counts once a second */
+
+static void
+im_room_changed(im_room_local_t *room)
+{
+    if (!room->is_dirty) {
+        room->is_dirty = 1;
+        ngx_queue_insert_tail(&im_room_dirty, &room->dirty);
+    }
+
+    if (room->users + room->guests < IM_ROOM_SMALL) {
+        im_room_count(room);
+    }
+}
+
+
+static void
+im_room_count(im_room_local_t *room)
+{
+    room->is_dirty = 0;
+    ngx_queue_remove(&room->dirty);
+
+    im_room_contribute(room->node.app, room->node.gno, room->users,
+                       room->guests);
+}
+
+
+static void
+im_room_handler(im_bus_buf_t *buf)
+{
+    im_room_job_e     type;
+    im_room_local_t  *room;
+
+    room = im_room_find(buf->app, buf->chain);
+
+    if (room == NULL) {
+        return;
+    }
+
+    type = IM_ROOM_JOB_RECORD;
+
+    if (buf->kind == IM_BUS_ROOM_CLOSE) {
+        type = IM_ROOM_JOB_CLOSE;
+
+    } else if (im_room_stats.bytes > IM_ROOM_BYTES) {
+
+        if (buf->kind == IM_BUS_GROUP) {
+            im_room_lose(room);
+            return;
+        }
+
+        if (!im_room_make_way(room, buf->flags)) {
+            im_room_stats.dropped++;
+            return;
+        }
+    }
+
+    if (im_room_job(room, type, buf) != NGX_OK) {
+        im_room_stats.dropped++;
+    }
+}
+
+
+static ngx_int_t
+im_room_job(im_room_local_t *room, im_room_job_e type, im_bus_buf_t *buf)
+{
+    im_room_job_t  *job;
+
+    job = ngx_calloc(sizeof(im_room_job_t), ngx_cycle->log);
+    if (job == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->type = type;
+    job->serial = ++room->serial;
+
+    if (buf) {
+        job->buf = im_bus_buf_ref(buf);
+        im_room_stats.bytes += buf->payload.len;
+    }
+
+    ngx_queue_insert_tail(&room->jobs, &job->queue);
+    im_room_stats.jobs++;
+
+    ngx_post_event(&room->event, &ngx_posted_next_events);
+
+    return NGX_OK;
+}
+
+
+static void
+im_room_job_free(im_room_job_t *job)
+{
+    ngx_queue_remove(&job->queue);
+    im_room_stats.jobs--;
+
+    if (job->buf) {
+        im_room_stats.bytes -= job->buf->payload.len;
+        im_bus_buf_unref(job->buf);
+    }
+
+    ngx_free(job);
+}
+
+
+/* drops the oldest waiting message of the least priority, not above prio */
+
+static ngx_uint_t
+im_room_make_way(im_room_local_t *room, ngx_uint_t prio)
+{
+    ngx_queue_t    *q;
+    im_room_job_t  *job, *least;
+
+    least = NULL;
+
+    for (q = ngx_queue_head(&room->jobs);
+         q != ngx_queue_sentinel(&room->jobs);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, im_room_job_t, queue);
+
+        if (job->type == IM_ROOM_JOB_RECORD
+            && !job->started
+            && job->buf->kind == IM_BUS_ROOM
+            && job->buf->flags >= prio
+            && (least == NULL || job->buf->flags > least->buf->flags))
+        {
+            least = job;
+        }
+    }
+
+    if (least == NULL) {
+        return 0;
+    }
+
+    im_room_job_free(least);
+    im_room_stats.dropped++;
+
+    return 1;
+}
+
+
+/* the members are told to read the stream, after what waits already */
+
+static void
+im_room_lose(im_room_local_t *room)
+{
+    if (room->losing) {
+        return;
+    }
+
+    if (im_room_job(room, IM_ROOM_JOB_LOST, NULL) == NGX_OK) {
+        room->losing = 1;
+    }
+}
+
+
+static void
+im_room_run(ngx_event_t *ev)
+{
+    uint64_t           start;
+    ngx_uint_t         n;
+    ngx_queue_t       *q;
+    im_room_job_t     *job;
+    im_room_local_t   *room;
+    im_room_member_t  *m;
+
+    room = ev->data;
+
+    n = 0;
+    start = im_room_usec();
+    room->busy = 1;
+
+    while (!ngx_queue_empty(&room->jobs)) {
+
+        q = ngx_queue_head(&room->jobs);
+        job = ngx_queue_data(q, im_room_job_t, queue);
+
+        if (!job->started) {
+            job->started = 1;
+            room->next = ngx_queue_head(&room->members);
+
+            if (job->type == IM_ROOM_JOB_LOST) {
+                room->losing = 0;
+            }
+        }
+
+        while (room->next != ngx_queue_sentinel(&room->members)) {
+
+            if (n == IM_ROOM_SLICE
+                || (n % 32 == 31 && im_room_usec() - start > IM_ROOM_SLICE_US))
+            {
+                ngx_post_event(ev, &ngx_posted_next_events);
+                goto done;
+            }
+
+            n++;
+
+            q = room->next;
+            room->next = ngx_queue_next(q);
+
+            m = ngx_queue_data(q, im_room_member_t, queue);
+
+            if (m->since >= job->serial) {
+                continue;
+            }
+
+            switch (job->type) {
+
+            case IM_ROOM_JOB_RECORD:
+
+                if (job->buf->except && job->buf->except == m->peer) {
+                    break;
+                }
+
+                im_room_stats.delivered++;
+                m->deliver(m, job->buf);
+                break;
+
+            case IM_ROOM_JOB_LOST:
+
+                if (m->lost) {
+                    m->lost(m);
+                }
+
+                break;
+
+            case IM_ROOM_JOB_CLOSE:
+
+                im_room_unsubscribe(m);
+
+                if (m->closed) {
+                    m->closed(m);
+                }
+
+                break;
+            }
+        }
+
+        im_room_job_free(job);
+    }
+
+done:
+
+    room->busy = 0;
+
+    if (ngx_queue_empty(&room->members)) {
+        im_room_free(room);
+    }
+}
+
+
+static void
+im_room_member_lost(void)
+{
+    im_room_local_t    *room;
+    ngx_rbtree_node_t  *node;
+
+    if (im_room_tree.root == im_room_tree.sentinel) {
+        return;
+    }
+
+    for (node = ngx_rbtree_min(im_room_tree.root, im_room_tree.sentinel);
+         node;
+         node = ngx_rbtree_next(&im_room_tree, node))
+    {
+        room = (im_room_local_t *) node;
+        im_room_lose(room);
+    }
+}
+
+
+static void
+im_room_member_tick(void)
+{
+    ngx_uint_t          generation;
+    ngx_queue_t        *q;
+    im_room_local_t    *room;
+    im_room_member_t   *m;
+    ngx_rbtree_node_t  *node;
+
+    generation = im_zone_generation();
+
+    if (im_room_generation != generation
+        && im_room_tree.root != im_room_tree.sentinel)
+    {
+        /* the zone was emptied */
+
+        for (node = ngx_rbtree_min(im_room_tree.root, im_room_tree.sentinel);
+             node;
+             node = ngx_rbtree_next(&im_room_tree, node))
+        {
+            room = (im_room_local_t *) node;
+
+            for (q = ngx_queue_last(&room->members);
+                 q != ngx_queue_sentinel(&room->members);
+                 q = ngx_queue_prev(q))
+            {
+                m = ngx_queue_data(q, im_room_member_t, queue);
+
+                if (m->user.len) {
+                    (void) im_room_join(room->node.app, room->node.gno,
+                                        &m->user, m->inst, m->joined, m->ttl);
+                }
+            }
+
+            if (!room->is_dirty) {
+                room->is_dirty = 1;
+                ngx_queue_insert_tail(&im_room_dirty, &room->dirty);
+            }
+        }
+    }
+
+    im_room_generation = generation;
+
+    while (!ngx_queue_empty(&im_room_dirty)) {
+        q = ngx_queue_head(&im_room_dirty);
+        im_room_count(ngx_queue_data(q, im_room_local_t, dirty));
+    }
+}
+
+
+void
+im_room_stat(im_room_stat_t *stat)
+{
+    *stat = im_room_stats;
+}
+
+
+static uint64_t
+im_room_usec(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}

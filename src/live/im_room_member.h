@@ -1,0 +1,74 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_ROOM_MEMBER_H_INCLUDED_
+#define _IM_ROOM_MEMBER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "live/im_bus.h"
+
+
+/*
+ * Members of rooms and of stored groups on this worker's connections, and the
+ * handing out of records to them: in slices, the records of one room in
+ * order, each from a posted event.
+ */
+
+typedef struct im_room_member_s  im_room_member_t;
+typedef struct im_room_local_s   im_room_local_t;
+
+/* Memory of the owner; zeroed, the first block is set by it. */
+struct im_room_member_s {
+    /* a record (kind IM_BUS_ROOM or IM_BUS_GROUP); may unsubscribe any */
+    void                  (*deliver)(im_room_member_t *m, im_bus_buf_t *buf);
+    /* the room is gone, the member is unsubscribed already; may be NULL */
+    void                  (*closed)(im_room_member_t *m);
+    /* records were lost; of a stored group: read from the cursor.  May be
+     * NULL */
+    void                  (*lost)(im_room_member_t *m);
+    void                   *data;
+    uint64_t                peer;    /* gets no records that except it */
+    ngx_uint_t              guest;
+
+    /* who has joined a live room, to enter it again when the zone was
+     * emptied; user.len 0: nobody */
+    ngx_str_t               user;
+    uint32_t                inst;
+    time_t                  joined;
+    ngx_msec_t              ttl;
+
+    im_room_local_t        *room;    /* NULL: not subscribed */
+    uint64_t                since;   /* later jobs are for this member */
+    ngx_queue_t             queue;
+};
+
+/*
+ * The worker's bit is set when it returns.  Records that were read before do
+ * not come.  Live rooms are opened (or joined) first, so that the audience
+ * counts.  NGX_OK, NGX_ERROR: no memory.
+ */
+ngx_int_t im_room_subscribe(ngx_uint_t app, uint64_t gno,
+    im_room_member_t *m);
+void im_room_unsubscribe(im_room_member_t *m);
+
+
+typedef struct {
+    ngx_uint_t              rooms;   /* of this worker */
+    ngx_uint_t              members;
+    ngx_uint_t              jobs;    /* records being handed out */
+    size_t                  bytes;
+    ngx_uint_t              dropped;
+    uint64_t                delivered;
+} im_room_stat_t;
+
+void im_room_stat(im_room_stat_t *stat);
+
+ngx_int_t im_room_member_init_process(ngx_cycle_t *cycle);
+
+
+#endif /* _IM_ROOM_MEMBER_H_INCLUDED_ */
