@@ -1,0 +1,265 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+/*
+ * What the tests of live/ share: zones in anonymous shared memory, workers
+ * made by fork() that read the bus when poll() says so, faults.  It takes in
+ * im_slot.c for its eventfds.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include "live/im_slot.c"
+#include "live/im_zone.h"
+
+
+static ngx_uint_t       live_tests, live_failed;
+static ngx_shm_zone_t   live_bus_zone, live_zone;
+static ngx_cycle_t      live_cycle;
+static ngx_log_t        live_log;
+static ngx_open_file_t  live_file;
+static ngx_uint_t       live_holds;
+
+/* a fault point that kills at its nth pass in this process */
+static const char      *live_fault;
+static ngx_uint_t       live_fault_n;
+
+/* seen by all processes */
+static volatile struct {
+    ngx_uint_t          ready;
+    ngx_uint_t          stop;
+    ngx_uint_t          n[64];
+} *live_sh;
+
+
+void
+im_fault_pass(const char *name)
+{
+    if (live_fault
+        && ngx_strcmp(live_fault, name) == 0
+        && --live_fault_n == 0)
+    {
+        (void) kill(getpid(), SIGKILL);
+    }
+}
+
+
+void
+im_worker_hold(ngx_uint_t n)
+{
+    live_holds += n;
+}
+
+
+void
+im_worker_release(ngx_uint_t n)
+{
+    live_holds -= n;
+}
+
+
+static void
+ok(ngx_uint_t good, const char *name)
+{
+    live_tests++;
+    live_failed += !good;
+
+    printf("%sok %u - %s\n", good ? "" : "not ", (unsigned) live_tests, name);
+    fflush(stdout);
+}
+
+
+static int
+done(void)
+{
+    printf("1..%u\n", (unsigned) live_tests);
+
+    return live_failed != 0;
+}
+
+
+static void
+live_shm(ngx_shm_zone_t *zone, const char *name, size_t size,
+    ngx_int_t (*init)(ngx_shm_zone_t *zone, void *data))
+{
+    ngx_slab_pool_t  *sp;
+
+    zone->shm.addr = mmap(NULL, size, PROT_READ|PROT_WRITE,
+                          MAP_ANON|MAP_SHARED, -1, 0);
+    zone->shm.size = size;
+    zone->shm.log = &live_log;
+    zone->shm.name.data = (u_char *) name;
+    zone->shm.name.len = ngx_strlen(name);
+
+    sp = (ngx_slab_pool_t *) zone->shm.addr;
+    sp->end = zone->shm.addr + size;
+    sp->min_shift = 3;
+    sp->addr = zone->shm.addr;
+
+    (void) ngx_shmtx_create(&sp->mutex, &sp->lock, NULL);
+    ngx_slab_init(sp);
+
+    if (init(zone, NULL) != NGX_OK) {
+        printf("Bail out! zone %s\n", name);
+        exit(1);
+    }
+}
+
+
+/* as the master does when a worker has died */
+
+static void
+live_unlock(ngx_pid_t pid)
+{
+    (void) ngx_shmtx_force_unlock(
+               &((ngx_slab_pool_t *) live_zone.shm.addr)->mutex, pid);
+    (void) ngx_shmtx_force_unlock(
+               &((ngx_slab_pool_t *) live_bus_zone.shm.addr)->mutex, pid);
+}
+
+
+static void
+live_init(size_t zone, size_t bus)
+{
+    ngx_uint_t  i;
+
+    ngx_pagesize = getpagesize();
+    for (i = ngx_pagesize; i >>= 1; ngx_pagesize_shift++) { /* void */ }
+
+    ngx_ncpu = sysconf(_SC_NPROCESSORS_ONLN);
+    ngx_pid = getpid();
+    ngx_time_init();
+    ngx_slab_sizes_init();
+
+    ngx_queue_init(&ngx_posted_events);
+    ngx_queue_init(&ngx_posted_next_events);
+    ngx_event_timer_init(&live_log);
+
+    live_file.fd = open("/dev/null", O_WRONLY);
+    live_log.file = &live_file;
+    live_log.log_level = NGX_LOG_NOTICE;
+    live_cycle.log = &live_log;
+    ngx_cycle = &live_cycle;
+
+    live_shm(&live_bus_zone, "im_bus", bus, im_bus_init_zone);
+    live_shm(&live_zone, "im", zone, im_zone_init_zone);
+
+    live_sh = mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_ANON|MAP_SHARED, -1,
+                   0);
+
+    while (im_slot_nfds < IM_SLOTS) {
+        im_slot_fds[im_slot_nfds++] = eventfd(0, EFD_NONBLOCK);
+    }
+}
+
+
+/* what im_slot_init_process() does, without an event loop */
+
+static void
+live_claim(ngx_uint_t slot)
+{
+    uint64_t  value;
+
+    ngx_pid = getpid();
+    ngx_process_slot = slot;
+
+    im_bus_slot_claim(slot);
+    im_slot_clear(slot, ngx_pid);
+
+    (void) read(im_slot_fds[slot], &value, sizeof(uint64_t));
+}
+
+
+/* one turn of an event loop, waiting at most ms */
+
+static void
+live_turn(int ms)
+{
+    uint64_t       value;
+    ngx_int_t      n;
+    ngx_queue_t   *q;
+    ngx_event_t   *ev;
+    struct pollfd  pfd;
+
+    pfd.fd = im_slot_fds[im_slot_self()];
+    pfd.events = POLLIN;
+
+    n = poll(&pfd, 1, ngx_queue_empty(&ngx_posted_next_events) ? ms : 0);
+
+    ngx_time_update();
+
+    /* posted before this turn, as nginx does it */
+
+    while (!ngx_queue_empty(&ngx_posted_next_events)) {
+        q = ngx_queue_head(&ngx_posted_next_events);
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&ngx_posted_events, q);
+    }
+
+    if (n > 0) {
+        (void) read(pfd.fd, &value, sizeof(uint64_t));
+
+        __atomic_store_n(&im_bus_slot(im_slot_self())->signaled, 0,
+                         __ATOMIC_SEQ_CST);
+        im_bus_read();
+    }
+
+    while (!ngx_queue_empty(&ngx_posted_events)) {
+        q = ngx_queue_head(&ngx_posted_events);
+        ev = ngx_queue_data(q, ngx_event_t, queue);
+        ngx_delete_posted_event(ev);
+        ev->handler(ev);
+    }
+}
+
+
+/* turns until nothing happens any more */
+
+static void
+live_settle(void)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < 20; i++) {
+        live_turn(0);
+    }
+}
+
+
+static ngx_pid_t
+live_fork(void)
+{
+    ngx_pid_t  pid;
+
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        ngx_pid = getpid();
+        (void) alarm(60);
+    }
+
+    return pid;
+}
+
+
+/* the wait status */
+
+static int
+live_wait(ngx_pid_t pid)
+{
+    int  status;
+
+    (void) waitpid(pid, &status, 0);
+    live_unlock(pid);
+
+    return status;
+}
