@@ -152,10 +152,22 @@ ngx_int_t im_store_head(im_ctx_t *ctx, im_table_e table, im_key_t *stream,
 
 typedef struct im_batch_s  im_batch_t;
 
+typedef enum {
+    IM_OP_INSERT = 0,
+    IM_OP_REPLACE,
+    IM_OP_UPSERT,
+    IM_OP_DELETE,
+    IM_OP_SET,
+    IM_OP_ADD,
+    IM_OP_MAX,
+    IM_OP_EXPECT,
+    IM_OP_APPEND
+} im_op_e;
+
 typedef struct {
-    ngx_uint_t         type;
+    im_op_e            type;
     im_table_t        *table;
-    im_key_t          *key;
+    im_key_t          *key;          /* shorter than its type, never copied */
     im_doc_t          *doc;
     int64_t            version;
     const char        *column;
@@ -267,6 +279,13 @@ typedef struct {
     ngx_int_t        (*commit)(im_ctx_t *ctx, im_batch_t *batch);
     void             (*stat)(im_store_stat_t *stat);
 } im_store_driver_t;
+
+
+/* The encoded document, which is not copied; NGX_ERROR: it has failed. */
+ngx_int_t im_doc_data(im_doc_t *doc, ngx_str_t *data);
+
+/* Drivers leave out expired rows of scan() and last_each(). */
+ngx_uint_t im_row_expired(im_row_t *row, time_t now);
 
 
 extern im_store_driver_t  im_lmdb_driver;
