@@ -86,7 +86,7 @@ done(void)
 }
 
 
-static void
+static ngx_inline void
 live_shm(ngx_shm_zone_t *zone, const char *name, size_t size,
     ngx_int_t (*init)(ngx_shm_zone_t *zone, void *data))
 {
@@ -116,7 +116,7 @@ live_shm(ngx_shm_zone_t *zone, const char *name, size_t size,
 
 /* as the master does when a worker has died */
 
-static void
+static ngx_inline void
 live_unlock(ngx_pid_t pid)
 {
     (void) ngx_shmtx_force_unlock(
@@ -126,7 +126,7 @@ live_unlock(ngx_pid_t pid)
 }
 
 
-static void
+static ngx_inline void
 live_init(size_t zone, size_t bus)
 {
     ngx_uint_t  i;
@@ -163,7 +163,7 @@ live_init(size_t zone, size_t bus)
 
 /* what im_slot_init_process() does, without an event loop */
 
-static void
+static ngx_inline void
 live_claim(ngx_uint_t slot)
 {
     uint64_t  value;
@@ -180,7 +180,7 @@ live_claim(ngx_uint_t slot)
 
 /* one turn of an event loop, waiting at most ms */
 
-static void
+static ngx_inline void
 live_turn(int ms)
 {
     uint64_t       value;
@@ -223,7 +223,7 @@ live_turn(int ms)
 
 /* turns until nothing happens any more */
 
-static void
+static ngx_inline void
 live_settle(void)
 {
     ngx_uint_t  i;
@@ -234,7 +234,20 @@ live_settle(void)
 }
 
 
-static ngx_pid_t
+/* what the tick calls */
+
+static ngx_inline void
+live_tick(void)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < im_slot_hooks.nticks; i++) {
+        im_slot_hooks.ticks[i]();
+    }
+}
+
+
+static ngx_inline ngx_pid_t
 live_fork(void)
 {
     ngx_pid_t  pid;
@@ -253,7 +266,7 @@ live_fork(void)
 
 /* the wait status */
 
-static int
+static ngx_inline int
 live_wait(ngx_pid_t pid)
 {
     int  status;
