@@ -54,6 +54,8 @@ typedef struct {
 
 static ngx_int_t im_api_answer(im_ctx_t *ctx, im_call_t *call,
     im_code_t code, ngx_str_t *out);
+static ngx_int_t im_api_answer(im_ctx_t *ctx, im_call_t *call, im_code_t code,
+    ngx_str_t *out);
 static im_code_t im_api_check(im_ctx_t *ctx, im_call_t *call,
     im_api_args_t *args);
 static im_code_t im_api_app(im_ctx_t *ctx, im_api_args_t *args);
@@ -255,6 +257,7 @@ im_api_resume(ngx_pool_t *pool, ngx_log_t *log, im_call_t *call,
     poll = call->park;
     ctx = poll->ctx;
 
+    call->park = NULL;
     ctx->park = NULL;
 
     code = poll->handler(ctx, poll->data, poll->reason);
@@ -266,7 +269,7 @@ im_api_resume(ngx_pool_t *pool, ngx_log_t *log, im_call_t *call,
 static ngx_int_t
 im_api_answer(im_ctx_t *ctx, im_call_t *call, im_code_t code, ngx_str_t *out)
 {
-    if (ctx->park) {
+    if (code == IM_OK && ctx->park) {
         call->park = ctx->park;
         return NGX_AGAIN;
     }
