@@ -9,6 +9,19 @@
 #include <ngx_event.h>
 #include "core/im_co.h"
 #include "core/im_task.h"
+#include "core/im_worker.h"
+
+
+static ngx_int_t im_task_init_conf(ngx_conf_t *cf, im_conf_t *conf);
+
+
+im_worker_hook_t  im_task_hook = {
+    ngx_string("task"),
+    im_task_init_conf,                     /* init conf */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL                                   /* exit process */
+};
 
 
 #if (NGX_THREADS)
@@ -146,3 +159,23 @@ im_task_run(im_task_pt fn, void *data)
 }
 
 #endif
+
+
+/* hashing of passwords is what runs in threads */
+
+static ngx_int_t
+im_task_init_conf(ngx_conf_t *cf, im_conf_t *conf)
+{
+    im_app_t    *app;
+    ngx_uint_t   i;
+
+    app = conf->apps.elts;
+
+    for (i = 0; i < conf->apps.nelts; i++) {
+        if (app[i].hosted_accounts) {
+            return im_task_conf(cf);
+        }
+    }
+
+    return NGX_OK;
+}

@@ -92,6 +92,8 @@ sub start ($self) {
         open STDERR, '>&', \*STDOUT;
         open STDIN, '<', '/dev/null';
         $ENV{ASAN_OPTIONS} //= 'detect_stack_use_after_return=0';
+        $ENV{LSAN_OPTIONS} //= "suppressions=$top/t/lsan.supp"
+                               . ":print_suppressions=0";
         $ENV{UBSAN_OPTIONS} //= 'print_stacktrace=1';
         exec $nginx, '-p', "$dir/", '-c', "$dir/nginx.conf",
              '-e', "$dir/error.log"
