@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include "core/im_ctx.h"
 #include "core/im_error.h"
+#include "domain/im_job.h"
 
 
 /*
@@ -20,6 +21,9 @@
  * account.
  */
 im_code_t im_purge_account(im_ctx_t *ctx, ngx_str_t *user);
+
+/* A slice of the job "purge". */
+ngx_int_t im_purge_step(im_ctx_t *ctx, im_job_t *job);
 
 
 #endif /* _IM_PURGE_H_INCLUDED_ */

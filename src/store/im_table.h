@@ -101,6 +101,7 @@ typedef struct {
 #define IM_MEMBER_JOIN     2         /* gno, joined, user */
 #define IM_MUTE_UNTIL      1         /* gno, until */
 #define IM_CONV_PINNED     1         /* user, pinned: sparse */
+#define IM_JOB_STATE       1         /* state */
 
 
 extern im_table_t  im_tables[IM_T_MAX];
