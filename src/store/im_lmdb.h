@@ -42,6 +42,7 @@ typedef struct {
 
 typedef struct {
     MDB_env           *env;          /* NULL: not open in this process */
+    MDB_txn           *txn;          /* of all reads; idle: reset */
     MDB_dbi            sys;          /* schema version, lease of the sweeper */
     im_lmdb_table_t    tables[IM_T_MAX];
     ngx_str_t          name;         /* of the file, with terminating zero */
@@ -81,6 +82,25 @@ extern im_lmdb_t  im_lmdb;
 
 /* im_lmdb.c */
 
+/* Logs a failed call, once per second and process. */
+void im_lmdb_error(ngx_log_t *log, int err, const char *call);
+
+/* im_lmdb_read.c */
+
+ngx_int_t im_lmdb_get_many(im_ctx_t *ctx, im_table_t *table,
+    im_key_t *keys, ngx_uint_t n, im_row_t *rows);
+ngx_int_t im_lmdb_scan(im_ctx_t *ctx, im_table_t *table,
+    ngx_uint_t index, im_key_t *prefix, im_key_t *from, im_key_t *to,
+    ngx_uint_t order, ngx_uint_t limit, im_store_row_pt fn, void *data);
+ngx_int_t im_lmdb_count(im_ctx_t *ctx, im_table_t *table,
+    ngx_uint_t index, im_key_t *prefix, im_key_t *from, im_key_t *to,
+    int64_t set, int64_t clear, ngx_uint_t cap, ngx_uint_t *n);
+ngx_int_t im_lmdb_last_each(im_ctx_t *ctx, im_table_t *table,
+    ngx_uint_t index, im_key_t *prefix, im_key_t *after, int64_t clear,
+    ngx_uint_t limit, im_store_row_pt fn, void *data);
+ngx_int_t im_lmdb_head(im_ctx_t *ctx, im_table_t *table,
+    im_key_t *stream, int64_t *seq);
+
 /* A view of a row, valid as long as the transaction lets it. */
 int im_lmdb_row(im_table_t *table, MDB_val *key, MDB_val *val, im_row_t *row);
 /* The index key of the row: 0, IM_LMDB_DECLINED (not in it), IM_LMDB_KEY. */
@@ -91,8 +111,6 @@ int im_lmdb_tail(MDB_txn *txn, im_table_t *table, im_key_t *stream,
     int64_t *seq);
 /* The first key behind all keys that begin with this one, in place. */
 void im_lmdb_after(im_key_t *key);
-/* Logs a failed call, once per second and process. */
-void im_lmdb_error(ngx_log_t *log, int err, const char *call);
 
 /* im_lmdb_row.c: of the thread that writes */
 
