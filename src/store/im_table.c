@@ -171,9 +171,6 @@ im_table_t  im_tables[IM_T_MAX] = {
     { IM_T_PASSWORD, "password", IM_VERSIONED, IM_TTL_NONE,
       im_col_user, im_no_index },
 
-    { IM_T_PASSWORD, "password", IM_VERSIONED, IM_TTL_NONE,
-      im_col_user, im_no_index },
-
     { IM_T_PROFILE, "profile", IM_VERSIONED, IM_TTL_NONE,
       im_col_user, im_no_index },
 
