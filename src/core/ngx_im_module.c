@@ -398,11 +398,25 @@ ngx_im_init_conf(ngx_cycle_t *cycle, void *conf)
 {
     im_conf_t  *imcf = conf;
 
+    ngx_core_conf_t  *ccf;
+
     if (imcf->needed && !imcf->block) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "no \"im\" section in configuration, write at its top "
                       "level: im { store lmdb:/var/lib/nginx-im; "
                       "app 1400000001 { key \"64 secret characters\"; } }");
+        return NGX_CONF_ERROR;
+    }
+
+    /* here and not in init module, whose failure ends the master */
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (imcf->block && ccf->worker_processes > IM_WORKERS_MAX) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "\"im\" works with at most %d worker_processes, "
+                      "%i are configured",
+                      IM_WORKERS_MAX, ccf->worker_processes);
         return NGX_CONF_ERROR;
     }
 

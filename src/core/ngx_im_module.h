@@ -18,6 +18,9 @@
 #define NGX_IM_CONF        0x02000000
 #define NGX_IM_APP_CONF    0x04000000
 
+/* two generations have a slot each */
+#define IM_WORKERS_MAX     60
+
 #define IM_APP_ADMINS      10
 #define IM_APP_ID_MAX      4294967295
 

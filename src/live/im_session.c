@@ -965,7 +965,9 @@ im_session_tick(void)
     if (im_session_generation != generation) {
         im_session_generation = generation;
 
-        /* the zone was emptied: enter all again */
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "zone \"im\" was emptied after a worker died in its "
+                      "lock, %ui sessions enter it again", im_session_n);
 
         im_session_walk(IM_SESSION_REENTER);
     }

@@ -73,17 +73,7 @@ im_slot_process(ngx_cycle_t *cycle, im_conf_t *conf)
 ngx_int_t
 im_slot_init_module(ngx_cycle_t *cycle)
 {
-    ngx_fd_t          fd;
-    ngx_core_conf_t  *ccf;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-
-    if (ccf->worker_processes > IM_SLOT_WORKERS) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "im {} runs with at most %d worker_processes",
-                      IM_SLOT_WORKERS);
-        return NGX_ERROR;
-    }
+    ngx_fd_t  fd;
 
     if (ngx_test_config) {
         return NGX_OK;

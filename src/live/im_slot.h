@@ -20,9 +20,6 @@
 
 #define IM_SLOTS            128
 
-/* workers that the configuration may ask for: two generations fit */
-#define IM_SLOT_WORKERS     60
-
 
 typedef struct {
     uint64_t                w[2];
