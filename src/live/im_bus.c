@@ -779,6 +779,7 @@ im_bus_slot_clear(ngx_uint_t slot, ngx_pid_t pid)
         sl->first = 0;
         sl->signaled = 0;
         ngx_memzero((void *) sl->sessions, sizeof(sl->sessions));
+        ngx_memzero(sl->rooms, sizeof(sl->rooms));
 
         for (end = i + IM_BUS_CLEAR; i < end; i++) {
             w = &im_bus_sh->interests[i].w[slot >> 6];

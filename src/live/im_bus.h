@@ -32,6 +32,7 @@ typedef enum {
     IM_BUS_REPLACED,                 /* im_session */
     IM_BUS_ROOM,                     /* im_room: a message of a live room */
     IM_BUS_GROUP,                    /* im_room: one of a stored group */
+    IM_BUS_GROUP_LOST,               /* im_room: one that was too long */
     IM_BUS_ROOM_CLOSE,               /* im_room */
     IM_BUS_POLL,                     /* the rest belongs to higher layers */
     IM_BUS_POLL_REPLY,
@@ -144,6 +145,7 @@ typedef struct {
     ngx_atomic_t            signaled;
     ngx_atomic_t            lost;    /* times that it was lapped */
     ngx_atomic_t            sessions[4][16];
+    uint64_t                rooms[6]; /* im_room_stat_t, as of the tick */
 } im_bus_slot_t;
 
 /* Whether the lock of zone "im" is held: kept here, because that zone may

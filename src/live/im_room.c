@@ -349,6 +349,7 @@ ngx_int_t
 im_room_notify(ngx_uint_t app, uint64_t gno, int64_t seq, ngx_uint_t flags,
     ngx_str_t *parts, ngx_uint_t n, uint64_t except)
 {
+    ngx_int_t      rc;
     im_slots_t     to;
     im_bus_meta_t  meta;
 
@@ -361,7 +362,13 @@ im_room_notify(ngx_uint_t app, uint64_t gno, int64_t seq, ngx_uint_t flags,
 
     im_bus_interested(im_bus_hash(app, gno), &to);
 
-    return im_bus_publish(&to, IM_BUS_GROUP, &meta, parts, n);
+    rc = im_bus_publish(&to, IM_BUS_GROUP, &meta, parts, n);
+
+    if (rc == NGX_DECLINED && seq) {
+        rc = im_bus_publish(&to, IM_BUS_GROUP_LOST, &meta, NULL, 0);
+    }
+
+    return rc;
 }
 
 

@@ -57,8 +57,9 @@ ngx_int_t im_room_publish(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
 
 /*
  * Publishes message seq of a stored group, or a hint (seq 0), to the workers
- * that have members of it.  NGX_OK; NGX_DECLINED: too long, members of
- * stored groups are told by lost().
+ * that have members of it.  What is too long for the bus the members
+ * read from the stream: they are told by lost(), or not at all (seq 0:
+ * NGX_DECLINED).
  */
 ngx_int_t im_room_notify(ngx_uint_t app, uint64_t gno, int64_t seq,
     ngx_uint_t flags, ngx_str_t *parts, ngx_uint_t n, uint64_t except);

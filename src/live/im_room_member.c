@@ -108,6 +108,7 @@ im_room_member_init_process(ngx_cycle_t *cycle)
 
     im_bus_handler(IM_BUS_ROOM, im_room_handler);
     im_bus_handler(IM_BUS_GROUP, im_room_handler);
+    im_bus_handler(IM_BUS_GROUP_LOST, im_room_handler);
     im_bus_handler(IM_BUS_ROOM_CLOSE, im_room_handler);
 
     if (im_bus_lost_handler(im_room_member_lost) != NGX_OK) {
@@ -290,6 +291,10 @@ im_room_handler(im_bus_buf_t *buf)
 
     if (buf->kind == IM_BUS_ROOM_CLOSE) {
         type = IM_ROOM_JOB_CLOSE;
+
+    } else if (buf->kind == IM_BUS_GROUP_LOST) {
+        im_room_lose(room);
+        return;
 
     } else if (im_room_stats.bytes > IM_ROOM_BYTES) {
 
@@ -522,6 +527,7 @@ im_room_member_lost(void)
 static void
 im_room_member_tick(void)
 {
+    uint64_t           *row;
     ngx_uint_t          generation;
     ngx_queue_t        *q;
     im_room_local_t    *room;
@@ -566,13 +572,41 @@ im_room_member_tick(void)
         q = ngx_queue_head(&im_room_dirty);
         im_room_count(ngx_queue_data(q, im_room_local_t, dirty));
     }
+
+    row = im_bus_slot(im_slot_self())->rooms;
+
+    row[0] = im_room_stats.rooms;
+    row[1] = im_room_stats.members;
+    row[2] = im_room_stats.jobs;
+    row[3] = im_room_stats.bytes;
+    row[4] = im_room_stats.dropped;
+    row[5] = im_room_stats.delivered;
 }
 
 
 void
 im_room_stat(im_room_stat_t *stat)
 {
+    uint64_t    *row;
+    ngx_uint_t   i;
+
     *stat = im_room_stats;
+
+    for (i = 0; i < IM_SLOTS; i++) {
+
+        if (i == im_slot_self() || !im_slot_alive(i)) {
+            continue;
+        }
+
+        row = im_bus_slot(i)->rooms;
+
+        stat->rooms += row[0];
+        stat->members += row[1];
+        stat->jobs += row[2];
+        stat->bytes += row[3];
+        stat->dropped += row[4];
+        stat->delivered += row[5];
+    }
 }
 
 

@@ -58,7 +58,7 @@ void im_room_unsubscribe(im_room_member_t *m);
 
 
 typedef struct {
-    ngx_uint_t              rooms;   /* of this worker */
+    ngx_uint_t              rooms;   /* a room counts in each worker */
     ngx_uint_t              members;
     ngx_uint_t              jobs;    /* records being handed out */
     size_t                  bytes;
@@ -66,6 +66,7 @@ typedef struct {
     uint64_t                delivered;
 } im_room_stat_t;
 
+/* Of all workers; the numbers of others are up to a second old. */
 void im_room_stat(im_room_stat_t *stat);
 
 ngx_int_t im_room_member_init_process(ngx_cycle_t *cycle);

@@ -331,6 +331,12 @@ test_fanout(void)
     live_settle();
     ok(late.n == 1 && late.last == 77 && m[1].n == 3, "a stored message");
 
+    part.len = 4 * 1024 * 1024;
+    ok(im_room_notify(APP, 4, 78, 0, &part, 1, 0) == NGX_OK, "a long one");
+    live_settle();
+    ok(late.n == 1 && late.lost == 1 && m[1].lost == 1,
+       "is read from the stream");
+
     im_room_close(APP, 4);
     live_settle();
 
