@@ -1,0 +1,189 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_stat.h"
+#include "core/im_worker.h"
+
+
+/* A row for each worker, of two generations. */
+
+#define IM_STAT_ROWS  128
+
+
+typedef struct {
+    ngx_uint_t  version;
+    uint64_t    rows[IM_STAT_ROWS][IM_STAT_MAX];
+} im_stat_shared_t;
+
+
+typedef struct {
+    char        *name;
+    ngx_uint_t   counter;
+} im_stat_name_t;
+
+
+#define IM_STAT_COUNTER(name, text)  { text, 1 },
+#define IM_STAT_GAUGE(name, text)    { text, 0 },
+
+static im_stat_name_t  im_stat_names[] = {
+    IM_STATS(IM_STAT_COUNTER, IM_STAT_GAUGE)
+};
+
+
+static ngx_int_t im_stat_init_conf(ngx_conf_t *cf, im_conf_t *conf);
+static ngx_int_t im_stat_init_zone(ngx_shm_zone_t *zone, void *data);
+static ngx_int_t im_stat_init_module(ngx_cycle_t *cycle, im_conf_t *conf);
+static ngx_int_t im_stat_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
+static void im_stat_exit_process(ngx_cycle_t *cycle);
+static void im_stat_clear_gauges(uint64_t *row);
+
+
+static ngx_shm_zone_t    *im_stat_zone;
+static im_stat_shared_t  *im_stat_shared;
+static uint64_t           im_stat_none[IM_STAT_MAX];
+
+uint64_t  *im_stat_row = im_stat_none;
+
+
+im_worker_hook_t  im_stat_hook = {
+    ngx_string("statistics"),
+    im_stat_init_conf,
+    im_stat_init_module,
+    im_stat_init_process,
+    im_stat_exit_process
+};
+
+
+uint64_t
+im_stat_get(ngx_uint_t stat)
+{
+    uint64_t    sum;
+    ngx_uint_t  i;
+
+    if (im_stat_shared == NULL) {
+        return im_stat_row[stat];
+    }
+
+    sum = 0;
+
+    for (i = 0; i < IM_STAT_ROWS; i++) {
+        sum += im_stat_shared->rows[i][stat];
+    }
+
+    return sum;
+}
+
+
+char *
+im_stat_name(ngx_uint_t stat, ngx_uint_t *counter)
+{
+    if (stat >= sizeof(im_stat_names) / sizeof(im_stat_name_t)) {
+        return NULL;
+    }
+
+    *counter = im_stat_names[stat].counter;
+
+    return im_stat_names[stat].name;
+}
+
+
+static ngx_int_t
+im_stat_init_conf(ngx_conf_t *cf, im_conf_t *conf)
+{
+    size_t     size;
+    ngx_str_t  name;
+
+    ngx_str_set(&name, "im_stat");
+
+    size = sizeof(im_stat_shared_t) + 16 * ngx_pagesize;
+    size = ngx_align(size, ngx_pagesize);
+
+    im_stat_zone = ngx_shared_memory_add(cf, &name, size, &im_stat_hook);
+    if (im_stat_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    im_stat_zone->init = im_stat_init_zone;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_stat_init_zone(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_slab_pool_t   *shpool;
+    im_stat_shared_t  *shared;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    if (data || zone->shm.exists) {
+        zone->data = shpool->data;
+        return NGX_OK;
+    }
+
+    shared = ngx_slab_calloc(shpool, sizeof(im_stat_shared_t));
+    if (shared == NULL) {
+        return NGX_ERROR;
+    }
+
+    shared->version = 1;
+
+    shpool->data = shared;
+    zone->data = shared;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_stat_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    im_stat_shared = im_stat_zone->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_stat_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    if (ngx_process_slot < 0 || ngx_process_slot >= IM_STAT_ROWS) {
+        return NGX_OK;
+    }
+
+    im_stat_row = im_stat_shared->rows[ngx_process_slot];
+
+    /* of a predecessor that was killed */
+
+    im_stat_clear_gauges(im_stat_row);
+
+    return NGX_OK;
+}
+
+
+static void
+im_stat_exit_process(ngx_cycle_t *cycle)
+{
+    im_stat_clear_gauges(im_stat_row);
+
+    im_stat_row = im_stat_none;
+}
+
+
+static void
+im_stat_clear_gauges(uint64_t *row)
+{
+    ngx_uint_t  i, counter;
+
+    for (i = 0; im_stat_name(i, &counter); i++) {
+        if (!counter) {
+            row[i] = 0;
+        }
+    }
+}

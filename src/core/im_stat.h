@@ -1,0 +1,77 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_STAT_H_INCLUDED_
+#define _IM_STAT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/*
+ * Numbers of the metrics page.  Each worker counts in a row of its own in
+ * shared memory; the page shows the sums, which reloads and crashes do not
+ * reset.  A gauge is what a worker has now; it ends with the worker.
+ */
+
+#define IM_STATS(C, G)                                                        \
+    C(REST,           "im_requests_total{transport=\"rest\"}")                \
+    C(REQUEST_WS,     "im_requests_total{transport=\"ws\"}")                  \
+    C(REQUEST_TCP,    "im_requests_total{transport=\"tcp\"}")                 \
+    C(MSG_C2C,        "im_messages_total{kind=\"c2c\"}")                      \
+    C(MSG_GROUP,      "im_messages_total{kind=\"group\"}")                    \
+    C(MSG_ROOM,       "im_messages_total{kind=\"room\"}")                     \
+    C(MSG_NOTICE,     "im_messages_total{kind=\"notice\"}")                   \
+    C(FRAMES,         "im_frames_sent_total")                                 \
+    C(BYTES,          "im_bytes_sent_total")                                  \
+    C(DROPPED,        "im_frames_dropped_total")                              \
+    C(STUCK,          "im_connections_stuck_total")                           \
+    C(RESYNC,         "im_resyncs_total")                                     \
+    C(COMMITS,        "im_store_transactions_total")                          \
+    C(BATCHES,        "im_store_batches_total")                               \
+    C(DECLINED,       "im_store_declined_total")                              \
+    C(STORE_BUSY,     "im_store_busy_total")                                  \
+    C(STORE_ERRORS,   "im_store_errors_total")                                \
+    C(SWEPT,          "im_store_swept_total")                                 \
+    G(CONN_WS,        "im_connections{transport=\"ws\"}")                     \
+    G(CONN_TCP,       "im_connections{transport=\"tcp\"}")                    \
+    G(CONN_SSE,       "im_connections{transport=\"sse\"}")                    \
+    G(POLLS,          "im_polls_held")                                        \
+    G(COROUTINES,     "im_coroutines")                                        \
+    G(STACKS,         "im_coroutine_stacks")                                  \
+    G(BODIES,         "im_body_bytes")                                        \
+    G(STORE_QUEUE,    "im_store_queue")                                       \
+    G(STORE_BYTES,    "im_store_queue_bytes")
+
+
+#define IM_STAT_ENUM(name, text)  IM_STAT_##name,
+
+enum {
+    IM_STATS(IM_STAT_ENUM, IM_STAT_ENUM)
+    IM_STAT_LATENCY_SUM,             /* of commits, microseconds */
+    IM_STAT_LATENCY,                 /* IM_STAT_BUCKETS of them */
+    IM_STAT_BUCKETS = 20,
+    IM_STAT_MAX = IM_STAT_LATENCY + IM_STAT_BUCKETS
+};
+
+
+#define im_stat_add(stat, n)  (im_stat_row[stat] += (n))
+#define im_stat_set(stat, n)  (im_stat_row[stat] = (n))
+
+
+/* The sum of all workers. */
+uint64_t im_stat_get(ngx_uint_t stat);
+
+/* The name on the page; *counter: 1 counter, 0 gauge; NULL: has none. */
+char *im_stat_name(ngx_uint_t stat, ngx_uint_t *counter);
+
+
+/* of this worker */
+extern uint64_t  *im_stat_row;
+
+
+#endif /* _IM_STAT_H_INCLUDED_ */
