@@ -64,6 +64,9 @@ typedef struct {
 extern im_record_t  im_inbox_record[];
 
 
+/* Key of an account's stream, a prefix of all its keys and indexes. */
+void im_inbox_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key);
+
 /* Adds the row to the batch; the operation's result will be the number. */
 ngx_uint_t im_inbox_append(im_ctx_t *ctx, im_batch_t *batch, ngx_str_t *user,
     im_inbox_t *row);
@@ -72,6 +75,10 @@ ngx_uint_t im_inbox_append(im_ctx_t *ctx, im_batch_t *batch, ngx_str_t *user,
  * event: an item of EventArray as JSON text. */
 void im_inbox_publish(im_ctx_t *ctx, ngx_str_t *user, int64_t seq,
     uint32_t except_inst, ngx_str_t *event);
+
+/* Moves the cursors of the user's sessions over a row that they do not hear
+ * of. */
+void im_inbox_skip(im_ctx_t *ctx, ngx_str_t *user, int64_t seq);
 
 /* Stores and publishes one event. */
 ngx_int_t im_inbox_event(im_ctx_t *ctx, ngx_str_t *user, uint32_t except_inst,
@@ -93,6 +100,14 @@ typedef struct {
 
 ngx_int_t im_inbox_read(im_ctx_t *ctx, ngx_str_t *user, int64_t from,
     ngx_uint_t limit, ngx_array_t *items, int64_t *last, ngx_uint_t *more);
+
+/* Rows after "from", oldest first; pushes im_inbox_t to the array. */
+ngx_int_t im_inbox_rows(im_ctx_t *ctx, ngx_str_t *user, int64_t from,
+    ngx_uint_t limit, ngx_array_t *rows);
+
+/* Rows that are handed out at each login, oldest first. */
+ngx_int_t im_inbox_kept(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t limit,
+    ngx_array_t *rows);
 
 
 #endif /* _IM_INBOX_H_INCLUDED_ */

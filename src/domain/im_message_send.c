@@ -1,0 +1,737 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_co.h"
+#include "core/im_fault.h"
+#include "core/im_str.h"
+#include "domain/im_message.h"
+#include "live/im_zone.h"
+
+
+#define IM_SEND_CHUNK         50         /* receivers in one commit */
+#define IM_SEND_TRIES         3
+#define IM_SEND_MARKER        3000       /* ms: a send takes no longer */
+#define IM_SEND_STEP          20
+
+
+#define IM_SYNC_REAL_TIME     1
+#define IM_SYNC_HISTORY       2
+
+
+/* Where the operations of one message are in the batch. */
+
+typedef struct {
+    im_message_t       msg;
+    ngx_uint_t         in;
+    ngx_uint_t         out;
+    unsigned           has_in:1;
+    unsigned           has_out:1;
+} im_send_ops_t;
+
+
+static im_code_t im_message_send_stored(im_ctx_t *ctx, im_send_t *send);
+static im_code_t im_message_send_online(im_ctx_t *ctx, im_send_t *send);
+static ngx_int_t im_message_marker(im_ctx_t *ctx, im_send_t *send,
+    ngx_uint_t what, ngx_msec_t ttl, u_char *key, ngx_str_t *result);
+static ngx_int_t im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time,
+    ngx_str_t *dk);
+static ngx_int_t im_message_duplicate(im_ctx_t *ctx, im_send_t *send,
+    im_inbox_t *row);
+static ngx_int_t im_message_by_dk(im_ctx_t *ctx, ngx_str_t *user,
+    ngx_str_t *dk, im_inbox_t *row);
+static ngx_int_t im_message_take_row(im_row_t *row, void *data);
+static im_code_t im_message_repeat(im_ctx_t *ctx, im_send_t *send,
+    im_inbox_t *row);
+static void im_message_add(im_ctx_t *ctx, im_batch_t *batch, im_send_t *send,
+    ngx_str_t *dk, int64_t flags, im_send_ops_t *ops);
+static ngx_uint_t im_message_add_own(im_ctx_t *ctx, im_batch_t *batch,
+    im_send_t *send, im_message_t *msg, ngx_str_t *dk, int64_t flags);
+static im_code_t im_message_publish(im_ctx_t *ctx, im_send_t *send,
+    im_message_t *msg, ngx_uint_t in, int64_t in_seq, ngx_uint_t out,
+    int64_t out_seq);
+static ngx_uint_t im_message_send_chunk(im_ctx_t *ctx, im_send_t *send,
+    ngx_str_t *to, ngx_uint_t n, im_code_t *codes);
+
+
+im_code_t
+im_message_send(im_ctx_t *ctx, im_send_t *send)
+{
+    u_char      key[IM_ZONE_KEY_LEN];
+    im_code_t   code;
+    ngx_int_t   rc;
+    ngx_str_t   result;
+
+    if (send->msg.opts & IM_MSG_ONLINE) {
+        return im_message_send_online(ctx, send);
+    }
+
+    /* two that run at once must not both look before either commits: the
+     * time window of their dk may differ */
+
+    rc = im_message_marker(ctx, send, IM_KEY_COMMIT, IM_SEND_MARKER, key,
+                           &result);
+    if (rc == NGX_BUSY) {
+        return im_message_code(ctx, rc);
+    }
+
+    code = im_message_send_stored(ctx, send);
+
+    if (rc == NGX_OK) {
+        im_marker_release(key);
+    }
+
+    return code;
+}
+
+
+static im_code_t
+im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
+{
+    int64_t         fixed;
+    ngx_int_t       rc;
+    ngx_str_t       dk;
+    im_inbox_t      row;
+    ngx_uint_t      tries;
+    im_batch_t     *batch;
+    im_send_ops_t   ops;
+
+    fixed = send->msg.time;
+
+    for (tries = 0; tries < IM_SEND_TRIES; tries++) {
+
+        send->msg.time = fixed ? fixed : ngx_time();
+
+        rc = im_message_duplicate(ctx, send, &row);
+
+        if (rc == NGX_OK) {
+            return im_message_repeat(ctx, send, &row);
+        }
+
+        if (rc != NGX_DECLINED
+            || im_message_dk(ctx, send, send->msg.time, &dk) != NGX_OK)
+        {
+            return im_message_code(ctx, rc);
+        }
+
+        batch = im_store_batch(ctx, IM_ORDERED);
+
+        im_message_add(ctx, batch, send, &dk, 0, &ops);
+
+        rc = im_store_commit(ctx, batch);
+
+        if (rc == NGX_OK) {
+            im_fault("before_publish");
+
+            return im_message_publish(ctx, send, &ops.msg, ops.has_in,
+                        ops.has_in ? batch->ops[ops.in].result : 0,
+                        ops.has_out,
+                        ops.has_out ? batch->ops[ops.out].result : 0);
+        }
+
+        if (rc != NGX_DECLINED) {
+            return im_message_code(ctx, rc);
+        }
+    }
+
+    return im_message_code(ctx, NGX_BUSY);
+}
+
+
+static im_code_t
+im_message_send_online(im_ctx_t *ctx, im_send_t *send)
+{
+    u_char         key[IM_ZONE_KEY_LEN];
+    u_char         buf[IM_MSG_KEY_LEN];
+    im_code_t      code;
+    ngx_int_t      rc;
+    ngx_str_t      result;
+    ngx_msec_t     ttl;
+    im_msg_key_t   first;
+
+    if (send->msg.time == 0) {
+        send->msg.time = ngx_time();
+    }
+
+    ttl = send->seq_given ? (ngx_msec_t) ctx->app->dedup_c2c * 1000 : 1000;
+
+    rc = im_message_marker(ctx, send, IM_KEY_MESSAGE, ttl, key, &result);
+
+    if (rc == NGX_BUSY) {
+        return im_message_code(ctx, rc);
+    }
+
+    if (rc == NGX_DONE && im_message_key_parse(&result, &first) == NGX_OK) {
+        send->msg.time = first.time;
+        send->msg.mseq = first.mseq;
+        return IM_OK;
+    }
+
+    code = im_message_publish(ctx, send, &send->msg,
+                              !im_str_eq(&send->msg.from, &send->msg.to), 0,
+                              1, 0);
+
+    if (rc == NGX_OK && code != IM_OK) {
+        im_marker_release(key);
+
+    } else if (rc == NGX_OK) {
+        result.data = buf;
+        result.len = ngx_sprintf(buf, "%L_%L_%L", send->msg.mseq,
+                                 send->msg.rand, send->msg.time)
+                     - buf;
+
+        (void) im_marker_done(key, &result, ttl);
+    }
+
+    return code;
+}
+
+
+/* As im_marker_take(), but waits for another one's end. */
+
+static ngx_int_t
+im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
+    ngx_msec_t ttl, u_char *key, ngx_str_t *result)
+{
+    ngx_int_t    rc;
+    ngx_str_t    parts[3];
+    ngx_uint_t   waited;
+
+    parts[0] = send->msg.from;
+    parts[1] = send->msg.to;
+
+    if (im_message_dk(ctx, send, (what == IM_KEY_MESSAGE && !send->seq_given)
+                                 ? send->msg.time : 0, &parts[2])
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    im_zone_key(key, ctx->app->id, what, parts, 3);
+
+    waited = 0;
+
+    for ( ;; ) {
+
+        rc = im_marker_take(key, ngx_max(ttl, 1), ctx->pool, result);
+
+        if (rc != NGX_BUSY || waited >= IM_SEND_MARKER) {
+            return rc;
+        }
+
+        im_co_sleep(IM_SEND_STEP);
+        waited += IM_SEND_STEP;
+    }
+}
+
+
+/* What makes it a duplicate.  time 0: without a window. */
+
+static ngx_int_t
+im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time, ngx_str_t *dk)
+{
+    u_char    *p;
+    size_t     len;
+    int64_t    window;
+    uint32_t   crc;
+
+    len = sizeof("m\n\n\n") + send->msg.from.len + send->msg.to.len
+          + 4 * (NGX_INT64_LEN + 1);
+
+    p = ngx_pnalloc(ctx->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    crc = ngx_crc32_long(send->msg.body.data, send->msg.body.len);
+    window = send->seq_given ? ngx_max(ctx->app->dedup_c2c, 1) : 1;
+
+    dk->data = p;
+
+    p = ngx_sprintf(p, "m\n%V\n%V\n", &send->msg.from, &send->msg.to);
+
+    if (send->seq_given) {
+        p = ngx_sprintf(p, "%L", send->msg.mseq);
+    }
+
+    p = ngx_sprintf(p, "|%L|%uD|%L", send->msg.rand, crc, time / window);
+
+    dk->len = p - dk->data;
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK: it is one, row is the first one's in the deciding mailbox. */
+
+static ngx_int_t
+im_message_duplicate(im_ctx_t *ctx, im_send_t *send, im_inbox_t *row)
+{
+    int64_t     window, time;
+    ngx_int_t   rc;
+    ngx_str_t   dk;
+    ngx_uint_t  i;
+
+    window = send->seq_given ? ctx->app->dedup_c2c : 0;
+    time = send->msg.time;
+
+    for (i = 0; i < 2; i++) {
+
+        if (im_message_dk(ctx, send, time, &dk) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = im_message_by_dk(ctx, &send->msg.to, &dk, row);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        if (rc == NGX_OK && send->msg.time - row->time <= window) {
+            return NGX_OK;
+        }
+
+        time -= ngx_max(window, 1);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+im_message_by_dk(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *dk,
+    im_inbox_t *row)
+{
+    im_key_t   prefix;
+    ngx_int_t  rc;
+
+    im_inbox_key(ctx, user, &prefix);
+    im_key_str(&prefix, dk);
+
+    ngx_memzero(row, sizeof(im_inbox_t));
+
+    rc = im_store_scan(ctx, IM_T_INBOX, IM_INBOX_DK, &prefix, NULL, NULL,
+                       IM_ASC, 1, im_message_take_row, row);
+
+    if (rc == NGX_OK && row->seq == 0) {
+        return NGX_DECLINED;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+im_message_take_row(im_row_t *row, void *data)
+{
+    im_record_load(row, im_inbox_record, data);
+
+    return NGX_DONE;
+}
+
+
+/*
+ * Completes what the first attempt may have left behind on a store that has
+ * no transactions, and gives the hints again: cursors drop what was heard.
+ */
+
+static im_code_t
+im_message_repeat(im_ctx_t *ctx, im_send_t *send, im_inbox_t *row)
+{
+    int64_t        seq;
+    ngx_int_t      rc;
+    ngx_uint_t     op;
+    im_batch_t    *batch;
+    im_inbox_t     own;
+    im_message_t   msg;
+
+    send->msg.time = row->time;
+    send->msg.mseq = row->mseq;
+
+    rc = im_message_get_many(ctx, &row->cid, 1, &msg);
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    if (msg.id == 0 || msg.recalled.len) {
+        return IM_OK;
+    }
+
+    if (im_str_eq(&msg.from, &msg.to)) {
+        return im_message_publish(ctx, send, &msg, 0, 0, 1, row->seq);
+    }
+
+    if (!send->keep_own) {
+        return im_message_publish(ctx, send, &msg, 1, row->seq, 0, 0);
+    }
+
+    rc = im_message_by_dk(ctx, &msg.from, &row->dk, &own);
+    seq = own.seq;
+
+    if (rc == NGX_DECLINED) {
+        batch = im_store_batch(ctx, IM_ORDERED);
+        op = im_message_add_own(ctx, batch, send, &msg, &row->dk, 0);
+
+        rc = im_store_commit(ctx, batch);
+
+        if (rc == NGX_DECLINED) {        /* another one has completed it */
+            return IM_OK;
+        }
+
+        if (rc == NGX_OK) {
+            seq = batch->ops[op].result;
+        }
+    }
+
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    return im_message_publish(ctx, send, &msg, 1, row->seq, 1, seq);
+}
+
+
+/* The message's operations; flags are added to those of both rows. */
+
+static void
+im_message_add(im_ctx_t *ctx, im_batch_t *batch, im_send_t *send,
+    ngx_str_t *dk, int64_t flags, im_send_ops_t *ops)
+{
+    im_key_t       key;
+    im_inbox_t     row;
+    im_message_t  *msg;
+
+    ngx_memzero(ops, sizeof(im_send_ops_t));
+
+    ops->msg = send->msg;
+    msg = &ops->msg;
+
+    msg->id = im_message_id();
+    msg->expire = msg->time + ctx->app->history;
+
+    im_message_row_key(ctx, msg->id, &key);
+
+    (void) im_store_insert(batch, IM_T_C2C, &key, im_message_doc(ctx, msg));
+
+    if (!im_str_eq(&msg->from, &msg->to)) {
+
+        ngx_memzero(&row, sizeof(im_inbox_t));
+
+        row.type = IM_INBOX_MSG;
+        row.flags = flags;
+        row.cid = msg->id;
+        row.peer = msg->from;
+        row.time = msg->time;
+        row.mseq = msg->mseq;
+        row.rand = msg->rand;
+        row.dir = IM_DIR_IN;
+        row.dk = *dk;
+        row.expire = msg->expire;
+
+        if (!(msg->opts & IM_MSG_NO_UNREAD) && !(flags & IM_F_IMPORT)) {
+            row.flags |= IM_F_COUNTS;
+        }
+
+        if (msg->opts & IM_MSG_NO_LAST) {
+            row.flags |= IM_F_NO_LAST;
+        }
+
+        ops->has_in = 1;
+        ops->in = im_inbox_append(ctx, batch, &msg->to, &row);
+
+        im_store_point(batch, ops->in);
+
+        if (!send->keep_own) {
+            return;
+        }
+    }
+
+    ops->has_out = 1;
+    ops->out = im_message_add_own(ctx, batch, send, msg, dk, flags);
+
+    if (!ops->has_in) {
+        im_store_point(batch, ops->out);
+    }
+}
+
+
+static ngx_uint_t
+im_message_add_own(im_ctx_t *ctx, im_batch_t *batch, im_send_t *send,
+    im_message_t *msg, ngx_str_t *dk, int64_t flags)
+{
+    im_inbox_t  row;
+
+    ngx_memzero(&row, sizeof(im_inbox_t));
+
+    row.type = IM_INBOX_MSG;
+    row.flags = flags;
+    row.cid = msg->id;
+    row.peer = msg->to;
+    row.time = msg->time;
+    row.mseq = msg->mseq;
+    row.rand = msg->rand;
+    row.dir = IM_DIR_OUT;
+    row.dk = *dk;
+    row.inst = send->inst;
+    row.expire = msg->expire;
+
+    /* to oneself it is a message received, too */
+
+    if (!send->push_own && !im_str_eq(&msg->from, &msg->to)) {
+        row.flags |= IM_F_SILENT;
+    }
+
+    if (msg->opts & IM_MSG_NO_LAST) {
+        row.flags |= IM_F_NO_LAST;
+    }
+
+    return im_inbox_append(ctx, batch, &msg->from, &row);
+}
+
+
+static im_code_t
+im_message_publish(im_ctx_t *ctx, im_send_t *send, im_message_t *msg,
+    ngx_uint_t in, int64_t in_seq, ngx_uint_t out, int64_t out_seq)
+{
+    ngx_int_t  rc;
+    ngx_str_t  event;
+
+    if (send->profile == NULL) {
+
+        send->profile = ngx_palloc(ctx->pool, sizeof(im_profile_t));
+        if (send->profile == NULL) {
+            return im_message_code(ctx, NGX_ERROR);
+        }
+
+        rc = im_profile_get(ctx, &msg->from, send->profile);
+
+        if (rc != NGX_OK) {              /* a nickname is not worth a loss */
+            ngx_memzero(send->profile, sizeof(im_profile_t));
+        }
+    }
+
+    if (in) {
+        if (im_message_event(ctx, msg, send->profile, &msg->to, &event)
+            != NGX_OK)
+        {
+            return im_message_code(ctx, NGX_ERROR);
+        }
+
+        im_inbox_publish(ctx, &msg->to, in_seq, 0, &event);
+    }
+
+    if (!out) {
+        return IM_OK;
+    }
+
+    if (!send->push_own && !im_str_eq(&msg->from, &msg->to)) {
+
+        if (out_seq) {
+            im_inbox_skip(ctx, &msg->from, out_seq);
+        }
+
+        return IM_OK;
+    }
+
+    if (im_message_event(ctx, msg, send->profile, &msg->from, &event)
+        != NGX_OK)
+    {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    im_inbox_publish(ctx, &msg->from, out_seq, send->inst, &event);
+
+    return IM_OK;
+}
+
+
+void
+im_message_send_many(im_ctx_t *ctx, im_send_t *send, ngx_str_t *to,
+    ngx_uint_t n, im_code_t *codes)
+{
+    ngx_uint_t  i, k, m;
+    im_inbox_t  row;
+
+    if (send->msg.time == 0) {
+        send->msg.time = ngx_time();
+    }
+
+    if (!(send->msg.opts & IM_MSG_ONLINE) && send->seq_given) {
+
+        /* all copies have one key: a repeated call takes that of the first */
+
+        for (i = 0; i < n; i++) {
+            send->msg.to = to[i];
+
+            if (im_message_duplicate(ctx, send, &row) == NGX_OK) {
+                send->msg.time = row.time;
+                break;
+            }
+        }
+    }
+
+    for (i = 0; i < n; i += m) {
+
+        m = ngx_min(n - i, IM_SEND_CHUNK);
+
+        if (!(send->msg.opts & IM_MSG_ONLINE)
+            && im_message_send_chunk(ctx, send, &to[i], m, &codes[i]))
+        {
+            continue;
+        }
+
+        for (k = i; k < i + m; k++) {
+            send->msg.to = to[k];
+            codes[k] = im_message_send(ctx, send);
+        }
+    }
+}
+
+
+/* All in one commit; 0: not possible, one of them may be a duplicate. */
+
+static ngx_uint_t
+im_message_send_chunk(im_ctx_t *ctx, im_send_t *send, ngx_str_t *to,
+    ngx_uint_t n, im_code_t *codes)
+{
+    ngx_int_t       rc;
+    ngx_str_t       dk;
+    ngx_uint_t      i;
+    im_inbox_t      row;
+    im_batch_t     *batch;
+    im_send_ops_t  *ops;
+
+    ops = ngx_palloc(ctx->pool, n * sizeof(im_send_ops_t));
+    if (ops == NULL) {
+        return 0;
+    }
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+
+    for (i = 0; i < n; i++) {
+
+        send->msg.to = to[i];
+
+        if (im_message_duplicate(ctx, send, &row) != NGX_DECLINED
+            || im_message_dk(ctx, send, send->msg.time, &dk) != NGX_OK)
+        {
+            return 0;
+        }
+
+        im_message_add(ctx, batch, send, &dk, 0, &ops[i]);
+    }
+
+    rc = im_store_commit(ctx, batch);
+
+    if (rc == NGX_DECLINED) {
+        return 0;
+    }
+
+    if (rc != NGX_OK) {
+        for (i = 0; i < n; i++) {
+            codes[i] = im_message_code(ctx, rc);
+        }
+
+        return 1;
+    }
+
+    im_fault("before_publish");
+
+    for (i = 0; i < n; i++) {
+        codes[i] = im_message_publish(ctx, send, &ops[i].msg, ops[i].has_in,
+                       ops[i].has_in ? batch->ops[ops[i].in].result : 0,
+                       ops[i].has_out,
+                       ops[i].has_out ? batch->ops[ops[i].out].result : 0);
+    }
+
+    return 1;
+}
+
+
+im_code_t
+im_message_import(im_ctx_t *ctx, im_send_t *send, int64_t sync)
+{
+    u_char         *p;
+    int64_t         flags;
+    ngx_int_t       rc;
+    ngx_str_t       dk, *a, *b;
+    im_batch_t     *batch;
+    im_send_ops_t   ops;
+
+    if (send->msg.time + ctx->app->history <= ngx_time()) {
+        return IM_OK;
+    }
+
+    a = &send->msg.from;
+    b = &send->msg.to;
+
+    /* both directions are one conversation if the caller numbers it */
+
+    if (send->seq_given
+        && ngx_memn2cmp(a->data, b->data, a->len, b->len) > 0)
+    {
+        a = &send->msg.to;
+        b = &send->msg.from;
+    }
+
+    dk.data = ngx_pnalloc(ctx->pool, sizeof("i\n\n\n") + a->len + b->len
+                                     + 3 * (NGX_INT64_LEN + 1));
+    if (dk.data == NULL) {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    p = ngx_sprintf(dk.data, "i\n%V\n%V\n%L|%L|%L", a, b, send->msg.mseq,
+                    send->msg.rand, send->msg.time);
+    dk.len = p - dk.data;
+
+    switch (sync) {
+
+    case IM_SYNC_REAL_TIME:
+        flags = IM_F_SILENT;
+        break;
+
+    case IM_SYNC_HISTORY:
+        flags = IM_F_SILENT|IM_F_IMPORT;
+        break;
+
+    default:
+        flags = 0;
+        send->push_own = 1;
+        break;
+    }
+
+    send->keep_own = 1;
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+
+    im_message_add(ctx, batch, send, &dk, flags, &ops);
+
+    rc = im_store_commit(ctx, batch);
+
+    if (rc == NGX_DECLINED) {            /* the first import wins */
+        return IM_OK;
+    }
+
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    if (flags) {
+
+        if (ops.has_in) {
+            im_inbox_skip(ctx, &send->msg.to, batch->ops[ops.in].result);
+        }
+
+        im_inbox_skip(ctx, &send->msg.from, batch->ops[ops.out].result);
+
+        return IM_OK;
+    }
+
+    return im_message_publish(ctx, send, &ops.msg, ops.has_in,
+                              ops.has_in ? batch->ops[ops.in].result : 0, 1,
+                              batch->ops[ops.out].result);
+}
