@@ -79,6 +79,9 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_config,
     im_cmd_profile,
     im_cmd_sns,
+    im_cmd_openim,
+    im_cmd_openim_history,
+    im_cmd_web_openim,
     im_cmd_web_status,
     NULL
 };

@@ -20,6 +20,9 @@ extern im_command_t  im_cmd_status[];
 extern im_command_t  im_cmd_config[];
 extern im_command_t  im_cmd_profile[];
 extern im_command_t  im_cmd_sns[];
+extern im_command_t  im_cmd_openim[];
+extern im_command_t  im_cmd_openim_history[];
+extern im_command_t  im_cmd_web_openim[];
 extern im_command_t  im_cmd_web_status[];
 
 

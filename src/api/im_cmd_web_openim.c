@@ -1,0 +1,1412 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_str.h"
+#include "domain/im_account.h"
+#include "domain/im_conv.h"
+#include "domain/im_elem.h"
+#include "domain/im_history.h"
+#include "domain/im_message.h"
+#include "domain/im_read.h"
+#include "api/im_cmd.h"
+
+
+#define IM_UINT32_MAX       4294967295
+#define IM_GETMSG_ROWS      50
+#define IM_ROAM_COUNT       15           /* MaxCnt by default */
+#define IM_ROAM_SIZE        524288       /* bytes of MsgList */
+#define IM_READ_ITEMS       100
+#define IM_READ_ALL         1000
+#define IM_RECEIPT_ITEMS    100
+#define IM_HIDE_ITEMS       30
+#define IM_MUTE_ITEMS       30
+
+
+typedef struct {
+    ngx_str_t          to;
+    ngx_str_t          cloud;
+    im_int_t           seq;
+    im_int_t           random;
+    im_int_t           ctime;        /* MsgClientTime */
+    im_int_t           time;         /* MsgTimeStamp, of older clients */
+    im_int_t           life;
+    im_int_t           ext;
+    im_int_t           receipt;
+    im_json_t         *body;
+    im_json_t         *control;
+    im_json_t         *push;
+} im_web_msg_req_t;
+
+
+typedef struct {
+    ngx_str_t          cookie;
+} im_getmsg_req_t;
+
+
+typedef struct {
+    ngx_str_t          peer;
+    ngx_str_t          key;
+    im_int_t           max;
+    im_int_t           time;
+    im_int_t           recalled;
+    im_int_t           direction;
+} im_roam_req_t;
+
+
+/* Names one message. */
+
+typedef struct {
+    ngx_str_t          from;
+    ngx_str_t          to;
+    im_int_t           seq;
+    im_int_t           random;
+    im_int_t           time;
+    im_int_t           version;
+    ngx_str_t          cloud;
+    im_json_t         *body;
+} im_web_one_req_t;
+
+
+typedef struct {
+    im_json_t         *obj;
+} im_obj_req_t;
+
+
+typedef struct {
+    ngx_str_t          peer;
+    im_json_t         *list;
+} im_peer_list_req_t;
+
+
+typedef struct {
+    im_strs_t          peers;
+    im_int_t           mute;
+} im_peers_req_t;
+
+
+typedef struct {
+    im_int_t           c2c;
+    im_json_t         *groups;
+} im_read_all_req_t;
+
+
+static im_code_t im_cmd_sendmsg(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_getmsg(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_getmsg_first(im_ctx_t *ctx, im_json_t *list);
+static im_code_t im_cmd_getmsg_after(im_ctx_t *ctx, int64_t from,
+    im_json_t *list, int64_t *last, ngx_uint_t *more);
+static ngx_int_t im_cmd_getmsg_kept(im_ctx_t *ctx);
+static im_code_t im_cmd_getroammsg(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_roam_reply(im_ctx_t *ctx, im_history_t *h);
+static im_code_t im_cmd_msgwithdraw(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_modify_c2c_msg(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_msgreaded(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_get_peer_read_time(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_c2c_msg_read_receipt(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_set_c2c_peer_mute_notifications(im_ctx_t *ctx,
+    void *data);
+static im_code_t im_cmd_get_c2c_peer_mute_notifications(im_ctx_t *ctx,
+    void *data);
+static im_code_t im_cmd_delete_c2c_msg_ramble(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_read_all_unread_msg(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_deletemsg(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_authkey(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_ws_msg_push_ack(im_ctx_t *ctx, void *data);
+static ngx_int_t im_cmd_cookie(im_ctx_t *ctx, int64_t seq, ngx_str_t *cookie);
+static int64_t im_cmd_cookie_parse(im_ctx_t *ctx, ngx_str_t *cookie);
+
+
+static im_field_t  im_web_sendmsg_fields[] = {
+
+    { ngx_string("To_Account"), IM_STR, IM_REQUIRED,
+      offsetof(im_web_msg_req_t, to), 1, 0, IM_E_C2C_TO, 0 },
+
+    { ngx_string("MsgSeq"), IM_INT, IM_OPTIONAL,
+      offsetof(im_web_msg_req_t, seq), 0, IM_UINT32_MAX, IM_E_C2C_SEQ, 0 },
+
+    /* web SDK 1.7 rounds up to 2^32 */
+
+    { ngx_string("MsgRandom"), IM_INT, IM_REQUIRED,
+      offsetof(im_web_msg_req_t, random), 0, IM_UINT32_MAX + 1,
+      IM_E_C2C_RANDOM, 0 },
+
+    { ngx_string("MsgClientTime"), IM_INT, IM_OPTIONAL,
+      offsetof(im_web_msg_req_t, ctime), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
+
+    { ngx_string("MsgTimeStamp"), IM_INT, IM_OPTIONAL,
+      offsetof(im_web_msg_req_t, time), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
+
+    { ngx_string("MsgLifeTime"), IM_INT, IM_OPTIONAL,
+      offsetof(im_web_msg_req_t, life), 0, NGX_MAX_INT_T_VALUE,
+      IM_E_C2C_LIFE_TYPE, IM_E_C2C_LIFE },
+
+    { ngx_string("SendMsgControl"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_web_msg_req_t, control), 0, 0, IM_E_C2C_ELEM, 0 },
+
+    { ngx_string("MsgBody"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_web_msg_req_t, body), 0, 0, IM_E_C2C_BODY, 0 },
+
+    { ngx_string("CloudCustomData"), IM_STR, IM_NO_NUL,
+      offsetof(im_web_msg_req_t, cloud), 0, 0, IM_E_C2C_ELEM, 0 },
+
+    { ngx_string("OfflinePushInfo"), IM_OBJ, IM_OPTIONAL,
+      offsetof(im_web_msg_req_t, push), 0, 0, IM_E_C2C_PUSH_INFO, 0 },
+
+    { ngx_string("SupportMessageExtension"), IM_BOOL, IM_OPTIONAL,
+      offsetof(im_web_msg_req_t, ext), 0, 0, IM_E_C2C_ELEM, 0 },
+
+    { ngx_string("IsNeedReadReceipt"), IM_BOOL, IM_OPTIONAL,
+      offsetof(im_web_msg_req_t, receipt), 0, 0, IM_E_C2C_ELEM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_getmsg_fields[] = {
+
+    { ngx_string("Cookie"), IM_STR, IM_OPTIONAL,
+      offsetof(im_getmsg_req_t, cookie), 0, 0, IM_E_MSG_REQUEST, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_getroammsg_fields[] = {
+
+    { ngx_string("Peer_Account"), IM_STR, IM_REQUIRED,
+      offsetof(im_roam_req_t, peer), 1, 0, IM_E_C2C_TO, 0 },
+
+    { ngx_string("MaxCnt"), IM_INT, IM_OPTIONAL,
+      offsetof(im_roam_req_t, max), 1, NGX_MAX_INT_T_VALUE,
+      IM_E_C2C_JSON, 0 },
+
+    { ngx_string("LastMsgTime"), IM_INT, IM_OPTIONAL,
+      offsetof(im_roam_req_t, time), 0, IM_UINT32_MAX, IM_E_C2C_JSON, 0 },
+
+    { ngx_string("MsgKey"), IM_STR, IM_OPTIONAL,
+      offsetof(im_roam_req_t, key), 0, 0, IM_E_C2C_KEY, 0 },
+
+    { ngx_string("WithRecalledMsg"), IM_BOOL, IM_OPTIONAL,
+      offsetof(im_roam_req_t, recalled), 0, 0, IM_E_C2C_JSON, 0 },
+
+    { ngx_string("GetDirection"), IM_INT, IM_OPTIONAL,
+      offsetof(im_roam_req_t, direction), 0, 1, IM_E_C2C_JSON, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_msgwithdraw_fields[] = {
+
+    { ngx_string("MsgInfo"), IM_OBJ, IM_REQUIRED,
+      offsetof(im_obj_req_t, obj), 0, 0, IM_E_MSG_REQUEST, 0 },
+
+      im_null_field
+};
+
+
+/* members of MsgInfo */
+
+static im_field_t  im_msg_info_fields[] = {
+
+    { ngx_string("From_Account"), IM_STR, IM_REQUIRED,
+      offsetof(im_web_one_req_t, from), 1, 0, IM_E_C2C_FROM, 0 },
+
+    { ngx_string("To_Account"), IM_STR, IM_REQUIRED,
+      offsetof(im_web_one_req_t, to), 1, 0, IM_E_C2C_TO, 0 },
+
+    { ngx_string("MsgSeq"), IM_INT, IM_REQUIRED,
+      offsetof(im_web_one_req_t, seq), 0, IM_UINT32_MAX, IM_E_C2C_SEQ, 0 },
+
+    { ngx_string("MsgRandom"), IM_INT, IM_REQUIRED,
+      offsetof(im_web_one_req_t, random), 0, IM_UINT32_MAX + 1,
+      IM_E_C2C_RANDOM, 0 },
+
+    { ngx_string("MsgTimeStamp"), IM_INT, IM_REQUIRED,
+      offsetof(im_web_one_req_t, time), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_web_modify_fields[] = {
+
+    { ngx_string("From_Account"), IM_STR, IM_REQUIRED,
+      offsetof(im_web_one_req_t, from), 1, 0, IM_E_C2C_FROM, 0 },
+
+    { ngx_string("To_Account"), IM_STR, IM_REQUIRED,
+      offsetof(im_web_one_req_t, to), 1, 0, IM_E_C2C_TO, 0 },
+
+    { ngx_string("MsgSeq"), IM_INT, IM_REQUIRED,
+      offsetof(im_web_one_req_t, seq), 0, IM_UINT32_MAX, IM_E_C2C_SEQ, 0 },
+
+    { ngx_string("MsgRandom"), IM_INT, IM_REQUIRED,
+      offsetof(im_web_one_req_t, random), 0, IM_UINT32_MAX + 1,
+      IM_E_C2C_RANDOM, 0 },
+
+    { ngx_string("MsgTime"), IM_INT, IM_REQUIRED,
+      offsetof(im_web_one_req_t, time), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
+
+    { ngx_string("MsgVersion"), IM_INT, IM_OPTIONAL,
+      offsetof(im_web_one_req_t, version), 0, 0, IM_E_MSG_REQUEST, 0 },
+
+    { ngx_string("MsgBody"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_web_one_req_t, body), 0, 0, IM_E_C2C_BODY, 0 },
+
+    { ngx_string("CloudCustomData"), IM_STR, IM_NO_NUL,
+      offsetof(im_web_one_req_t, cloud), 0, 0, IM_E_C2C_ELEM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_msgreaded_fields[] = {
+
+    { ngx_string("C2CMsgReaded"), IM_OBJ, IM_REQUIRED,
+      offsetof(im_obj_req_t, obj), 0, 0, IM_E_MSG_REQUEST, 0 },
+
+      im_null_field
+};
+
+
+/* of C2CMsgReaded, and members of its items */
+
+static im_field_t  im_msgreaded_list_fields[] = {
+
+    { ngx_string("C2CMsgReadedItem"), IM_LIST, IM_REQUIRED,
+      offsetof(im_peer_list_req_t, list), 0, IM_READ_ITEMS,
+      IM_E_MSG_REQUEST, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_msgreaded_item_fields[] = {
+
+    { ngx_string("To_Account"), IM_STR, IM_REQUIRED,
+      offsetof(im_roam_req_t, peer), 1, 0, IM_E_C2C_TO, 0 },
+
+    { ngx_string("LastedMsgTime"), IM_INT, IM_REQUIRED,
+      offsetof(im_roam_req_t, time), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_peer_read_fields[] = {
+
+    { ngx_string("To_Account"), IM_STRS, IM_REQUIRED,
+      offsetof(im_peers_req_t, peers), 0, IM_READ_ITEMS,
+      IM_E_C2C_TO, IM_E_C2C_MANY },
+
+      im_null_field
+};
+
+
+static im_field_t  im_receipt_fields[] = {
+
+    { ngx_string("Peer_Account"), IM_STR, IM_REQUIRED,
+      offsetof(im_peer_list_req_t, peer), 1, 0, IM_E_C2C_TO, 0 },
+
+    { ngx_string("C2CMsgInfo"), IM_LIST, IM_REQUIRED,
+      offsetof(im_peer_list_req_t, list), 1, IM_RECEIPT_ITEMS,
+      IM_E_MSG_REQUEST, 0 },
+
+      im_null_field
+};
+
+
+/* members of an item of C2CMsgInfo */
+
+static im_field_t  im_receipt_item_fields[] = {
+
+    { ngx_string("MsgSeq"), IM_INT, IM_REQUIRED,
+      offsetof(im_web_one_req_t, seq), 0, IM_UINT32_MAX, IM_E_C2C_SEQ, 0 },
+
+    { ngx_string("MsgRandom"), IM_INT, IM_REQUIRED,
+      offsetof(im_web_one_req_t, random), 0, IM_UINT32_MAX + 1,
+      IM_E_C2C_RANDOM, 0 },
+
+    { ngx_string("MsgTime"), IM_INT, IM_REQUIRED,
+      offsetof(im_web_one_req_t, time), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_set_mute_fields[] = {
+
+    { ngx_string("Peer_Account"), IM_STRS, IM_REQUIRED,
+      offsetof(im_peers_req_t, peers), 1, IM_MUTE_ITEMS,
+      IM_E_C2C_TO, IM_E_C2C_MANY },
+
+    { ngx_string("Mute_Notifications"), IM_INT, IM_REQUIRED,
+      offsetof(im_peers_req_t, mute), 0, 2, IM_E_MSG_REQUEST, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_hide_fields[] = {
+
+    { ngx_string("To_Account"), IM_STR, IM_REQUIRED,
+      offsetof(im_peer_list_req_t, peer), 1, 0, IM_E_C2C_TO, 0 },
+
+    { ngx_string("MsgKeyList"), IM_LIST, IM_REQUIRED,
+      offsetof(im_peer_list_req_t, list), 1, IM_HIDE_ITEMS,
+      IM_E_MSG_REQUEST, IM_E_MSG_DELETE },
+
+      im_null_field
+};
+
+
+static im_field_t  im_read_all_fields[] = {
+
+    { ngx_string("C2CReadAllMsg"), IM_BOOL, IM_OPTIONAL,
+      offsetof(im_read_all_req_t, c2c), 0, 0, IM_E_MSG_REQUEST, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_deletemsg_fields[] = {
+
+    { ngx_string("DelMsgList"), IM_LIST, IM_REQUIRED,
+      offsetof(im_peer_list_req_t, list), 0, IM_READ_ITEMS,
+      IM_E_MSG_REQUEST, 0 },
+
+      im_null_field
+};
+
+
+im_command_t  im_cmd_web_openim[] = {
+
+    { ngx_string("openim"), ngx_string("sendmsg"),
+      im_cmd_sendmsg, IM_BY_USER,
+      im_web_sendmsg_fields, sizeof(im_web_msg_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("getmsg"),
+      im_cmd_getmsg, IM_BY_USER,
+      im_getmsg_fields, sizeof(im_getmsg_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("getroammsg"),
+      im_cmd_getroammsg, IM_BY_USER,
+      im_getroammsg_fields, sizeof(im_roam_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("msgwithdraw"),
+      im_cmd_msgwithdraw, IM_BY_USER,
+      im_msgwithdraw_fields, sizeof(im_obj_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("modify_c2c_msg"),
+      im_cmd_modify_c2c_msg, IM_BY_USER,
+      im_web_modify_fields, sizeof(im_web_one_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("msgreaded"),
+      im_cmd_msgreaded, IM_BY_USER,
+      im_msgreaded_fields, sizeof(im_obj_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("get_peer_read_time"),
+      im_cmd_get_peer_read_time, IM_BY_USER,
+      im_peer_read_fields, sizeof(im_peers_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("c2c_msg_read_receipt"),
+      im_cmd_c2c_msg_read_receipt, IM_BY_USER,
+      im_receipt_fields, sizeof(im_peer_list_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("set_c2c_peer_mute_notifications"),
+      im_cmd_set_c2c_peer_mute_notifications, IM_BY_USER,
+      im_set_mute_fields, sizeof(im_peers_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("get_c2c_peer_mute_notifications"),
+      im_cmd_get_c2c_peer_mute_notifications, IM_BY_USER, NULL, 0, 0, 0 },
+
+    { ngx_string("openim"), ngx_string("delete_c2c_msg_ramble"),
+      im_cmd_delete_c2c_msg_ramble, IM_BY_USER,
+      im_hide_fields, sizeof(im_peer_list_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("read_all_unread_msg"),
+      im_cmd_read_all_unread_msg, IM_BY_USER,
+      im_read_all_fields, sizeof(im_read_all_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("deletemsg"),
+      im_cmd_deletemsg, IM_BY_USER,
+      im_deletemsg_fields, sizeof(im_peer_list_req_t), 0, 0 },
+
+    { ngx_string("openim"), ngx_string("authkey"),
+      im_cmd_authkey, IM_BY_USER, NULL, 0, 0, 0 },
+
+    { ngx_string("openim"), ngx_string("ws_msg_push_ack"),
+      im_cmd_ws_msg_push_ack, IM_BY_USER|IM_BY_ANY, NULL, 0, 0, 0 },
+
+      im_null_command
+};
+
+
+static im_code_t
+im_cmd_sendmsg(im_ctx_t *ctx, void *data)
+{
+    im_web_msg_req_t  *req = data;
+
+    u_char        exists;
+    ngx_int_t     rc;
+    im_code_t     code;
+    ngx_str_t     key;
+    im_send_t     send;
+    im_account_t  account;
+
+    ngx_memzero(&send, sizeof(im_send_t));
+
+    if (im_elem_push_check(ctx, req->push) != NGX_OK) {
+        return IM_E_C2C_PUSH_INFO;
+    }
+
+    code = im_elem_check(ctx, req->body, &im_elem_client, &req->cloud,
+                         &send.msg.body);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    rc = im_account_exist(ctx, &req->to, 1, &exists);
+
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    if (!exists) {
+        return IM_E_MSG_ACCOUNT;
+    }
+
+    send.msg.tinyid = ctx->tinyid;
+
+    if (ctx->tinyid.len == 0) {
+
+        rc = im_account_get(ctx, &ctx->user, &account);
+
+        if (rc != NGX_OK) {
+            return (rc == NGX_DECLINED) ? IM_E_MSG_ACCOUNT
+                                        : im_message_code(ctx, rc);
+        }
+
+        send.msg.tinyid = account.tinyid;
+    }
+
+    send.msg.from = ctx->user;
+    send.msg.to = req->to;
+    send.msg.cloud = req->cloud;
+    send.msg.rand = req->random.value;
+    send.msg.opts = im_message_control(req->control);
+    send.msg.ctime = req->ctime.value ? req->ctime.value : req->time.value;
+
+    if (send.msg.ctime == 0) {
+        send.msg.ctime = ngx_time();
+    }
+
+    if (req->seq.set) {
+        send.msg.mseq = req->seq.value;
+        send.seq_given = 1;
+
+    } else {
+        send.msg.mseq = (uint32_t) ngx_random();
+    }
+
+    if (req->receipt.value) {
+        send.msg.opts |= IM_MSG_RECEIPT;
+    }
+
+    if (req->ext.value) {
+        send.msg.opts |= IM_MSG_EXT;
+    }
+
+    if (req->life.set && req->life.value == 0) {
+        send.msg.opts |= IM_MSG_ONLINE;
+    }
+
+    send.inst = ctx->inst;
+    send.keep_own = 1;
+    send.push_own = 1;
+
+    code = im_message_send(ctx, &send);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (im_message_key_text(ctx, send.msg.mseq, send.msg.rand, send.msg.time,
+                            &key)
+        != NGX_OK)
+    {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    im_json_add_int(ctx->reply, "MsgTime", send.msg.time);
+    im_json_add_str(ctx->reply, "MsgKey", &key);
+
+    return IM_OK;
+}
+
+
+/*
+ * Without a cookie: what is unread, and notices that are kept.  With one:
+ * messages and recalls since.
+ */
+
+static im_code_t
+im_cmd_getmsg(im_ctx_t *ctx, void *data)
+{
+    im_getmsg_req_t  *req = data;
+
+    int64_t      from, last;
+    ngx_int_t    rc;
+    im_code_t    code;
+    ngx_str_t    cookie;
+    im_json_t   *list;
+    ngx_uint_t   more;
+
+    more = 0;
+    last = 0;
+
+    list = im_json_add_list(ctx->reply, "MsgList");
+    from = im_cmd_cookie_parse(ctx, &req->cookie);
+
+    if (from >= 0) {
+        code = im_cmd_getmsg_after(ctx, from, list, &last, &more);
+
+    } else {
+
+        /* what comes while we count is told again, not lost */
+
+        rc = im_inbox_head(ctx, &ctx->user, &last);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return im_message_code(ctx, rc);
+        }
+
+        code = im_cmd_getmsg_first(ctx, list);
+    }
+
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (im_cmd_cookie(ctx, last, &cookie) != NGX_OK) {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    im_json_add_str(ctx->reply, "Cookie", &cookie);
+    im_json_add_int(ctx->reply, "SyncFlag", more ? 1 : 2);
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_getmsg_first(im_ctx_t *ctx, im_json_t *list)
+{
+    ngx_int_t        rc;
+    im_json_t       *counts, *item;
+    ngx_uint_t       i;
+    ngx_array_t      peers;
+    im_read_peer_t  *peer;
+
+    if (ngx_array_init(&peers, ctx->pool, 16, sizeof(im_read_peer_t))
+        != NGX_OK)
+    {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    rc = im_read_peers(ctx, &ctx->user, ctx->app->contacts_max, &peers);
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    counts = im_json_add_list(ctx->reply, "C2CPairUnreadCount");
+    peer = peers.elts;
+
+    for (i = 0; i < peers.nelts; i++) {
+        item = im_json_push_obj(counts);
+        im_json_add_str(item, "From_Account", &peer[i].peer);
+        im_json_add_int(item, "UnreadCount", peer[i].unread);
+    }
+
+    rc = im_cmd_getmsg_kept(ctx);
+
+    return (rc == NGX_OK) ? IM_OK : im_message_code(ctx, rc);
+}
+
+
+/* One item of EventArray for all notices, one for all @-tips. */
+
+static ngx_int_t
+im_cmd_getmsg_kept(im_ctx_t *ctx)
+{
+    ngx_int_t     rc;
+    im_json_t    *events, *event, *tips, *tip, *lists[2], **list;
+    ngx_uint_t    i;
+    ngx_array_t   rows;
+    im_inbox_t   *row;
+
+    if (ngx_array_init(&rows, ctx->pool, 16, sizeof(im_inbox_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = im_inbox_kept(ctx, &ctx->user, ctx->app->notices_max, &rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    events = im_json_add_list(ctx->reply, "EventArray");
+
+    lists[0] = NULL;
+    lists[1] = NULL;
+    row = rows.elts;
+
+    for (i = 0; i < rows.nelts; i++) {
+
+        if (im_json_parse(ctx->pool, &row[i].event, IM_JSON_DEPTH, &event)
+            != NGX_OK
+            || im_json_get_list(event, "GroupTips", &tips) != NGX_OK)
+        {
+            continue;
+        }
+
+        list = &lists[row[i].type == IM_INBOX_AT];
+
+        if (*list == NULL) {
+            event = im_json_push_obj(events);
+            im_json_add_int(event, "Event",
+                            (row[i].type == IM_INBOX_AT) ? 12 : 5);
+            *list = im_json_add_list(event, "GroupTips");
+        }
+
+        im_json_each(tip, tips) {
+            im_json_push_node(*list, tip);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static im_code_t
+im_cmd_getmsg_after(im_ctx_t *ctx, int64_t from, im_json_t *list,
+    int64_t *last, ngx_uint_t *more)
+{
+    int64_t        ids[IM_GETMSG_ROWS];
+    ngx_int_t      rc;
+    im_json_t     *item, *events;
+    ngx_uint_t     i, k, n;
+    ngx_array_t    rows;
+    im_inbox_t    *row;
+    im_message_t  *msg;
+    im_profile_t  *profile;
+
+    *last = from;
+
+    msg = ngx_palloc(ctx->pool, IM_GETMSG_ROWS * sizeof(im_message_t));
+    profile = ngx_palloc(ctx->pool, IM_GETMSG_ROWS * sizeof(im_profile_t));
+
+    if (msg == NULL
+        || profile == NULL
+        || ngx_array_init(&rows, ctx->pool, 16, sizeof(im_inbox_t)) != NGX_OK)
+    {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    rc = im_inbox_rows(ctx, &ctx->user, from, IM_GETMSG_ROWS + 1, &rows);
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    if (rows.nelts > IM_GETMSG_ROWS) {
+        rows.nelts = IM_GETMSG_ROWS;
+        *more = 1;
+    }
+
+    row = rows.elts;
+    n = 0;
+
+    for (i = 0; i < rows.nelts; i++) {
+
+        *last = row[i].seq;
+
+        if ((row[i].type != IM_INBOX_MSG && row[i].type != IM_INBOX_RECALL)
+            || (row[i].flags & (IM_F_IMPORT|IM_F_HIDDEN|IM_F_RECALLED))
+            || ((row[i].flags & IM_F_SILENT) && row[i].dir == IM_DIR_OUT)
+            || (row[i].inst && row[i].inst == (int64_t) ctx->inst))
+        {
+            row[i].type = 0;
+            continue;
+        }
+
+        if (row[i].type == IM_INBOX_MSG) {
+            ids[n++] = row[i].cid;
+        }
+    }
+
+    rc = im_message_get_many(ctx, ids, n, msg);
+
+    if (rc == NGX_OK) {
+        rc = im_message_senders(ctx, msg, n, profile);
+    }
+
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    k = 0;
+
+    for (i = 0; i < rows.nelts; i++) {
+
+        if (row[i].type == IM_INBOX_RECALL) {
+            item = im_json_push_obj(list);
+            events = im_json_add_list(item, "EventArray");
+            im_json_push_raw(events, &row[i].event);
+
+        } else if (row[i].type == IM_INBOX_MSG) {
+
+            if (msg[k].id) {
+                item = im_json_push_obj(list);
+                im_message_json(item, &msg[k], &profile[k],
+                                row[i].dir == IM_DIR_OUT);
+            }
+
+            k++;
+        }
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_getroammsg(im_ctx_t *ctx, void *data)
+{
+    im_roam_req_t  *req = data;
+
+    ngx_int_t     rc;
+    im_conv_t     conv;
+    im_history_t  h;
+
+    ngx_memzero(&h, sizeof(im_history_t));
+
+    h.user = &ctx->user;
+    h.peer = &req->peer;
+    h.order = (req->direction.value == 1) ? IM_ASC : IM_DESC;
+    h.max = req->max.set ? ngx_min(req->max.value, ctx->app->history_page)
+                         : IM_ROAM_COUNT;
+    h.max = ngx_min(h.max, IM_HISTORY_PAGE_MAX);
+    h.time = req->time.value;
+    h.recalled = req->recalled.value;
+
+    if (req->key.len) {
+
+        if (im_message_key_parse(&req->key, &h.after) != NGX_OK) {
+            return IM_E_C2C_KEY;
+        }
+
+        h.has_after = 1;
+    }
+
+    if (!im_account_syntax(ctx->app, &req->peer)) {
+        return IM_E_MSG_ACCOUNT;
+    }
+
+    rc = im_conv_get(ctx, &ctx->user, IM_CONV_C2C, &req->peer, &conv);
+
+    if (rc == NGX_OK) {
+        h.cleared = conv.cleared;
+        rc = im_history_read(ctx, &h);
+    }
+
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    return im_cmd_roam_reply(ctx, &h);
+}
+
+
+static im_code_t
+im_cmd_roam_reply(im_ctx_t *ctx, im_history_t *h)
+{
+    size_t         size;
+    ngx_int_t      rc;
+    ngx_str_t      key;
+    im_json_t    **item, *list, *revoker;
+    ngx_uint_t     i;
+    im_message_t  *msg;
+    im_profile_t  *profile;
+
+    item = ngx_palloc(ctx->pool, (h->n + 1) * sizeof(im_json_t *));
+    profile = ngx_palloc(ctx->pool, (h->n + 1) * sizeof(im_profile_t));
+
+    if (item == NULL || profile == NULL) {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    rc = im_message_senders(ctx, h->msgs, h->n, profile);
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    size = 0;
+
+    for (i = 0; i < h->n; i++) {
+
+        msg = &h->msgs[i];
+
+        item[i] = im_json_new_obj(ctx->pool);
+
+        im_message_json(item[i], msg, &profile[i], 0);
+        im_json_add_int(item[i], "MsgFlagBits", msg->recalled.len ? 8 : 0);
+        im_json_add_int(item[i], "IsPeerRead", msg->receipt);
+
+        if (msg->recalled.len) {
+            revoker = im_json_add_obj(item[i], "RevokerInfo");
+            im_json_add_str(revoker, "Revoker_Account", &msg->recalled);
+        }
+
+        if (im_json_failed(item[i])) {
+            return im_message_code(ctx, NGX_ERROR);
+        }
+
+        size += im_json_len(item[i]);
+
+        if (i && size > IM_ROAM_SIZE) {
+            h->n = i;
+            h->complete = 0;
+            break;
+        }
+    }
+
+    list = im_json_add_list(ctx->reply, "MsgList");
+
+    for (i = 0; i < h->n; i++) {
+        im_json_push_node(list, (h->order == IM_DESC) ? item[h->n - 1 - i]
+                                                      : item[i]);
+    }
+
+    ngx_str_set(&key, "");
+
+    if (h->n) {
+        msg = &h->msgs[h->n - 1];
+
+        if (im_message_key_text(ctx, msg->mseq, msg->rand, msg->time, &key)
+            != NGX_OK)
+        {
+            return im_message_code(ctx, NGX_ERROR);
+        }
+    }
+
+    im_json_add_int(ctx->reply, "Complete", h->complete);
+    im_json_add_int(ctx->reply, "MsgCnt", h->n);
+    im_json_add_int(ctx->reply, "MaxCnt", h->n);
+    im_json_add_int(ctx->reply, "LastMsgTime",
+                    h->n ? h->msgs[h->n - 1].time : 0);
+    im_json_add_str(ctx->reply, "MsgKey", &key);
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_msgwithdraw(im_ctx_t *ctx, void *data)
+{
+    im_obj_req_t  *req = data;
+
+    im_code_t         code;
+    im_msg_key_t      key;
+    im_web_one_req_t  one;
+
+    ngx_memzero(&one, sizeof(im_web_one_req_t));
+
+    code = im_schema_fill(ctx->pool, req->obj, im_msg_info_fields, &one,
+                          &ctx->info);
+    if (code != IM_OK) {
+        return (code == NGX_ERROR) ? im_message_code(ctx, code) : code;
+    }
+
+    if (!im_str_eq(&one.from, &ctx->user)) {
+        ngx_str_set(&ctx->info, "the message was sent by another account");
+        return IM_E_MSG_REQUEST;
+    }
+
+    if (!im_account_syntax(ctx->app, &one.to)) {
+        return IM_E_NO_MSG;
+    }
+
+    key.mseq = one.seq.value;
+    key.rand = one.random.value;
+    key.time = one.time.value;
+
+    return im_message_recall(ctx, &one.from, &one.to, &key,
+                             ctx->app->recall_time);
+}
+
+
+static im_code_t
+im_cmd_modify_c2c_msg(im_ctx_t *ctx, void *data)
+{
+    im_web_one_req_t  *req = data;
+
+    im_code_t           code;
+    ngx_str_t           body;
+    im_msg_key_t        key;
+    im_message_rows_t   rows;
+
+    ngx_str_null(&body);
+
+    if (req->body == NULL && req->cloud.data == NULL) {
+        return IM_E_C2C_ELEM;
+    }
+
+    if (req->body) {
+        code = im_elem_check(ctx, req->body, &im_elem_modify, &req->cloud,
+                             &body);
+        if (code != IM_OK) {
+            return code;
+        }
+    }
+
+    /* either side may */
+
+    if ((!im_str_eq(&req->from, &ctx->user)
+         && !im_str_eq(&req->to, &ctx->user))
+        || !im_account_syntax(ctx->app, &req->from)
+        || !im_account_syntax(ctx->app, &req->to))
+    {
+        return IM_E_NO_MSG;
+    }
+
+    key.mseq = req->seq.value;
+    key.rand = req->random.value;
+    key.time = req->time.value;
+
+    code = im_message_modify(ctx, &req->from, &req->to, &key,
+                             req->version.value, &body, &req->cloud,
+                             IM_E_SIZE, &rows);
+
+    if (code == IM_OK || code == IM_E_MODIFY_CONFLICT) {
+        im_json_add_raw(ctx->reply, "MsgBody", &rows.msg.body);
+        im_json_add_int(ctx->reply, "MsgVersion", rows.msg.mver);
+        im_json_add_str(ctx->reply, "CloudCustomData", &rows.msg.cloud);
+    }
+
+    return code;
+}
+
+
+static im_code_t
+im_cmd_msgreaded(im_ctx_t *ctx, void *data)
+{
+    im_obj_req_t  *req = data;
+
+    im_code_t            code;
+    im_json_t           *node;
+    im_roam_req_t        item;
+    im_peer_list_req_t   list;
+
+    ngx_memzero(&list, sizeof(im_peer_list_req_t));
+
+    code = im_schema_fill(ctx->pool, req->obj, im_msgreaded_list_fields,
+                          &list, &ctx->info);
+    if (code != IM_OK) {
+        return (code == NGX_ERROR) ? im_message_code(ctx, code) : code;
+    }
+
+    im_json_each(node, list.list) {
+
+        ngx_memzero(&item, sizeof(im_roam_req_t));
+
+        code = im_schema_fill(ctx->pool, node, im_msgreaded_item_fields,
+                              &item, &ctx->info);
+        if (code != IM_OK) {
+            return (code == NGX_ERROR) ? im_message_code(ctx, code) : code;
+        }
+
+        code = im_read_report(ctx, &ctx->user, &item.peer, item.time.value,
+                              0);
+        if (code != IM_OK) {
+            return code;
+        }
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_get_peer_read_time(im_ctx_t *ctx, void *data)
+{
+    im_peers_req_t  *req = data;
+
+    ngx_int_t    rc;
+    im_json_t   *list;
+    im_read_t   *reads;
+    ngx_uint_t   i;
+
+    reads = ngx_palloc(ctx->pool, (req->peers.n + 1) * sizeof(im_read_t));
+    if (reads == NULL) {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    for (i = 0; i < req->peers.n; i++) {
+        if (!im_account_syntax(ctx->app, &req->peers.elts[i])) {
+            ngx_str_set(&req->peers.elts[i], "");
+        }
+    }
+
+    rc = im_read_get_of(ctx, req->peers.elts, req->peers.n, &ctx->user,
+                        reads);
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    list = im_json_add_list(ctx->reply, "ReadTime");
+
+    for (i = 0; i < req->peers.n; i++) {
+        im_json_push_int(list, reads[i].time);
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_c2c_msg_read_receipt(im_ctx_t *ctx, void *data)
+{
+    im_peer_list_req_t  *req = data;
+
+    im_code_t          code;
+    im_json_t         *node;
+    ngx_uint_t         n;
+    im_msg_key_t      *keys;
+    im_web_one_req_t   one;
+
+    if (!im_account_syntax(ctx->app, &req->peer)) {
+        return IM_E_MSG_ACCOUNT;
+    }
+
+    keys = ngx_palloc(ctx->pool, req->list->n * sizeof(im_msg_key_t));
+    if (keys == NULL) {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    n = 0;
+
+    im_json_each(node, req->list) {
+
+        ngx_memzero(&one, sizeof(im_web_one_req_t));
+
+        code = im_schema_fill(ctx->pool, node, im_receipt_item_fields, &one,
+                              &ctx->info);
+        if (code != IM_OK) {
+            return (code == NGX_ERROR) ? im_message_code(ctx, code) : code;
+        }
+
+        keys[n].mseq = one.seq.value;
+        keys[n].rand = one.random.value;
+        keys[n].time = one.time.value;
+        n++;
+    }
+
+    return im_message_receipt(ctx, &ctx->user, &req->peer, keys, n);
+}
+
+
+static im_code_t
+im_cmd_set_c2c_peer_mute_notifications(im_ctx_t *ctx, void *data)
+{
+    im_peers_req_t  *req = data;
+
+    u_char       exists[IM_MUTE_ITEMS];
+    int64_t      seq;
+    ngx_int_t    rc;
+    im_code_t    code;
+    im_json_t   *list, *item;
+    ngx_uint_t   i;
+
+    rc = im_account_exist(ctx, req->peers.elts, req->peers.n, exists);
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    list = im_json_add_list(ctx->reply, "ErrorList");
+    seq = 0;
+
+    for (i = 0; i < req->peers.n; i++) {
+
+        code = exists[i] ? im_conv_mute(ctx, &ctx->user, &req->peers.elts[i],
+                                        req->mute.value, &seq)
+                         : IM_E_NO_ACCOUNT;
+
+        if (code != IM_OK) {
+            item = im_json_push_obj(list);
+            im_json_add_str(item, "Peer_Account", &req->peers.elts[i]);
+            im_json_add_int(item, "ErrorCode", code);
+        }
+    }
+
+    im_json_add_int(ctx->reply, "UpdateSeq", seq);
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_get_c2c_peer_mute_notifications(im_ctx_t *ctx, void *data)
+{
+    int64_t       seq;
+    ngx_int_t     rc;
+    im_conv_t    *conv;
+    im_json_t    *list, *item;
+    ngx_uint_t    i;
+    ngx_array_t   convs;
+
+    if (ngx_array_init(&convs, ctx->pool, 16, sizeof(im_conv_t)) != NGX_OK) {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    rc = im_conv_each(ctx, &ctx->user, IM_CONV_C2C, &convs);
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    list = im_json_add_list(ctx->reply, "MuteNotificationsList");
+
+    conv = convs.elts;
+    seq = 0;
+
+    for (i = 0; i < convs.nelts; i++) {
+
+        seq = ngx_max(seq, conv[i].mute_time);
+
+        if (conv[i].mute) {
+            item = im_json_push_obj(list);
+            im_json_add_str(item, "Peer_Account", &conv[i].peer);
+            im_json_add_int(item, "MuteNotifications", conv[i].mute);
+        }
+    }
+
+    im_json_add_int(ctx->reply, "UpdateSeq", seq);
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_delete_c2c_msg_ramble(im_ctx_t *ctx, void *data)
+{
+    im_peer_list_req_t  *req = data;
+
+    im_json_t     *node;
+    ngx_uint_t     n;
+    im_msg_key_t   keys[IM_HIDE_ITEMS];
+
+    n = 0;
+
+    im_json_each(node, req->list) {
+
+        if (node->type != IM_JSON_STR
+            || im_message_key_parse(&node->u.text, &keys[n]) != NGX_OK)
+        {
+            return IM_E_C2C_KEY;
+        }
+
+        n++;
+    }
+
+    if (!im_account_syntax(ctx->app, &req->peer)) {
+        return IM_E_MSG_ACCOUNT;
+    }
+
+    return im_message_hide(ctx, &ctx->user, &req->peer, keys, n);
+}
+
+
+static im_code_t
+im_cmd_read_all_unread_msg(im_ctx_t *ctx, void *data)
+{
+    im_read_all_req_t  *req = data;
+
+    ngx_int_t        rc;
+    im_code_t        code;
+    im_json_t       *event;
+    ngx_uint_t       i;
+    ngx_array_t      peers;
+    im_read_peer_t  *peer;
+
+    if (req->c2c.value) {
+
+        if (ngx_array_init(&peers, ctx->pool, 16, sizeof(im_read_peer_t))
+            != NGX_OK)
+        {
+            return im_message_code(ctx, NGX_ERROR);
+        }
+
+        rc = im_read_peers(ctx, &ctx->user, IM_READ_ALL, &peers);
+        if (rc != NGX_OK) {
+            return im_message_code(ctx, rc);
+        }
+
+        peer = peers.elts;
+
+        for (i = 0; i < peers.nelts; i++) {
+            code = im_read_report(ctx, &ctx->user, &peer[i].peer, ngx_time(),
+                                  1);
+            if (code != IM_OK) {
+                return code;
+            }
+        }
+
+        event = im_json_new_obj(ctx->pool);
+        im_json_add_int(event, "Event", 14);
+        im_json_add_int(event, "C2CReadAllMsg", 1);
+        im_json_add_list(event, "GroupReadInfoArray");
+
+        rc = im_inbox_event(ctx, &ctx->user, ctx->inst, event);
+        if (rc != NGX_OK) {
+            return im_message_code(ctx, rc);
+        }
+    }
+
+    im_json_add_int(ctx->reply, "C2CReadAllMsg", req->c2c.value);
+    im_json_add_list(ctx->reply, "GroupReadInfoArray");
+
+    return IM_OK;
+}
+
+
+/* Notices and @-tips that the user has handled. */
+
+static im_code_t
+im_cmd_deletemsg(im_ctx_t *ctx, void *data)
+{
+    im_peer_list_req_t  *req = data;
+
+    int64_t       seq, random;
+    im_key_t      key;
+    ngx_int_t     rc;
+    im_json_t    *node;
+    ngx_uint_t    i, n;
+    im_batch_t   *batch;
+    ngx_array_t   rows;
+    im_inbox_t   *row;
+
+    if (ngx_array_init(&rows, ctx->pool, 16, sizeof(im_inbox_t)) != NGX_OK) {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    rc = im_inbox_kept(ctx, &ctx->user, ctx->app->notices_max, &rows);
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+    row = rows.elts;
+    n = 0;
+
+    im_json_each(node, req->list) {
+
+        if (im_json_get_int(node, "MsgSeq", &seq) != NGX_OK
+            || im_json_get_int(node, "MsgRandom", &random) != NGX_OK)
+        {
+            continue;
+        }
+
+        for (i = 0; i < rows.nelts; i++) {
+
+            if (row[i].seq == 0
+                || row[i].mseq != seq
+                || row[i].rand != random)
+            {
+                continue;
+            }
+
+            im_inbox_key(ctx, &ctx->user, &key);
+            im_key_int(&key, row[i].seq);
+
+            (void) im_store_delete(batch, IM_T_INBOX, &key);
+
+            row[i].seq = 0;
+            n++;
+        }
+    }
+
+    if (n == 0) {
+        return IM_OK;
+    }
+
+    rc = im_store_commit(ctx, batch);
+
+    return (rc == NGX_OK) ? IM_OK : im_message_code(ctx, rc);
+}
+
+
+static im_code_t
+im_cmd_authkey(im_ctx_t *ctx, void *data)
+{
+    im_json_add_cstr(ctx->reply, "AuthKey", "");
+    im_json_add_cstr(ctx->reply, "ExpireTime", "0");
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_ws_msg_push_ack(im_ctx_t *ctx, void *data)
+{
+    ctx->no_reply = 1;
+
+    return IM_OK;
+}
+
+
+/* The cookie is the number of a row of the inbox. */
+
+static ngx_int_t
+im_cmd_cookie(im_ctx_t *ctx, int64_t seq, ngx_str_t *cookie)
+{
+    u_char     buf[NGX_INT64_LEN];
+    ngx_str_t  text;
+
+    text.data = buf;
+    text.len = ngx_sprintf(buf, "%L", seq) - buf;
+
+    cookie->data = ngx_pnalloc(ctx->pool, ngx_base64_encoded_length(text.len));
+    if (cookie->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_encode_base64(cookie, &text);
+
+    return NGX_OK;
+}
+
+
+/* -1: none, or not ours. */
+
+static int64_t
+im_cmd_cookie_parse(im_ctx_t *ctx, ngx_str_t *cookie)
+{
+    u_char     buf[ngx_base64_decoded_length(32)];
+    int64_t    seq;
+    ngx_str_t  text;
+
+    text.data = buf;
+
+    if (cookie->len == 0
+        || cookie->len > 32
+        || ngx_decode_base64(&text, cookie) != NGX_OK
+        || im_str_int(&text, &seq) != NGX_OK
+        || seq < 0)
+    {
+        return -1;
+    }
+
+    return seq;
+}
