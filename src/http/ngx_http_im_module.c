@@ -19,12 +19,24 @@ typedef struct {
 
 static char *ngx_http_im_location(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_im_upload(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static void *ngx_http_im_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_im_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
 static ngx_int_t ngx_http_im_init_process(ngx_cycle_t *cycle);
 
 
 static ngx_http_im_location_t  ngx_http_im_metrics = {
     ngx_http_im_metrics_handler
+};
+
+static ngx_http_im_location_t  ngx_http_im_rest = {
+    ngx_http_im_rest_handler
+};
+
+static ngx_http_im_location_t  ngx_http_im_websocket = {
+    ngx_http_im_websocket_handler
 };
 
 
@@ -37,13 +49,41 @@ static ngx_command_t  ngx_http_im_commands[] = {
       0,
       &ngx_http_im_metrics },
 
+    { ngx_string("im_rest"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_im_location,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_im_rest },
+
+    { ngx_string("im_body_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_im_loc_conf_t, body_size),
+      NULL },
+
+    { ngx_string("im_websocket"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_im_location,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_im_websocket },
+
+    { ngx_string("im_upload"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_im_upload,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
 
 static ngx_http_module_t  ngx_http_im_module_ctx = {
-    NULL,                                  /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_im_variable_add,              /* preconfiguration */
+    ngx_http_im_upload_init,               /* postconfiguration */
 
     NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -52,7 +92,7 @@ static ngx_http_module_t  ngx_http_im_module_ctx = {
     NULL,                                  /* merge server configuration */
 
     ngx_http_im_create_loc_conf,           /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_im_merge_loc_conf             /* merge location configuration */
 };
 
 
@@ -75,9 +115,45 @@ ngx_module_t  ngx_http_im_module = {
 static void *
 ngx_http_im_create_loc_conf(ngx_conf_t *cf)
 {
-    /* set by ngx_pcalloc(): conf->handler = NULL */
+    ngx_http_im_loc_conf_t  *conf;
 
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_im_loc_conf_t));
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_im_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->handler = NULL;
+     *     conf->upload = 0;
+     */
+
+    conf->body_size = NGX_CONF_UNSET_SIZE;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_im_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_im_loc_conf_t  *prev = parent;
+    ngx_http_im_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ngx_conf_merge_size_value(conf->body_size, prev->body_size, 1024 * 1024);
+
+    if (conf->handler == ngx_http_im_rest_handler) {
+
+        /* im_body_size counts: its answer is not nginx's page for 413 */
+
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+        clcf->client_max_body_size = 0;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -105,6 +181,92 @@ ngx_http_im_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_im_conf_needed(cf);
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_im_upload(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_im_loc_conf_t  *imlcf = conf;
+
+    if (imlcf->upload) {
+        return "is duplicate";
+    }
+
+    imlcf->upload = 1;
+
+    ngx_im_conf_needed(cf);
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_im_header(ngx_http_request_t *r, char *name, char *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value.data = (u_char *) value;
+    h->value.len = ngx_strlen(value);
+
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_im_send(ngx_http_request_t *r, ngx_uint_t status, char *type,
+    ngx_str_t *body)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = body->len;
+
+    if (type) {
+        r->headers_out.content_type.data = (u_char *) type;
+        r->headers_out.content_type.len = ngx_strlen(type);
+        r->headers_out.content_type_len = strcspn(type, ";");
+    }
+
+    if (body->len == 0) {
+        r->header_only = 1;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = body->data;
+    b->last = body->data + body->len;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
 }
 
 

@@ -15,12 +15,28 @@
 
 typedef struct {
     ngx_http_handler_pt  handler;    /* of this location, not inherited */
+    size_t               body_size;
+    ngx_flag_t           upload;     /* of this location, not inherited */
 } ngx_http_im_loc_conf_t;
 
 
 /* handlers of locations, each in the file of its name */
 
 ngx_int_t ngx_http_im_metrics_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_im_rest_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_im_websocket_handler(ngx_http_request_t *r);
+
+ngx_int_t ngx_http_im_upload_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_im_variable_add(ngx_conf_t *cf);
+
+
+/* Adds a header to the answer; value lives as long as the request. */
+ngx_int_t ngx_http_im_header(ngx_http_request_t *r, char *name, char *value);
+
+/* Finishes the request with status, type and body (may be empty, is not
+ * copied); returns what the handler returns. */
+ngx_int_t ngx_http_im_send(ngx_http_request_t *r, ngx_uint_t status,
+    char *type, ngx_str_t *body);
 
 
 extern ngx_module_t  ngx_http_im_module;

@@ -8,9 +8,11 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "core/im_memory.h"
+#include "core/im_stat.h"
 #include "core/im_str.h"
 #include "core/im_worker.h"
 #include "web/im_conn.h"
+#include "web/im_metrics.h"
 #include "web/im_web.h"
 #include "web/im_ws.h"
 
@@ -126,7 +128,6 @@ static ngx_msec_t   im_conn_drain_end;
 static ngx_uint_t   im_conn_slice;
 static ngx_msec_t   im_conn_timeout;    /* the shortest of all applications */
 static ngx_uint_t   im_conn_counts[IM_FORM_MAX];
-static ngx_uint_t   im_conn_drops;
 static u_char       im_conn_buffer[IM_CONN_BUFFER];
 
 
@@ -253,13 +254,6 @@ ngx_uint_t
 im_conn_count(im_form_e form)
 {
     return im_conn_counts[form];
-}
-
-
-ngx_uint_t
-im_conn_dropped(void)
-{
-    return im_conn_drops;
 }
 
 
@@ -503,6 +497,9 @@ im_conn_message(im_conn_t *conn, ngx_str_t *text)
     ngx_str_t    copy;
     ngx_pool_t  *pool;
 
+    im_stat_add(conn->peer.form == IM_FORM_LENGTH ? IM_STAT_REQUEST_TCP
+                                                  : IM_STAT_REQUEST_WS, 1);
+
     conn->active = ngx_current_msec;
 
     ngx_queue_remove(&conn->queue);
@@ -597,7 +594,7 @@ im_conn_send(im_peer_t *peer, im_frame_t *frame)
 
     if (conn->unsent && conn->unsent + frame->text.len > limit) {
         if (frame->priority) {
-            im_conn_drops++;
+            im_stat_add(IM_STAT_DROPPED, 1);
         }
 
         return NGX_BUSY;
@@ -701,6 +698,7 @@ im_conn_write_handler(ngx_event_t *wev)
     if (wev->timedout) {
         ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
                       "client does not read, %uz bytes unsent", conn->unsent);
+        im_stat_add(IM_STAT_STUCK, 1);
         im_conn_finalize(conn);
         return;
     }
@@ -845,6 +843,9 @@ im_conn_sent(im_conn_t *conn, ngx_buf_t *bufs, ngx_uint_t n)
 
         out = conn->first;
 
+        im_stat_add(IM_STAT_FRAMES, 1);
+        im_stat_add(IM_STAT_BYTES, out->frame->text.len);
+
         conn->first = out->next;
         conn->unsent -= out->frame->text.len;
         conn->sent = 0;
@@ -967,6 +968,7 @@ im_conn_tick(ngx_event_t *ev)
     }
 
     im_conn_sweep();
+    im_metrics_publish();
 
     ngx_add_timer(ev, IM_CONN_TICK);
 }

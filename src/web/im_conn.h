@@ -52,8 +52,5 @@ void im_conn_start(im_conn_t *conn, ngx_connection_t *c, ngx_str_t *unread,
 /* Open connections of a form. */
 ngx_uint_t im_conn_count(im_form_e form);
 
-/* Frames that slow readers did not get. */
-ngx_uint_t im_conn_dropped(void);
-
 
 #endif /* _IM_CONN_H_INCLUDED_ */
