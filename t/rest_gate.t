@@ -14,7 +14,8 @@ use Mojo::File qw/ path /;
 use Test::IM;
 use Test::More;
 
-my $im = Test::IM->new->run(workers => 2, im => <<'END');
+my $im = Test::IM->new->run(workers => 2, app => 'sig_failures 0; rate 0;',
+                            im => <<'END');
     app 1400000002 {
         key "another key, of 64 characters or so, for the second app -------";
         rate 0;
@@ -142,12 +143,18 @@ subtest 'checks before a command, in order' => sub {
 };
 
 subtest 'failures of an account are counted, valid tickets pass' => sub {
+    my $few = Test::IM->new->run(workers => 2, app => 'sig_failures 20;');
     my $c = 'im_open_login_svc/account_check';
     my $ok = { CheckItem => [{ UserID => 'plain' }] };
 
-    $im->rest($c, $ok, user => 'guessed', sig => 'AAAA')->code for 1 .. 21;
-    $im->rest($c, $ok, user => 'guessed', sig => 'AAAA')->code_is(70050);
-    $im->rest($c, $ok, user => 'guessed')->code_is(70403, 'the right ticket');
+    $few->rest($c, $ok, user => 'guessed', sig => 'AAAA')->code_is(70003)
+        for 1 .. 20;
+    $few->rest($c, $ok, user => 'guessed', sig => 'AAAA')->code_is(70050);
+    $few->rest($c, $ok, user => 'other', sig => 'AAAA')->code_is(70003);
+    $few->rest($c, $ok, user => 'guessed')
+        ->code_is(70403, 'the right ticket');
+
+    $few->finish;
 };
 
 subtest 'the rate of a command' => sub {
