@@ -82,6 +82,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_openim,
     im_cmd_openim_history,
     im_cmd_web_openim,
+    im_cmd_web_message,
     im_cmd_web_status,
     NULL
 };

@@ -23,6 +23,7 @@ extern im_command_t  im_cmd_sns[];
 extern im_command_t  im_cmd_openim[];
 extern im_command_t  im_cmd_openim_history[];
 extern im_command_t  im_cmd_web_openim[];
+extern im_command_t  im_cmd_web_message[];
 extern im_command_t  im_cmd_web_status[];
 
 
