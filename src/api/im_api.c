@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_stat.h"
 #include "core/im_str.h"
 #include "core/im_worker.h"
 #include "live/im_zone.h"
@@ -18,11 +19,15 @@
 #define IM_API_BUCKETS   1024
 #define IM_API_ARG_MAX   8192
 
+#define IM_API_METRIC_LEN  192
+#define IM_API_UNKNOWN     1         /* in place of a hash */
+
 
 typedef struct im_api_row_s  im_api_row_t;
 
 struct im_api_row_s {
     im_command_t      *command;
+    uint32_t           hash;         /* names the command in the metrics */
     im_api_row_t      *next;
 };
 
@@ -66,6 +71,7 @@ static im_code_t im_api_caller(im_ctx_t *ctx, im_call_t *call,
 static im_code_t im_api_session(im_ctx_t *ctx, im_api_args_t *args);
 static ngx_int_t im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text,
     im_api_args_t *args);
+static uint32_t im_api_hash(ngx_str_t *service, ngx_str_t *command);
 static im_api_row_t *im_api_find(ngx_str_t *service, ngx_str_t *command);
 static im_command_t *im_api_command(im_ctx_t *ctx, ngx_str_t *service,
     ngx_str_t *command);
@@ -200,8 +206,9 @@ im_api_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
 
             row->command = cmd;
 
-            hash = ngx_crc32_short(cmd->service.data, cmd->service.len)
-                   ^ ngx_crc32_short(cmd->name.data, cmd->name.len);
+            hash = im_api_hash(&cmd->service, &cmd->name);
+
+            row->hash = hash;
 
             last = &im_api_buckets[hash % IM_API_BUCKETS];
 
@@ -281,6 +288,8 @@ im_api_answer(im_ctx_t *ctx, im_call_t *call, im_code_t code, ngx_str_t *out)
     if (im_api_service(&call->service)->display) {
         im_json_add_cstr(ctx->reply, "ErrorDisplay", "");
     }
+
+    im_api_count(&call->service, &call->command, code);
 
     im_api_envelope(ctx, code);
 
@@ -379,6 +388,76 @@ im_api_envelope(im_ctx_t *ctx, im_code_t code)
     im_json_add_int(ctx->reply, "ErrorCode", code);
     im_json_add_str(ctx->reply, "ErrorInfo",
                     ctx->info.len ? &ctx->info : im_error_text(code));
+}
+
+
+void
+im_api_count(ngx_str_t *service, ngx_str_t *command, im_code_t code)
+{
+    /* names that do not exist are the callers' choice: one counter */
+
+    im_stat_pair_add(im_api_find(service, command)
+                     ? im_api_hash(service, command) : IM_API_UNKNOWN,
+                     code);
+}
+
+
+ngx_int_t
+im_api_metrics(ngx_pool_t *pool, ngx_str_t *out)
+{
+    u_char        *p;
+    uint32_t       hash, code;
+    uint64_t       n;
+    ngx_str_t     *service, *name;
+    ngx_uint_t     i, pairs;
+    im_api_row_t  *row;
+
+    static ngx_str_t  other = ngx_string("other");
+    static u_char     type[] = "# TYPE im_commands_total counter\n";
+
+    pairs = 0;
+
+    for (i = 0; i < IM_STAT_PAIRS; i++) {
+        if (im_stat_pair(i, &hash, &code, &n) == NGX_OK) {
+            pairs++;
+        }
+    }
+
+    /* others may have been added when the second walk comes by */
+
+    out->data = ngx_pnalloc(pool, sizeof(type) + pairs * IM_API_METRIC_LEN);
+    if (out->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(out->data, type, sizeof(type) - 1);
+
+    for (i = 0; i < IM_STAT_PAIRS && pairs; i++) {
+
+        if (im_stat_pair(i, &hash, &code, &n) != NGX_OK) {
+            continue;
+        }
+
+        pairs--;
+
+        for (row = im_api_buckets[hash % IM_API_BUCKETS]; row; row = row->next)
+        {
+            if (row->hash == hash) {
+                break;
+            }
+        }
+
+        service = row ? &row->command->service : &other;
+        name = row ? &row->command->name : &other;
+
+        p = ngx_slprintf(p, p + IM_API_METRIC_LEN,
+                         "im_commands_total{command=\"%V/%V\",code=\"%uD\"}"
+                         " %uL\n", service, name, code, n);
+    }
+
+    out->len = p - out->data;
+
+    return NGX_OK;
 }
 
 
@@ -700,6 +779,18 @@ im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text, im_api_args_t *args)
 }
 
 
+static uint32_t
+im_api_hash(ngx_str_t *service, ngx_str_t *command)
+{
+    uint32_t  hash;
+
+    hash = ngx_crc32_short(service->data, service->len)
+           ^ ngx_crc32_short(command->data, command->len);
+
+    return hash ? hash : 1;
+}
+
+
 /* The first row of the bucket that has the name; others may follow. */
 
 static im_api_row_t *
@@ -708,8 +799,7 @@ im_api_find(ngx_str_t *service, ngx_str_t *command)
     uint32_t       hash;
     im_api_row_t  *row;
 
-    hash = ngx_crc32_short(service->data, service->len)
-           ^ ngx_crc32_short(command->data, command->len);
+    hash = im_api_hash(service, command);
 
     for (row = im_api_buckets[hash % IM_API_BUCKETS]; row; row = row->next) {
 

@@ -12,12 +12,23 @@
 
 /* A row for each worker, of two generations. */
 
-#define IM_STAT_ROWS  128
+#define IM_STAT_ROWS    128
+
+#define IM_STAT_PROBES  64
+
+
+/* All workers count in the same cell; its key is set once. */
+
+typedef struct {
+    ngx_atomic_t     key;
+    ngx_atomic_t     n;
+} im_stat_pair_t;
 
 
 typedef struct {
-    ngx_uint_t  version;
-    uint64_t    rows[IM_STAT_ROWS][IM_STAT_MAX];
+    ngx_uint_t       version;
+    uint64_t         rows[IM_STAT_ROWS][IM_STAT_MAX];
+    im_stat_pair_t   pairs[IM_STAT_PAIRS];
 } im_stat_shared_t;
 
 
@@ -89,6 +100,53 @@ im_stat_name(ngx_uint_t stat, ngx_uint_t *counter)
     *counter = im_stat_names[stat].counter;
 
     return im_stat_names[stat].name;
+}
+
+
+void
+im_stat_pair_add(uint32_t first, uint32_t second)
+{
+    ngx_uint_t         i, k;
+    ngx_atomic_uint_t  key;
+    im_stat_pair_t    *pair;
+
+    if (im_stat_shared == NULL) {
+        return;
+    }
+
+    key = (ngx_atomic_uint_t) first << 32 | second;
+    k = first ^ second * 2654435761U;
+
+    for (i = 0; i < IM_STAT_PROBES; i++) {
+        pair = &im_stat_shared->pairs[(k + i) % IM_STAT_PAIRS];
+
+        if (pair->key == key
+            || (pair->key == 0 && ngx_atomic_cmp_set(&pair->key, 0, key))
+            || pair->key == key)
+        {
+            (void) ngx_atomic_fetch_add(&pair->n, 1);
+            return;
+        }
+    }
+}
+
+
+ngx_int_t
+im_stat_pair(ngx_uint_t i, uint32_t *first, uint32_t *second, uint64_t *n)
+{
+    im_stat_pair_t  *pair;
+
+    if (im_stat_shared == NULL || im_stat_shared->pairs[i].key == 0) {
+        return NGX_DECLINED;
+    }
+
+    pair = &im_stat_shared->pairs[i];
+
+    *first = pair->key >> 32;
+    *second = pair->key & 0xffffffff;
+    *n = pair->n;
+
+    return NGX_OK;
 }
 
 

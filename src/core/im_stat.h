@@ -70,6 +70,21 @@ uint64_t im_stat_get(ngx_uint_t stat);
 char *im_stat_name(ngx_uint_t stat, ngx_uint_t *counter);
 
 
+/*
+ * Counters with labels that are not known beforehand: pairs of two numbers,
+ * the first not 0.  At most IM_STAT_PAIRS of them; what does not fit is not
+ * counted.
+ */
+
+#define IM_STAT_PAIRS  4096
+
+void im_stat_pair_add(uint32_t first, uint32_t second);
+
+/* Pair i of the table; NGX_DECLINED: there is none in this place. */
+ngx_int_t im_stat_pair(ngx_uint_t i, uint32_t *first, uint32_t *second,
+    uint64_t *n);
+
+
 /* of this worker */
 extern uint64_t  *im_stat_row;
 

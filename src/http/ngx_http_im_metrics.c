@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include "api/im_api.h"
 #include "core/im_stat.h"
 #include "http/ngx_http_im_module.h"
 #include "live/im_bus.h"
@@ -35,7 +36,7 @@ ngx_http_im_metrics_handler(ngx_http_request_t *r)
     u_char     *p;
     size_t      size;
     ngx_int_t   rc;
-    ngx_str_t   text;
+    ngx_str_t   text, commands;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -47,7 +48,11 @@ ngx_http_im_metrics_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    size = NGX_HTTP_IM_METRICS_SIZE
+    if (im_api_metrics(r->pool, &commands) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    size = NGX_HTTP_IM_METRICS_SIZE + commands.len
            + IM_STAT_MAX * 2 * NGX_HTTP_IM_METRICS_LINE;
 
     text.data = ngx_pnalloc(r->pool, size);
@@ -59,6 +64,7 @@ ngx_http_im_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_im_metrics_stats(p);
     p = ngx_http_im_metrics_latency(p);
     p = ngx_http_im_metrics_live(p);
+    p = ngx_cpymem(p, commands.data, commands.len);
 
     text.len = p - text.data;
 

@@ -208,6 +208,8 @@ im_web_run(void *data)
 
     code = im_web_serve(call);
 
+    im_api_count(&call->service, &call->command, code);
+
     if (!call->ctx.no_reply) {
         im_web_answer(call, code);
     }
