@@ -19,6 +19,44 @@ subtest 'text for Prometheus' => sub {
     is $im->metric('im_up'), 1, 'up';
 };
 
+subtest 'the sums of all workers' => sub {
+    my $before = $im->metric('im_requests_total{transport="rest"}');
+
+    $im->rest('im_open_login_svc/account_check',
+              { CheckItem => [{ UserID => 'nobody' }] }) for 1 .. 20;
+
+    is $im->metric('im_requests_total{transport="rest"}'), $before + 20,
+       'requests';
+
+    my @ws = map { $im->ws_login("user$_") } 1 .. 6;
+
+    is $im->metric('im_sessions{transport="ws"}'), 6, 'sessions';
+    ok $im->wait_for(sub { $im->metric('im_connections{transport="ws"}') == 6
+                       }), 'connections';
+    cmp_ok $im->metric('im_requests_total{transport="ws"}'), '>=', 6,
+           'frames';
+    ok $im->wait_for(sub { $im->metric('im_store_commit_seconds_count') }),
+       'commits';
+
+    my $text = $im->get('/metrics')->text;
+    my %seen;
+
+    for (split /\n/, $text) {
+        next if /^# TYPE \w+ (?:counter|gauge|histogram)$/;
+        like $_, qr/^\w+(?:\{\w+="[^"]*"(?:,\w+="[^"]*")*\})? [0-9.]+$/, $_;
+        s/ .*//;
+        ok !$seen{$_}++, 'once' or diag $_;
+    }
+
+    for my $ws (@ws) {
+        $ws->tx->finish;
+        $ws->tick(sub { defined $ws->closed });
+    }
+
+    ok $im->wait_for(sub { $im->metric('im_connections{transport="ws"}') == 0
+                       }), 'no connections';
+};
+
 subtest 'methods' => sub {
     is $im->ua->head($im->url('/metrics'))->res->code, 200, 'HEAD';
     is $im->ua->post($im->url('/metrics') => 'x')->res->code, 405, 'POST';
@@ -28,8 +66,14 @@ subtest 'workers come and go' => sub {
     $im->reload;
     is $im->metric('im_up'), 1, 'after a reload';
 
+    my $sum = $im->metric('im_requests_total{transport="rest"}');
+
+    cmp_ok $sum, '>=', 20, 'a reload leaves the counters';
+
     $im->kill_worker(0);
     is $im->metric('im_up'), 1, 'after a kill';
+    is $im->metric('im_requests_total{transport="rest"}'), $sum,
+       'and so does a kill';
 
     $im->kill9_all->start;
     is $im->metric('im_up'), 1, 'after a kill of all';

@@ -15,7 +15,6 @@
 static im_code_t im_cmd_wslogin(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_wslogout(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_wshello(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_ws_msg_push_ack(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_status_ignored(im_ctx_t *ctx, void *data);
 
 
@@ -38,9 +37,6 @@ im_command_t  im_cmd_web_status[] = {
 
     { ngx_string("im_open_status"), ngx_string("ws_stat_settoken"),
       im_cmd_status_ignored, IM_BY_USER, NULL, 0, 0, 0 },
-
-    { ngx_string("openim"), ngx_string("ws_msg_push_ack"),
-      im_cmd_ws_msg_push_ack, IM_BY_ANY, NULL, 0, 0, 0 },
 
     { ngx_string("imopenstat"), ngx_string("tim_web_report_v2"),
       im_cmd_status_ignored, IM_BY_ANY, NULL, 0, 0, 0 },
@@ -140,16 +136,7 @@ im_cmd_wshello(im_ctx_t *ctx, void *data)
 }
 
 
-/* Acknowledgements and statistics of the SDK: nothing depends on them. */
-
-static im_code_t
-im_cmd_ws_msg_push_ack(im_ctx_t *ctx, void *data)
-{
-    ctx->no_reply = 1;
-
-    return IM_OK;
-}
-
+/* Statistics and the like: nothing depends on them. */
 
 static im_code_t
 im_cmd_status_ignored(im_ctx_t *ctx, void *data)
