@@ -289,4 +289,18 @@ subtest 'unread numbers at login' => sub {
           ->json_is('/EventArray', [])->json_like('/Cookie', qr/./);
 };
 
+subtest 'an account that was deleted' => sub {
+    $im->users('gus', 'hal');
+    msg(From_Account => 'gus', To_Account => 'hal');
+    is unread('hal'), 1, 'unread';
+
+    $im->rest('im_open_login_svc/account_delete',
+              { DeleteItem => [{ UserID => 'gus' }] })->code_is(0);
+    is unread('hal'), 1, 'it stays';
+
+    $im->ws_login('hal')
+       ->request('openim.msgreaded', read_report('gus', time))->code_is(0);
+    is unread('hal'), 0, 'and can be read';
+};
+
 done_testing;

@@ -36,7 +36,7 @@ static ngx_int_t im_read_second(im_ctx_t *ctx, im_key_t *prefix,
 static ngx_int_t im_read_second_row(im_row_t *row, void *data);
 static ngx_int_t im_read_peer_row(im_row_t *row, void *data);
 static ngx_int_t im_read_mark(im_ctx_t *ctx, ngx_str_t *user,
-    ngx_str_t *peer, int64_t *time, ngx_uint_t quiet);
+    ngx_str_t *peer, int64_t time, ngx_uint_t quiet, ngx_uint_t tell);
 
 
 ngx_int_t
@@ -325,15 +325,37 @@ im_code_t
 im_read_report(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
     ngx_uint_t quiet)
 {
-    u_char     exists;
-    ngx_int_t  rc;
+    u_char      exists;
+    ngx_int_t   rc;
+    im_read_t   read;
+    ngx_uint_t  n;
 
     time = ngx_min(time, (int64_t) ngx_time());
 
     rc = im_account_exist(ctx, peer, 1, &exists);
 
-    if (rc == NGX_OK && exists) {
-        rc = im_read_mark(ctx, user, peer, &time, quiet);
+    if (rc == NGX_OK && !exists) {
+
+        /* what an account has sent that was deleted since can be read, too */
+
+        if (!im_account_syntax(ctx->app, peer)) {
+            return IM_OK;
+        }
+
+        rc = im_read_get(ctx, user, IM_CONV_C2C, peer, 1, &read);
+
+        if (rc == NGX_OK) {
+            rc = im_read_unread(ctx, user, peer, &read, &n);
+        }
+
+        if (rc == NGX_OK && n == 0) {
+            return IM_OK;
+        }
+    }
+
+    if (rc == NGX_OK) {
+        rc = im_read_mark(ctx, user, peer, time, quiet,
+                          exists && !im_str_eq(user, peer));
     }
 
     return (rc == NGX_OK || rc == NGX_DECLINED) ? IM_OK
@@ -341,9 +363,11 @@ im_read_report(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
 }
 
 
+/* NGX_DECLINED: nothing is new. */
+
 static ngx_int_t
-im_read_mark(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t *time,
-    ngx_uint_t quiet)
+im_read_mark(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
+    ngx_uint_t quiet, ngx_uint_t tell)
 {
     int64_t      head;
     im_key_t     key, prefix;
@@ -362,11 +386,11 @@ im_read_mark(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t *time,
         return rc;
     }
 
-    if (*time <= 0 || *time < read.time) {
+    if (time <= 0 || time < read.time) {
         return NGX_DECLINED;
     }
 
-    if (*time == read.time) {
+    if (time == read.time) {
 
         /* nothing new, unless more has come in that second */
 
@@ -394,7 +418,7 @@ im_read_mark(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t *time,
 
     batch = im_store_batch(ctx, IM_ORDERED);
 
-    (void) im_store_max(batch, IM_T_READ, &key, "time", *time);
+    (void) im_store_max(batch, IM_T_READ, &key, "time", time);
     (void) im_store_max(batch, IM_T_READ, &key, "seq",
                         (rc == NGX_OK) ? head : 0);
 
@@ -411,7 +435,7 @@ im_read_mark(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t *time,
         item = im_json_push_obj(list);
 
         im_json_add_str(item, "From_Account", peer);
-        im_json_add_int(item, "LastReadTime", *time);
+        im_json_add_int(item, "LastReadTime", time);
 
         if (im_json_render(ctx->pool, root, &own.event) != NGX_OK) {
             return NGX_ERROR;
@@ -420,7 +444,7 @@ im_read_mark(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t *time,
         own_op = im_inbox_append(ctx, batch, user, &own);
     }
 
-    if (!im_str_eq(user, peer)) {
+    if (tell) {
         root = im_message_notify(ctx, "C2cReadedReceipt", &notify);
 
         im_json_add_str(notify, "From_Account", peer);
@@ -429,7 +453,7 @@ im_read_mark(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t *time,
         list = im_json_add_list(notify, "UinPairReadArray");
         item = im_json_push_obj(list);
 
-        im_json_add_int(item, "LastReadTime", *time);
+        im_json_add_int(item, "LastReadTime", time);
 
         if (im_json_render(ctx->pool, root, &other.event) != NGX_OK) {
             return NGX_ERROR;
@@ -450,7 +474,7 @@ im_read_mark(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t *time,
                          (uint32_t) own.inst, &own.event);
     }
 
-    if (!im_str_eq(user, peer)) {
+    if (tell) {
         im_inbox_publish(ctx, peer, batch->ops[peer_op].result, 0,
                          &other.event);
     }
