@@ -22,9 +22,11 @@ im_peer_open(im_peer_t *peer)
         ngx_rbtree_init(&im_peer_tree, &im_peer_sentinel,
                         ngx_rbtree_insert_value);
 
-        /* the next worker in this slot begins above */
+        /* no other worker has these numbers, for records of the bus name
+         * peers; the next worker in this slot begins above */
 
-        im_peer_last = (uint64_t) ngx_time() << 24;
+        im_peer_last = ((uint64_t) ngx_process_slot << 56)
+                       | ((uint64_t) (uint32_t) ngx_time() << 24);
     }
 
     peer->id = ++im_peer_last;
