@@ -42,11 +42,23 @@ typedef struct {
 } im_room_t;
 
 
+/* the rooms of a user; among the joined, as there is no room 0 */
+
+typedef struct {
+    im_zone_node_t     node;         /* app, 0, name */
+    ngx_queue_t        rooms;
+    u_char             name[1];
+} im_room_list_t;
+
+
 typedef struct {
     im_zone_node_t     node;         /* app, gno, name */
     ngx_queue_t        queue;
     ngx_queue_t        place;        /* of a slot, or among the leaving */
+    ngx_queue_t        mine;         /* of the user */
+    im_room_list_t    *list;
     im_room_t         *room;
+    ngx_uint_t         slot;         /* that joined last */
     time_t             joined;
     ngx_msec_t         ttl;
     ngx_msec_t         expires;
@@ -96,6 +108,9 @@ static void im_room_stamp(ngx_str_t *parts, ngx_uint_t n, size_t offset,
     int64_t seq);
 static im_room_joined_t *im_room_user(im_zone_sh_t *sh, ngx_uint_t app,
     uint64_t gno, ngx_str_t *user);
+static im_room_list_t *im_room_list_get(im_zone_sh_t *sh, ngx_uint_t app,
+    ngx_str_t *user, ngx_uint_t create);
+static void im_room_list_free(im_zone_sh_t *sh, im_room_list_t *list);
 static void im_room_user_free(im_zone_sh_t *sh, im_room_joined_t *j);
 static void im_room_guest_free(im_zone_sh_t *sh, im_room_guest_t *g);
 static void im_room_part_free(im_zone_sh_t *sh, im_room_part_t *part);
@@ -649,6 +664,7 @@ im_room_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst,
     ngx_int_t          rc;
     im_room_t         *room;
     im_zone_sh_t      *sh;
+    im_room_list_t    *list;
     im_room_joined_t  *j;
 
     if (user->len > IM_ROOM_NAME_MAX) {
@@ -668,9 +684,16 @@ im_room_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst,
     j = im_room_user(sh, app, gno, user);
 
     if (j == NULL) {
+        list = im_room_list_get(sh, app, user, 1);
+
+        if (list == NULL) {
+            goto full;
+        }
+
         j = im_zone_alloc_locked(sh, sizeof(im_room_joined_t) + user->len);
 
         if (j == NULL) {
+            im_room_list_free(sh, list);
             goto full;
         }
 
@@ -680,6 +703,9 @@ im_room_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst,
         j->room = room;
         j->joined = joined;
 
+        j->list = list;
+
+        ngx_queue_insert_tail(&list->rooms, &j->mine);
         ngx_queue_insert_tail(&room->joined, &j->queue);
         ngx_rbtree_insert(&sh->joined, &j->node.node);
 
@@ -695,6 +721,7 @@ im_room_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst,
     ngx_queue_insert_tail(&sh->slots[im_slot_self()].joined, &j->place);
 
     j->inst = inst;
+    j->slot = im_slot_self();
     j->ttl = ttl;
     j->leaving = 0;
 
@@ -745,7 +772,9 @@ im_room_leaving(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst)
 
     j = im_room_user(sh, app, gno, user);
 
-    if (j && j->inst == inst && !j->leaving) {
+    /* the instance may have come back already, to another worker */
+
+    if (j && j->inst == inst && j->slot == im_slot_self() && !j->leaving) {
         ngx_queue_remove(&j->place);
         ngx_queue_insert_tail(&sh->leaving, &j->place);
 
@@ -762,12 +791,99 @@ im_room_user_free(im_zone_sh_t *sh, im_room_joined_t *j)
 {
     ngx_queue_remove(&j->place);
     ngx_queue_remove(&j->queue);
+    ngx_queue_remove(&j->mine);
     ngx_rbtree_delete(&sh->joined, &j->node.node);
+
+    im_room_list_free(sh, j->list);
 
     j->room->njoined--;
     sh->njoined--;
 
     im_zone_free_locked(sh, j);
+}
+
+
+static im_room_list_t *
+im_room_list_get(im_zone_sh_t *sh, ngx_uint_t app, ngx_str_t *user,
+    ngx_uint_t create)
+{
+    im_zone_node_t   key;
+    im_room_list_t  *list;
+
+    im_zone_node_init(&key, app, 0, 0, user);
+
+    list = im_zone_node_find(&sh->joined, &key);
+
+    if (list || !create) {
+        return list;
+    }
+
+    list = im_zone_alloc_locked(sh, sizeof(im_room_list_t) + user->len);
+    if (list == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(list->name, user->data, user->len);
+
+    list->node = key;
+    list->node.name = list->name;
+
+    ngx_queue_init(&list->rooms);
+    ngx_rbtree_insert(&sh->joined, &list->node.node);
+
+    return list;
+}
+
+
+/* frees it when it is empty */
+
+static void
+im_room_list_free(im_zone_sh_t *sh, im_room_list_t *list)
+{
+    if (ngx_queue_empty(&list->rooms)) {
+        ngx_rbtree_delete(&sh->joined, &list->node.node);
+        im_zone_free_locked(sh, list);
+    }
+}
+
+
+ngx_uint_t
+im_room_of_user(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
+    uint64_t *rooms, ngx_uint_t max)
+{
+    ngx_uint_t         n, walk;
+    ngx_queue_t       *q;
+    im_zone_sh_t      *sh;
+    im_room_list_t    *list;
+    im_room_joined_t  *j;
+
+    n = 0;
+
+    sh = im_zone_lock();
+
+    list = im_room_list_get(sh, app, user, 0);
+
+    if (list) {
+        q = ngx_queue_last(&list->rooms);
+
+        for (walk = 0;
+             walk < IM_ROOM_WALK
+             && n < max
+             && q != ngx_queue_sentinel(&list->rooms);
+             walk++)
+        {
+            j = ngx_queue_data(q, im_room_joined_t, mine);
+            q = ngx_queue_prev(q);
+
+            if (j->inst == inst && !j->room->closing) {
+                rooms[n++] = j->node.gno;
+            }
+        }
+    }
+
+    im_zone_unlock(sh);
+
+    return n;
 }
 
 

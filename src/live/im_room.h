@@ -117,11 +117,16 @@ ngx_int_t im_room_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
 /* inst 0: whichever.  NGX_DECLINED: was not in, or with another instance. */
 ngx_int_t im_room_leave(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     uint32_t inst);
+/* Only where the worker was the last one to call im_room_join(). */
 void im_room_leaving(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     uint32_t inst);
 /* NGX_OK: in, *u (may be NULL) is a copy; NGX_DECLINED. */
 ngx_int_t im_room_joined(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     im_room_user_t *u);
+/* Rooms that the instance is in, the newest first; answers how many were
+ * written. */
+ngx_uint_t im_room_of_user(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
+    uint64_t *rooms, ngx_uint_t max);
 /* In order of joining, or newest first; answers how many were written. */
 ngx_uint_t im_room_list(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
     ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max);
