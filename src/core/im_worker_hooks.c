@@ -25,6 +25,8 @@ extern im_worker_hook_t  im_session_hook;
 extern im_worker_hook_t  im_room_hook;
 extern im_worker_hook_t  im_room_member_hook;
 extern im_worker_hook_t  im_slot_hook;
+extern im_worker_hook_t  im_cache_hook;
+extern im_worker_hook_t  im_group_member_hook;
 extern im_worker_hook_t  im_job_hook;
 extern im_worker_hook_t  im_api_hook;
 extern im_worker_hook_t  im_conn_hook;
@@ -42,6 +44,8 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_room_hook,
     &im_room_member_hook,
     &im_slot_hook,                         /* the last of live/ */
+    &im_cache_hook,
+    &im_group_member_hook,
     &im_job_hook,
     &im_api_hook,
     &im_conn_hook,

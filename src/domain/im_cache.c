@@ -1,0 +1,307 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_worker.h"
+#include "live/im_zone.h"
+#include "domain/im_cache.h"
+
+
+#define IM_CACHE_TIME     5000
+#define IM_CACHE_ENTRIES  4096
+#define IM_CACHE_ROW_MAX  4096
+
+
+typedef struct {
+    ngx_rbtree_node_t  node;         /* key: the hash */
+    ngx_queue_t        queue;
+    ngx_msec_t         loaded;
+    uint32_t           stamp;
+    im_table_e         table;
+    int64_t            version;
+    uint32_t           key_len;
+    uint32_t           data_len;     /* 0: there is no such row */
+    u_char             data[1];      /* key, document */
+} im_cache_entry_t;
+
+
+static uint32_t im_cache_hash(im_table_e table, im_key_t *key);
+static im_cache_entry_t *im_cache_find(im_table_e table, im_key_t *key,
+    uint32_t hash);
+static void im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key,
+    uint32_t hash, uint32_t stamp, im_row_t *row);
+static void im_cache_insert_value(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static void im_cache_free(im_cache_entry_t *e);
+static ngx_int_t im_cache_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
+static void im_cache_exit_process(ngx_cycle_t *cycle);
+
+
+im_worker_hook_t  im_cache_hook = {
+    ngx_string("cache"),
+    NULL,                                  /* init conf */
+    NULL,                                  /* init module */
+    im_cache_init_process,                 /* init process */
+    im_cache_exit_process                  /* exit process */
+};
+
+
+static ngx_rbtree_t       im_cache_tree;
+static ngx_rbtree_node_t  im_cache_sentinel;
+static ngx_queue_t        im_cache_queue;  /* most recently used first */
+static ngx_uint_t         im_cache_count;
+
+
+ngx_int_t
+im_cache_get(im_ctx_t *ctx, im_table_e table, im_key_t *key, im_row_t *row)
+{
+    u_char            *p;
+    uint32_t           hash, stamp;
+    ngx_int_t          rc;
+    im_cache_entry_t  *e;
+
+    hash = im_cache_hash(table, key);
+    stamp = im_stamp_get(hash);
+
+    e = im_cache_find(table, key, hash);
+
+    if (e) {
+        if (e->stamp == stamp
+            && (ngx_msec_int_t) (ngx_current_msec - e->loaded) < IM_CACHE_TIME)
+        {
+            ngx_queue_remove(&e->queue);
+            ngx_queue_insert_head(&im_cache_queue, &e->queue);
+
+            if (e->data_len == 0) {
+                return NGX_DECLINED;
+            }
+
+            /* the entry may go while the caller is suspended */
+
+            p = ngx_pnalloc(ctx->pool, e->key_len + e->data_len);
+            if (p == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_memcpy(p, e->data, e->key_len + e->data_len);
+
+            row->table = &im_tables[table];
+            row->version = e->version;
+            row->key.data = p;
+            row->key.len = e->key_len;
+            row->data.data = p + e->key_len;
+            row->data.len = e->data_len;
+
+            return NGX_OK;
+        }
+
+        im_cache_free(e);
+    }
+
+    rc = im_store_get(ctx, table, key, row);
+
+    if (rc == NGX_OK || rc == NGX_DECLINED) {
+        im_cache_put(ctx, table, key, hash, stamp,
+                     (rc == NGX_OK) ? row : NULL);
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+im_cache_commit(im_ctx_t *ctx, im_batch_t *batch)
+{
+    im_op_t     *op;
+    ngx_int_t    rc;
+    ngx_uint_t   i;
+
+    rc = im_store_commit(ctx, batch);
+
+    /* one that has failed may be there in part, or all the same */
+
+    if (batch && rc != NGX_BUSY) {
+        for (i = 0; i < batch->n; i++) {
+            op = &batch->ops[i];
+
+            if (op->table->kind == IM_VERSIONED) {
+                im_cache_touch(op->table->id, op->key);
+            }
+        }
+    }
+
+    return rc;
+}
+
+
+void
+im_cache_touch(im_table_e table, im_key_t *key)
+{
+    im_stamp_bump(im_cache_hash(table, key));
+}
+
+
+static uint32_t
+im_cache_hash(im_table_e table, im_key_t *key)
+{
+    return ngx_crc32_short(key->data, key->len) ^ (table * 0x9e3779b9u);
+}
+
+
+static im_cache_entry_t *
+im_cache_find(im_table_e table, im_key_t *key, uint32_t hash)
+{
+    ngx_int_t           rc;
+    im_cache_entry_t   *e;
+    ngx_rbtree_node_t  *node;
+
+    node = im_cache_tree.root;
+
+    while (node && node != &im_cache_sentinel) {
+
+        if (hash != node->key) {
+            node = (hash < node->key) ? node->left : node->right;
+            continue;
+        }
+
+        e = (im_cache_entry_t *) node;
+
+        rc = (e->table != table) ? (ngx_int_t) table - (ngx_int_t) e->table
+                                 : ngx_memn2cmp(key->data, e->data, key->len,
+                                                e->key_len);
+        if (rc == 0) {
+            return e;
+        }
+
+        node = (rc < 0) ? node->left : node->right;
+    }
+
+    return NULL;
+}
+
+
+static void
+im_cache_insert_value(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
+    ngx_rbtree_node_t *sentinel)
+{
+    ngx_int_t            rc;
+    im_cache_entry_t    *e, *t;
+    ngx_rbtree_node_t  **p;
+
+    e = (im_cache_entry_t *) node;
+
+    for ( ;; ) {
+
+        t = (im_cache_entry_t *) temp;
+
+        if (node->key != temp->key) {
+            rc = (node->key < temp->key) ? -1 : 1;
+
+        } else if (e->table != t->table) {
+            rc = (ngx_int_t) e->table - (ngx_int_t) t->table;
+
+        } else {
+            rc = ngx_memn2cmp(e->data, t->data, e->key_len, t->key_len);
+        }
+
+        p = (rc < 0) ? &temp->left : &temp->right;
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
+    }
+
+    *p = node;
+    node->parent = temp;
+    node->left = sentinel;
+    node->right = sentinel;
+    ngx_rbt_red(node);
+}
+
+
+static void
+im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key, uint32_t hash,
+    uint32_t stamp, im_row_t *row)
+{
+    size_t             len;
+    im_cache_entry_t  *e;
+
+    /* another coroutine may have put it while the store was asked */
+
+    e = im_cache_find(table, key, hash);
+    if (e) {
+        im_cache_free(e);
+    }
+
+    len = row ? row->data.len : 0;
+
+    if (im_cache_tree.root == NULL || len > IM_CACHE_ROW_MAX) {
+        return;
+    }
+
+    if (im_cache_count >= IM_CACHE_ENTRIES) {
+        im_cache_free(ngx_queue_data(ngx_queue_last(&im_cache_queue),
+                                     im_cache_entry_t, queue));
+    }
+
+    e = ngx_alloc(offsetof(im_cache_entry_t, data) + key->len + len,
+                  ctx->log);
+    if (e == NULL) {
+        return;
+    }
+
+    e->node.key = hash;
+    e->loaded = ngx_current_msec;
+    e->stamp = stamp;
+    e->table = table;
+    e->version = row ? row->version : 0;
+    e->key_len = key->len;
+    e->data_len = len;
+
+    ngx_memcpy(e->data, key->data, key->len);
+
+    if (len) {
+        ngx_memcpy(e->data + key->len, row->data.data, len);
+    }
+
+    ngx_rbtree_insert(&im_cache_tree, &e->node);
+    ngx_queue_insert_head(&im_cache_queue, &e->queue);
+    im_cache_count++;
+}
+
+
+static void
+im_cache_free(im_cache_entry_t *e)
+{
+    ngx_queue_remove(&e->queue);
+    ngx_rbtree_delete(&im_cache_tree, &e->node);
+    im_cache_count--;
+
+    ngx_free(e);
+}
+
+
+static ngx_int_t
+im_cache_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    ngx_rbtree_init(&im_cache_tree, &im_cache_sentinel, im_cache_insert_value);
+    ngx_queue_init(&im_cache_queue);
+
+    return NGX_OK;
+}
+
+
+static void
+im_cache_exit_process(ngx_cycle_t *cycle)
+{
+    while (!ngx_queue_empty(&im_cache_queue)) {
+        im_cache_free(ngx_queue_data(ngx_queue_head(&im_cache_queue),
+                                     im_cache_entry_t, queue));
+    }
+}

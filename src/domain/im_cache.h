@@ -1,0 +1,34 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_CACHE_H_INCLUDED_
+#define _IM_CACHE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "store/im_store.h"
+
+
+/*
+ * Rows that this worker has read lately, absent ones included.  An entry is
+ * used as long as the stamp of its key is what it was before the row was
+ * read, and for at most five seconds.  Only tables all of whose commits go
+ * through im_cache_commit() or im_cache_touch() may be read here.
+ */
+
+/* As im_store_get(). */
+ngx_int_t im_cache_get(im_ctx_t *ctx, im_table_e table, im_key_t *key,
+    im_row_t *row);
+
+/* As im_store_commit(); then makes all workers forget the rows written. */
+ngx_int_t im_cache_commit(im_ctx_t *ctx, im_batch_t *batch);
+
+/* Makes all workers forget a row. */
+void im_cache_touch(im_table_e table, im_key_t *key);
+
+
+#endif /* _IM_CACHE_H_INCLUDED_ */

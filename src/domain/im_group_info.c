@@ -1,0 +1,173 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_str.h"
+#include "live/im_room.h"
+#include "domain/im_group.h"
+#include "domain/im_group_member.h"
+
+
+typedef enum {
+    IM_GF_TYPE = 0,
+    IM_GF_NAME,
+    IM_GF_INTRO,
+    IM_GF_NOTICE,
+    IM_GF_FACE,
+    IM_GF_OWNER,
+    IM_GF_CREATED,
+    IM_GF_INFO_SEQ,
+    IM_GF_INFO_TIME,
+    IM_GF_MSG_TIME,
+    IM_GF_NEXT_SEQ,
+    IM_GF_MEMBERS,
+    IM_GF_MAX_MEMBERS,
+    IM_GF_APPLY,
+    IM_GF_SHUT,
+    IM_GF_APPID,
+    IM_GF_MAX
+} im_group_field_e;
+
+
+static ngx_str_t  im_group_field_names[IM_GF_MAX] = {
+    ngx_string("Type"),
+    ngx_string("Name"),
+    ngx_string("Introduction"),
+    ngx_string("Notification"),
+    ngx_string("FaceUrl"),
+    ngx_string("Owner_Account"),
+    ngx_string("CreateTime"),
+    ngx_string("InfoSeq"),
+    ngx_string("LastInfoTime"),
+    ngx_string("LastMsgTime"),
+    ngx_string("NextMsgSeq"),
+    ngx_string("MemberNum"),
+    ngx_string("MaxMemberNum"),
+    ngx_string("ApplyJoinOption"),
+    ngx_string("ShutUpAllMember"),
+    ngx_string("Appid")
+};
+
+
+ngx_uint_t
+im_group_fields(im_json_t *names)
+{
+    im_json_t   *item;
+    ngx_uint_t   i, fields;
+
+    fields = 0;
+
+    im_json_each(item, names) {
+
+        if (item->type != IM_JSON_STR) {
+            continue;
+        }
+
+        for (i = 0; i < IM_GF_MAX; i++) {
+            if (im_str_eq(&im_group_field_names[i], &item->u.text)) {
+                fields |= (ngx_uint_t) 1 << i;
+            }
+        }
+    }
+
+    return fields;
+}
+
+
+void
+im_group_json(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
+    ngx_uint_t fields)
+{
+    int64_t      num;
+    ngx_str_t   *str;
+    ngx_uint_t   i;
+    const char  *name;
+
+    for (i = 0; i < IM_GF_MAX; i++) {
+
+        if (!(fields & (ngx_uint_t) 1 << i)) {
+            continue;
+        }
+
+        str = NULL;
+        num = 0;
+
+        switch (i) {
+
+        case IM_GF_TYPE:
+            str = &group->type->name;
+            break;
+
+        case IM_GF_NAME:
+            str = &group->name;
+            break;
+
+        case IM_GF_INTRO:
+            str = &group->intro;
+            break;
+
+        case IM_GF_NOTICE:
+            str = &group->notice;
+            break;
+
+        case IM_GF_FACE:
+            str = &group->face;
+            break;
+
+        case IM_GF_OWNER:
+            str = &group->owner;
+            break;
+
+        case IM_GF_CREATED:
+            num = group->created;
+            break;
+
+        case IM_GF_INFO_SEQ:
+            num = group->info_seq;
+            break;
+
+        case IM_GF_INFO_TIME:
+            num = group->info_time;
+            break;
+
+        case IM_GF_NEXT_SEQ:
+            num = im_room_last(ctx->app->id, group->gno) + 1;
+            break;
+
+        case IM_GF_MEMBERS:
+            num = im_group_member_count(ctx, group);
+            break;
+
+        case IM_GF_MAX_MEMBERS:
+            num = group->max_member;
+            break;
+
+        case IM_GF_APPLY:
+            str = im_group_apply_word(group->apply);
+            break;
+
+        case IM_GF_APPID:
+            num = ctx->app->id;
+            break;
+
+        default:     /* IM_GF_SHUT, IM_GF_MSG_TIME */
+            break;
+        }
+
+        name = (const char *) im_group_field_names[i].data;
+
+        if (i == IM_GF_SHUT) {
+            im_json_add_cstr(obj, name, group->shut ? "On" : "Off");
+
+        } else if (str) {
+            im_json_add_str(obj, name, str);
+
+        } else {
+            im_json_add_int(obj, name, num);
+        }
+    }
+}

@@ -1,0 +1,370 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_fault.h"
+#include "core/im_str.h"
+#include "core/im_worker.h"
+#include "live/im_room.h"
+#include "domain/im_account.h"
+#include "domain/im_group_member.h"
+#include "domain/im_group_message.h"
+#include "domain/im_group_mute.h"
+
+
+static void im_group_member_tell(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *user, ngx_uint_t event);
+static void im_group_member_event(im_bus_buf_t *buf);
+static ngx_int_t im_group_member_init_process(ngx_cycle_t *cycle,
+    im_conf_t *conf);
+
+
+im_worker_hook_t  im_group_member_hook = {
+    ngx_string("group member"),
+    NULL,                                  /* init conf */
+    NULL,                                  /* init module */
+    im_group_member_init_process,          /* init process */
+    NULL                                   /* exit process */
+};
+
+
+static ngx_str_t  im_group_role_words[] = {
+    ngx_string("NotMember"),
+    ngx_string("Member"),
+    ngx_string("Admin"),
+    ngx_string("Owner")
+};
+
+
+#define IM_MEMBER_HANDLERS  4
+
+static im_group_member_event_pt  im_group_member_fns[IM_MEMBER_HANDLERS];
+static ngx_uint_t                im_group_member_nfns;
+
+
+im_group_role_e
+im_group_role(im_ctx_t *ctx, im_group_t *group)
+{
+    if (ctx->role == IM_ROLE_ADMIN
+        || (ctx->role == IM_ROLE_USER
+            && im_account_is_admin(ctx->app, &ctx->user)))
+    {
+        return IM_GROUP_APP;
+    }
+
+    if (ctx->role != IM_ROLE_USER) {
+        return IM_GROUP_NOBODY;
+    }
+
+    return im_group_role_of(ctx, group, &ctx->user);
+}
+
+
+im_group_role_e
+im_group_role_of(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user)
+{
+    if (user->len == 0) {
+        return IM_GROUP_NOBODY;
+    }
+
+    if (im_str_eq(user, &group->owner)) {
+        return IM_GROUP_OWNER;
+    }
+
+    if (im_room_joined(ctx->app->id, group->gno, user, NULL) == NGX_OK) {
+        return IM_GROUP_MEMBER;
+    }
+
+    return IM_GROUP_NOBODY;
+}
+
+
+ngx_str_t *
+im_group_role_word(im_group_role_e role)
+{
+    return &im_group_role_words[ngx_min(role, IM_GROUP_OWNER)];
+}
+
+
+int64_t
+im_group_member_count(im_ctx_t *ctx, im_group_t *group)
+{
+    im_room_audience_t  a;
+
+    im_room_audience(ctx->app->id, group->gno, &a);
+
+    return a.joined + a.guests;
+}
+
+
+im_code_t
+im_group_member_list(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
+{
+    ngx_int_t           rc;
+    ngx_str_t          *names;
+    ngx_uint_t          i, n;
+    im_room_user_t     *users;
+    im_group_mute_t    *mutes;
+    im_group_member_t  *m;
+
+    n = group->type->listed;
+
+    if (n == 0) {
+        return IM_OK;
+    }
+
+    users = ngx_palloc(ctx->pool, n * sizeof(im_room_user_t));
+    names = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
+    mutes = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_group_mute_t));
+
+    if (users == NULL || names == NULL || mutes == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    /* the owner is one without having joined, but then receives nothing */
+
+    if (group->owner.len
+        && im_room_joined(ctx->app->id, group->gno, &group->owner, NULL)
+           != NGX_OK)
+    {
+        m = ngx_array_push(members);
+        if (m == NULL) {
+            return IM_E_GROUP_INTERNAL;
+        }
+
+        m->user = group->owner;
+        m->role = IM_GROUP_OWNER;
+        m->joined = group->created;
+        n--;
+    }
+
+    n = im_room_list(ctx->app->id, group->gno, 0, 0, users, n);
+
+    for (i = 0; i < n; i++) {
+        m = ngx_array_push(members);
+        if (m == NULL) {
+            return IM_E_GROUP_INTERNAL;
+        }
+
+        m->user.data = users[i].name;
+        m->user.len = users[i].len;
+        m->joined = users[i].joined;
+        m->role = im_str_eq(&m->user, &group->owner) ? IM_GROUP_OWNER
+                                                     : IM_GROUP_MEMBER;
+    }
+
+    m = members->elts;
+
+    for (i = 0; i < members->nelts; i++) {
+        names[i] = m[i].user;
+    }
+
+    rc = im_group_mute_get_many(ctx, group, names, members->nelts, mutes);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
+    for (i = 0; i < members->nelts; i++) {
+        m[i].muted = (mutes[i].until > ngx_time()) ? mutes[i].until : 0;
+    }
+
+    return IM_OK;
+}
+
+
+im_code_t
+im_group_member_may_join(im_ctx_t *ctx, im_group_t *group)
+{
+    ngx_int_t        rc;
+    im_group_role_e  role;
+    im_group_mute_t  mute;
+
+    role = im_group_role(ctx, group);
+
+    if (ctx->role == IM_ROLE_GUEST) {
+
+        if (!group->type->guest_read) {
+            ngx_str_set(&ctx->info, "guests cannot join this group");
+            return IM_E_GROUP_RIGHT;
+        }
+
+    } else if (role != IM_GROUP_APP) {
+
+        rc = im_group_mute_get(ctx, group, &ctx->user, &mute);
+        if (rc != NGX_OK) {
+            return im_group_code(rc);
+        }
+
+        if (mute.banned > ngx_time()) {
+            ngx_str_set(&ctx->info, "banned from the group");
+            return IM_E_GROUP_RIGHT;
+        }
+    }
+
+    if (role != IM_GROUP_NOBODY) {
+        return IM_OK;
+    }
+
+    if (!group->type->apply_allowed || group->apply == IM_APPLY_DISABLE) {
+        ngx_str_set(&ctx->info, "nobody can join this group by himself");
+        return IM_E_GROUP_RIGHT;
+    }
+
+    if (group->apply == IM_APPLY_PERMISSION) {
+        ngx_str_set(&ctx->info, "applications to this group are not offered");
+        return IM_E_GROUP_RIGHT;
+    }
+
+    return IM_OK;
+}
+
+
+im_code_t
+im_group_member_join(im_ctx_t *ctx, im_group_t *group, ngx_msec_t ttl,
+    ngx_uint_t *fresh)
+{
+    ngx_int_t  rc;
+
+    rc = im_room_join(ctx->app->id, group->gno, &ctx->user, ctx->inst,
+                      ngx_time(), ttl);
+
+    if (rc == NGX_BUSY) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    *fresh = (rc == NGX_OK);
+
+    return IM_OK;
+}
+
+
+im_code_t
+im_group_member_quit(im_ctx_t *ctx, im_group_t *group)
+{
+    if (!group->type->owner_may_quit && im_str_eq(&ctx->user, &group->owner)) {
+        return IM_E_GROUP_OWNER_QUIT;
+    }
+
+    if (im_room_leave(ctx->app->id, group->gno, &ctx->user, 0) != NGX_OK) {
+        ngx_str_set(&ctx->info, "not a member");
+        return IM_E_GROUP_RIGHT;
+    }
+
+    im_group_member_tell(ctx, group, &ctx->user, IM_MEMBER_LEFT);
+
+    im_group_notice_user(ctx, group, &ctx->user, IM_REPORT_QUIT, 0, NULL);
+
+    if (group->type->notice != IM_NOTICE_NONE) {
+        im_group_tip_member(ctx, group, IM_TIP_QUIT, &ctx->user, 1);
+    }
+
+    return IM_OK;
+}
+
+
+im_code_t
+im_group_member_ban(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
+    ngx_uint_t n, int64_t seconds, ngx_str_t *why)
+{
+    im_code_t   code;
+    ngx_uint_t  i;
+
+    code = im_group_ban_set(ctx, group, users, n, seconds);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    im_fault("before_publish");
+
+    if (seconds) {
+        for (i = 0; i < n; i++) {
+            (void) im_room_leave(ctx->app->id, group->gno, &users[i], 0);
+
+            im_group_member_tell(ctx, group, &users[i], IM_MEMBER_BANNED);
+
+            im_group_notice_user(ctx, group, &users[i], IM_REPORT_BANNED,
+                                 seconds, why);
+        }
+    }
+
+    im_group_tip_member(ctx, group, seconds ? IM_TIP_BAN : IM_TIP_UNBAN,
+                        users, n);
+
+    return IM_OK;
+}
+
+
+/* The record: event, instance that acted, user. */
+
+static void
+im_group_member_tell(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
+    ngx_uint_t event)
+{
+    uint32_t       inst;
+    ngx_str_t      parts[2];
+    im_slots_t     to;
+    im_bus_meta_t  meta;
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+    meta.app = ctx->app->id;
+    meta.flags = event;
+    meta.chain = group->gno;
+
+    inst = ctx->inst;
+
+    parts[0].data = (u_char *) &inst;
+    parts[0].len = sizeof(uint32_t);
+    parts[1] = *user;
+
+    im_bus_interested(im_bus_hash(ctx->app->id, group->gno), &to);
+
+    (void) im_bus_publish(&to, IM_BUS_MEMBER, &meta, parts, 2);
+}
+
+
+static void
+im_group_member_event(im_bus_buf_t *buf)
+{
+    uint32_t    inst;
+    ngx_str_t   user;
+    ngx_uint_t  i;
+
+    if (buf->payload.len < sizeof(uint32_t)) {
+        return;
+    }
+
+    ngx_memcpy(&inst, buf->payload.data, sizeof(uint32_t));
+
+    user.data = buf->payload.data + sizeof(uint32_t);
+    user.len = buf->payload.len - sizeof(uint32_t);
+
+    for (i = 0; i < im_group_member_nfns; i++) {
+        im_group_member_fns[i](buf->app, buf->chain, &user, inst, buf->flags);
+    }
+}
+
+
+ngx_int_t
+im_group_member_handler(im_group_member_event_pt fn)
+{
+    if (im_group_member_nfns == IM_MEMBER_HANDLERS) {
+        return NGX_ERROR;
+    }
+
+    im_group_member_fns[im_group_member_nfns++] = fn;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_group_member_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    im_bus_handler(IM_BUS_MEMBER, im_group_member_event);
+
+    return NGX_OK;
+}

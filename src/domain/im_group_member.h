@@ -1,0 +1,87 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_GROUP_MEMBER_H_INCLUDED_
+#define _IM_GROUP_MEMBER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "domain/im_group.h"
+
+
+/* Who somebody is in a group; greater ones may what smaller ones may. */
+
+typedef enum {
+    IM_GROUP_NOBODY = 0,
+    IM_GROUP_MEMBER,
+    IM_GROUP_ADMIN,
+    IM_GROUP_OWNER,
+    IM_GROUP_APP                     /* administrator of the app */
+} im_group_role_e;
+
+
+typedef struct {
+    ngx_str_t          user;
+    im_group_role_e    role;
+    int64_t            joined;
+    int64_t            muted;        /* until, 0: not */
+} im_group_member_t;
+
+
+/* The caller of the command; an administrator by REST or by his session. */
+im_group_role_e im_group_role(im_ctx_t *ctx, im_group_t *group);
+
+/* The same of any user; only accounts that are members or the owner. */
+im_group_role_e im_group_role_of(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *user);
+
+ngx_str_t *im_group_role_word(im_group_role_e role);
+
+/* Members; of a live room all who receive, guests included. */
+int64_t im_group_member_count(im_ctx_t *ctx, im_group_t *group);
+
+/* Pushes im_group_member_t of the members that are listed, first the ones
+ * that joined first. */
+im_code_t im_group_member_list(im_ctx_t *ctx, im_group_t *group,
+    ngx_array_t *members);
+
+/* May the caller join by himself?  10007 and ctx->info, or IM_OK. */
+im_code_t im_group_member_may_join(im_ctx_t *ctx, im_group_t *group);
+
+/*
+ * The caller joins a live room; the place is kept for ttl milliseconds when
+ * nobody receives.  *fresh: has not been in it.
+ */
+im_code_t im_group_member_join(im_ctx_t *ctx, im_group_t *group,
+    ngx_msec_t ttl, ngx_uint_t *fresh);
+
+/* The caller leaves by himself: 10009, 10007. */
+im_code_t im_group_member_quit(im_ctx_t *ctx, im_group_t *group);
+
+/* Bans users from the group, who leave it at once; seconds 0 ends it. */
+im_code_t im_group_member_ban(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *users, ngx_uint_t n, int64_t seconds, ngx_str_t *why);
+
+
+/*
+ * What happens to a member of a live room, for whoever holds connections of
+ * it, in every worker.
+ */
+
+typedef enum {
+    IM_MEMBER_LEFT = 1,
+    IM_MEMBER_BANNED
+} im_member_event_e;
+
+typedef void (*im_group_member_event_pt)(ngx_uint_t app, uint64_t gno,
+    ngx_str_t *user, uint32_t inst, ngx_uint_t event);
+
+/* Set in or before init process.  inst: the instance that acted, 0: none. */
+ngx_int_t im_group_member_handler(im_group_member_event_pt fn);
+
+
+#endif /* _IM_GROUP_MEMBER_H_INCLUDED_ */

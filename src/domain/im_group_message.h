@@ -1,0 +1,106 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_GROUP_MESSAGE_H_INCLUDED_
+#define _IM_GROUP_MESSAGE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "live/im_room.h"
+#include "domain/im_group.h"
+
+
+/* OpType of tips, ReportType of notices (groups.md 21). */
+
+#define IM_TIP_JOIN        1
+#define IM_TIP_QUIT        2
+#define IM_TIP_INFO        6
+#define IM_TIP_BAN         10
+#define IM_TIP_UNBAN       11
+
+#define IM_REPORT_DESTROY  5
+#define IM_REPORT_CREATE   6
+#define IM_REPORT_QUIT     8
+#define IM_REPORT_BANNED   21
+#define IM_REPORT_CUSTOM   255
+
+
+typedef struct {
+    ngx_str_t          from;
+    ngx_uint_t         forged;       /* From_Account of REST: no member */
+    ngx_uint_t         prio;         /* im_room_prio_e */
+    int64_t            random;
+    ngx_str_t          body;         /* MsgBody, compact JSON */
+    ngx_str_t          cloud;        /* CloudCustomData */
+    int64_t            client_time;  /* 0: none */
+    int64_t            client_seq;   /* 0: none */
+    ngx_str_t          at;           /* GroupAtInfo, JSON or empty */
+
+    int64_t            time;         /* of the answer */
+    int64_t            seq;
+    ngx_uint_t         dropped;      /* by the rate limit */
+} im_group_send_t;
+
+
+/*
+ * Sends an ordinary message, from the look for duplicates on: 10007, 10017,
+ * 10002.  Fields, group and accounts were checked.
+ */
+im_code_t im_group_message_send(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send);
+
+/* Numbers of a live room: reserved with its creation, and given back. */
+ngx_uint_t im_group_message_block_add(im_ctx_t *ctx, im_batch_t *batch,
+    im_group_t *group);
+void im_group_message_block_take(im_ctx_t *ctx, im_group_t *group,
+    int64_t last);
+void im_group_message_block_delete(im_ctx_t *ctx, im_batch_t *batch,
+    im_group_t *group);
+
+
+/*
+ * What else goes to all members of a live room.
+ */
+
+/* Users have joined, left, were banned or unbanned; over tip_rate: nothing. */
+void im_group_tip_member(im_ctx_t *ctx, im_group_t *group, ngx_uint_t op,
+    ngx_str_t *users, ngx_uint_t n);
+
+/* The profile has changed; info: MsgGroupNewInfo. */
+void im_group_tip_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info);
+
+/* A tip that only web SDK 2.x understands; body: MsgBody. */
+void im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body);
+
+/* A notice to all; data: UserDefinedField, or NULL. */
+im_code_t im_group_notice_room(im_ctx_t *ctx, im_group_t *group,
+    ngx_uint_t report, ngx_str_t *data);
+
+/* A notice to one account. */
+void im_group_notice_user(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
+    ngx_uint_t report, int64_t seconds, ngx_str_t *text);
+
+
+/*
+ * A record of a room is one item of EventArray whose only array has one
+ * element; the element has "Event" for the answers of polls.
+ */
+
+typedef struct {
+    ngx_str_t          text;         /* the element, within the payload */
+    ngx_uint_t         event;        /* 3 message, 5 notice, 6 tip */
+    unsigned           signal:1;     /* nothing for web SDK 1.7 */
+} im_group_item_t;
+
+/* NGX_OK, NGX_DECLINED: not such a record. */
+ngx_int_t im_group_item(ngx_str_t *payload, im_group_item_t *item);
+
+/* Where the digit of "Event" is in the text of an item. */
+#define IM_GROUP_ITEM_EVENT  (sizeof("{\"Event\":") - 1)
+
+
+#endif /* _IM_GROUP_MESSAGE_H_INCLUDED_ */

@@ -1,0 +1,216 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "live/im_zone.h"
+#include "domain/im_group_item.h"
+#include "domain/im_group_member.h"
+#include "domain/im_inbox.h"
+
+
+#define IM_TIP_ACCOUNTS   10         /* that a client shows */
+#define IM_TIP_EXPIRE     60         /* seconds, of OnlineMemberInfo */
+#define IM_KEY_TIP_RATE   (IM_KEY_OTHER + 9)
+
+
+static ngx_int_t im_group_tip_rate(im_ctx_t *ctx, im_group_t *group);
+static void im_group_tip_publish(im_ctx_t *ctx, im_group_t *group,
+    im_item_kind_e kind, ngx_uint_t prio, im_json_t *body);
+
+
+void
+im_group_tip_member(im_ctx_t *ctx, im_group_t *group, ngx_uint_t op,
+    ngx_str_t *users, ngx_uint_t n)
+{
+    int64_t      online;
+    im_json_t   *body, *list, *extra, *info;
+    ngx_uint_t   i;
+
+    if (im_group_tip_rate(ctx, group) != NGX_OK) {
+        return;
+    }
+
+    body = im_json_new_obj(ctx->pool);
+
+    im_json_add_int(body, "OpType", op);
+    im_json_add_str(body, "Operator_Account", &ctx->user);
+
+    list = im_json_add_list(body, "List_Account");
+    extra = im_json_add_list(body, "MsgMemberExtraInfo");
+
+    for (i = 0; i < n; i++) {
+        im_json_push_str(list, &users[i]);
+
+        if (i < IM_TIP_ACCOUNTS) {
+            im_group_item_profile(ctx, im_json_push_obj(extra), &users[i]);
+        }
+    }
+
+    info = im_json_add_obj(body, "MsgOperatorMemberExtraInfo");
+    im_group_item_profile(ctx, info, &ctx->user);
+
+    online = im_group_member_count(ctx, group);
+
+    if (op == IM_TIP_JOIN || op == IM_TIP_QUIT) {
+        im_json_add_int(body, "MemberNum", online);
+    }
+
+    if (op == IM_TIP_JOIN) {
+        im_json_add_int(body, "GroupJoinType", 1);
+    }
+
+    info = im_json_add_obj(body, "OnlineMemberInfo");
+    im_json_add_int(info, "OnlineMemberNum", online);
+    im_json_add_int(info, "ExpireTime", IM_TIP_EXPIRE);
+
+    im_group_tip_publish(ctx, group, IM_ITEM_TIP, IM_ROOM_LOW, body);
+}
+
+
+void
+im_group_tip_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info)
+{
+    im_json_t  *body, *extra;
+
+    body = im_json_new_obj(ctx->pool);
+
+    im_json_add_int(body, "OpType", IM_TIP_INFO);
+    im_json_add_str(body, "Operator_Account", &ctx->user);
+    im_json_add_list(body, "MsgMemberExtraInfo");
+
+    extra = im_json_add_obj(body, "MsgOperatorMemberExtraInfo");
+    im_group_item_profile(ctx, extra, &ctx->user);
+
+    im_json_add_node(body, "MsgGroupNewInfo", info);
+
+    im_group_tip_publish(ctx, group, IM_ITEM_TIP, IM_ROOM_HIGH, body);
+}
+
+
+void
+im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
+{
+    im_group_tip_publish(ctx, group, IM_ITEM_SIGNAL, IM_ROOM_HIGH, body);
+}
+
+
+/* Changes of members have a limit of their own, so that a crowd that enters
+ * does not take the place of messages. */
+
+static ngx_int_t
+im_group_tip_rate(im_ctx_t *ctx, im_group_t *group)
+{
+    u_char     key[IM_ZONE_KEY_LEN];
+    ngx_str_t  part;
+
+    if (ctx->app->tip_rate <= 0) {
+        return NGX_OK;
+    }
+
+    part.data = (u_char *) &group->gno;
+    part.len = sizeof(int64_t);
+
+    im_zone_key(key, ctx->app->id, IM_KEY_TIP_RATE, &part, 1);
+
+    return im_rate_take(key, ctx->app->tip_rate, ctx->app->tip_rate,
+                        ngx_current_msec);
+}
+
+
+/* A tip is a hint: what it tells has happened, with or without it. */
+
+static void
+im_group_tip_publish(im_ctx_t *ctx, im_group_t *group, im_item_kind_e kind,
+    ngx_uint_t prio, im_json_t *body)
+{
+    ngx_int_t  rc;
+    ngx_str_t  text;
+
+    rc = im_group_item_system(ctx, group, kind, body, NULL, NULL, &text);
+
+    if (rc == NGX_OK) {
+        rc = im_group_publish(ctx, group, prio, &text, kind, 0, NULL);
+    }
+
+    if (rc != NGX_OK && rc != NGX_ABORT) {
+        ngx_log_error(NGX_LOG_WARN, ctx->log, 0,
+                      "a tip to group \"%V\" was lost", &group->gid);
+    }
+}
+
+
+im_code_t
+im_group_notice_room(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report,
+    ngx_str_t *data)
+{
+    ngx_int_t   rc;
+    ngx_str_t   text;
+    im_json_t  *body, *extra;
+
+    body = im_json_new_obj(ctx->pool);
+
+    im_json_add_int(body, "ReportType", report);
+    im_json_add_str(body, "Operator_Account", &ctx->user);
+
+    extra = im_json_add_obj(body, "MsgOperatorMemberExtraInfo");
+    im_group_item_profile(ctx, extra, &ctx->user);
+
+    if (data) {
+        im_json_add_str(body, "UserDefinedField", data);
+    }
+
+    rc = im_group_item_system(ctx, group, IM_ITEM_NOTICE, body, NULL, data,
+                              &text);
+
+    if (rc == NGX_OK) {
+        rc = im_group_publish(ctx, group, IM_ROOM_HIGH, &text, IM_ITEM_NOTICE,
+                              (report == IM_REPORT_DESTROY) ? ctx->peer : 0,
+                              NULL);
+    }
+
+    return (rc == NGX_DECLINED) ? IM_E_SIZE : im_group_code(rc);
+}
+
+
+void
+im_group_notice_user(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
+    ngx_uint_t report, int64_t seconds, ngx_str_t *why)
+{
+    ngx_str_t   text;
+    im_json_t  *body, *extra;
+
+    body = im_json_new_obj(ctx->pool);
+
+    im_json_add_int(body, "ReportType", report);
+    im_json_add_str(body, "Operator_Account", &ctx->user);
+
+    extra = im_json_add_obj(body, "MsgOperatorMemberExtraInfo");
+    im_group_item_profile(ctx, extra, &ctx->user);
+
+    if (report == IM_REPORT_BANNED) {
+        im_json_add_int(body, "BanDuration", seconds);
+
+        if (why) {
+            im_json_add_str(body, "BanDescription", why);
+            im_json_add_str(body, "RemarkInfo", why);
+        }
+    }
+
+    if (im_group_item_system(ctx, group, IM_ITEM_NOTICE, body, user, NULL,
+                             &text)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_WARN, ctx->log, 0,
+                      "a notice of group \"%V\" was lost", &group->gid);
+        return;
+    }
+
+    /* what is for other devices of the one who acts needs no row */
+
+    im_inbox_publish(ctx, user, 0,
+                     (report == IM_REPORT_BANNED) ? 0 : ctx->inst, &text);
+}
