@@ -90,6 +90,11 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_web_openim,
     im_cmd_web_message,
     im_cmd_web_status,
+    im_cmd_group,
+    im_cmd_group_member,
+    im_cmd_group_msg,
+    im_cmd_group_attr,
+    im_cmd_web_room,
     NULL
 };
 
@@ -284,6 +289,8 @@ im_api_answer(im_ctx_t *ctx, im_call_t *call, im_code_t code, ngx_str_t *out)
         call->park = ctx->park;
         return NGX_AGAIN;
     }
+
+    call->status = ctx->status;
 
     if (im_api_service(&call->service)->display) {
         im_json_add_cstr(ctx->reply, "ErrorDisplay", "");

@@ -25,6 +25,11 @@ extern im_command_t  im_cmd_openim_history[];
 extern im_command_t  im_cmd_web_openim[];
 extern im_command_t  im_cmd_web_message[];
 extern im_command_t  im_cmd_web_status[];
+extern im_command_t  im_cmd_group[];
+extern im_command_t  im_cmd_group_member[];
+extern im_command_t  im_cmd_group_msg[];
+extern im_command_t  im_cmd_group_attr[];
+extern im_command_t  im_cmd_web_room[];
 
 
 #endif /* _IM_CMD_H_INCLUDED_ */

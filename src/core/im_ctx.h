@@ -60,6 +60,7 @@ typedef struct {
     im_json_t         *reply;        /* answer, an object on the pool */
     im_poll_t         *park;         /* no answer yet: im_poll_park() */
     ngx_str_t          info;         /* ErrorInfo when not the code's own text */
+    ngx_uint_t         status;       /* of HTTP, instead of an answer */
     unsigned           no_reply:1;   /* the command is never answered */
     unsigned           some_error:1; /* ActionStatus "SomeError" */
 } im_ctx_t;

@@ -30,6 +30,7 @@ extern im_worker_hook_t  im_group_member_hook;
 extern im_worker_hook_t  im_job_hook;
 extern im_worker_hook_t  im_api_hook;
 extern im_worker_hook_t  im_conn_hook;
+extern im_worker_hook_t  im_room_place_hook;
 
 
 im_worker_hook_t  *im_worker_hooks[] = {
@@ -49,5 +50,6 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_job_hook,
     &im_api_hook,
     &im_conn_hook,
+    &im_room_place_hook,
     NULL
 };

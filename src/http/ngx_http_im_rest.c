@@ -601,7 +601,16 @@ ngx_http_im_rest_reply(ngx_event_t *ev)
 
     ngx_http_set_ctx(r, NULL, ngx_http_im_module);
 
-    if (call->rc == NGX_OK) {
+    if (call->rc == NGX_OK && call->call.status) {
+        rc = call->call.status;
+
+        if (ngx_http_im_header(r, "Access-Control-Allow-Origin", "*")
+            != NGX_OK)
+        {
+            rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+    } else if (call->rc == NGX_OK) {
         rc = im_str_dup(r->pool, &body, &call->out);
 
         if (rc == NGX_OK) {

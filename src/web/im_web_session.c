@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_str.h"
 #include "domain/im_inbox.h"
+#include "web/im_room_peer.h"
 #include "web/im_web_session.h"
 
 
@@ -141,6 +142,8 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
         im_web_session_resync(s);
     }
 
+    im_peer_rooms_restore(ctx, peer);
+
     return IM_OK;
 }
 
@@ -155,6 +158,8 @@ im_web_session_end(im_peer_t *peer, ngx_uint_t logout)
     if (s == NULL) {
         return;
     }
+
+    im_peer_rooms_close(peer, logout);
 
     peer->session = NULL;
 
@@ -254,18 +259,11 @@ im_web_session_event(im_session_t *s, im_bus_buf_t *buf, ngx_str_t *json)
 
     ws = s->data;
 
-    frame = buf->encoded[IM_WEB_ENCODING];
+    frame = im_web_push(buf, json, ws->peer->log);
 
     if (frame == NULL) {
-        frame = im_web_push_frame(json, 1, ws->peer->log);
-
-        if (frame == NULL) {
-            im_session_behind(s);
-            return;
-        }
-
-        buf->encoded[IM_WEB_ENCODING] = frame;
-        buf->encoded_free = im_web_encoded_free;
+        im_session_behind(s);
+        return;
     }
 
     if (ws->peer->ops->send(ws->peer, frame) == NGX_BUSY) {
@@ -529,6 +527,26 @@ im_web_sync_session(im_web_sync_t *sync)
     }
 
     return peer->session->data;
+}
+
+
+im_frame_t *
+im_web_push(im_bus_buf_t *buf, ngx_str_t *json, ngx_log_t *log)
+{
+    im_frame_t  *frame;
+
+    frame = buf->encoded[IM_WEB_ENCODING];
+
+    if (frame == NULL) {
+        frame = im_web_push_frame(json, 1, log);
+
+        if (frame) {
+            buf->encoded[IM_WEB_ENCODING] = frame;
+            buf->encoded_free = im_web_encoded_free;
+        }
+    }
+
+    return frame;
 }
 
 

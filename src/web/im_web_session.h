@@ -35,6 +35,10 @@ im_code_t im_web_session_caller(im_ctx_t *ctx, im_peer_t *peer);
 /* Compares the cursor with the inbox, catches up if events were lost. */
 ngx_int_t im_web_session_check(im_ctx_t *ctx);
 
+/* The frame that pushes the item of EventArray in buf, made once for all
+ * connections; NULL: no memory. */
+im_frame_t *im_web_push(im_bus_buf_t *buf, ngx_str_t *json, ngx_log_t *log);
+
 /* Sends one JSON text; NGX_OK, NGX_BUSY, NGX_ERROR as im_peer_ops_t.send. */
 ngx_int_t im_web_send(im_peer_t *peer, im_json_t *frame);
 

@@ -1,0 +1,706 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_str.h"
+#include "live/im_room.h"
+#include "domain/im_account.h"
+#include "domain/im_group_member.h"
+#include "domain/im_group_mute.h"
+#include "domain/im_profile.h"
+#include "api/im_cmd.h"
+#include "api/im_cmd_group.h"
+
+
+#define IM_MUTE_ACCOUNTS    500
+#define IM_BAN_ACCOUNTS     20
+#define IM_BAN_PAGE         100
+#define IM_LIST_LIMIT       10000
+#define IM_ONLINE_PAGE      500
+#define IM_ONLINE_MAX       1000
+#define IM_ONLINE_EXPIRE    60
+
+
+typedef struct {
+    ngx_str_t          gid;
+    im_json_t         *filter;
+    im_json_t         *roles;
+    im_int_t           limit;
+    im_int_t           offset;
+} im_member_info_req_t;
+
+
+typedef struct {
+    ngx_str_t          gid;
+    im_int_t           timestamp;
+    im_int_t           mark;
+} im_members_req_t;
+
+
+typedef struct {
+    ngx_str_t          gid;
+    im_strs_t          users;
+    im_int_t           shut_up;
+    im_int_t           mute;
+} im_forbid_req_t;
+
+
+typedef struct {
+    ngx_str_t          gid;
+    im_strs_t          users;
+    im_int_t           duration;
+    ngx_str_t          why;
+} im_ban_req_t;
+
+
+typedef struct {
+    ngx_str_t          gid;
+    im_int_t           limit;
+    im_int_t           offset;
+} im_ban_list_req_t;
+
+
+static im_code_t im_cmd_get_group_member_info(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_get_members(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_get_online_member_num(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_forbid_send_msg(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_get_group_shutted_uin(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_get_group_muted_account(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_muted(im_ctx_t *ctx, ngx_str_t *gid, const char *list,
+    const char *until);
+static im_code_t im_cmd_ban_group_member(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_unban_group_member(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_ban(im_ctx_t *ctx, im_ban_req_t *req,
+    int64_t seconds);
+static im_code_t im_cmd_get_group_ban_member(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_group_live(im_ctx_t *ctx, ngx_str_t *gid,
+    im_group_t *group);
+static im_code_t im_cmd_group_accounts(im_ctx_t *ctx, im_group_t *group,
+    im_strs_t *users);
+static ngx_uint_t im_cmd_named(im_json_t *names, const char *name);
+
+
+static im_field_t  im_member_info_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_member_info_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("MemberInfoFilter"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_member_info_req_t, filter), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("MemberRoleFilter"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_member_info_req_t, roles), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Limit"), IM_INT, IM_OPTIONAL,
+      offsetof(im_member_info_req_t, limit), 0, IM_LIST_LIMIT,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Offset"), IM_INT, IM_OPTIONAL,
+      offsetof(im_member_info_req_t, offset), 0, NGX_MAX_INT32_VALUE,
+      IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_members_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_members_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Timestamp"), IM_INT, IM_REQUIRED,
+      offsetof(im_members_req_t, timestamp), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Mark"), IM_INT, IM_OPTIONAL,
+      offsetof(im_members_req_t, mark), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_forbid_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_forbid_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Members_Account"), IM_STRS, IM_REQUIRED,
+      offsetof(im_forbid_req_t, users), 0, IM_MUTE_ACCOUNTS,
+      IM_E_GROUP_PARAM, IM_E_GROUP_MANY },
+
+    { ngx_string("ShutUpTime"), IM_INT, IM_OPTIONAL,
+      offsetof(im_forbid_req_t, shut_up), 0, 4294967295, IM_E_GROUP_PARAM,
+      0 },
+
+    { ngx_string("MuteTime"), IM_INT, IM_OPTIONAL,
+      offsetof(im_forbid_req_t, mute), 0, 4294967295, IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_ban_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_ban_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Members_Account"), IM_STRS, IM_REQUIRED,
+      offsetof(im_ban_req_t, users), 0, IM_BAN_ACCOUNTS,
+      IM_E_GROUP_PARAM, IM_E_GROUP_MANY },
+
+    { ngx_string("Duration"), IM_INT, IM_REQUIRED,
+      offsetof(im_ban_req_t, duration), 1, 4294967295, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Description"), IM_STR, IM_OPTIONAL,
+      offsetof(im_ban_req_t, why), 0, 1000, IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_unban_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_ban_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Members_Account"), IM_STRS, IM_REQUIRED,
+      offsetof(im_ban_req_t, users), 0, IM_BAN_ACCOUNTS,
+      IM_E_GROUP_PARAM, IM_E_GROUP_MANY },
+
+      im_null_field
+};
+
+
+static im_field_t  im_ban_list_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_ban_list_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Limit"), IM_INT, IM_OPTIONAL,
+      offsetof(im_ban_list_req_t, limit), 1, IM_BAN_PAGE, IM_E_GROUP_PARAM,
+      0 },
+
+    { ngx_string("Offset"), IM_INT, IM_REQUIRED,
+      offsetof(im_ban_list_req_t, offset), 0, NGX_MAX_INT32_VALUE,
+      IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+im_command_t  im_cmd_group_member[] = {
+
+    { ngx_string("group_open_http_svc"), ngx_string("get_group_member_info"),
+      im_cmd_get_group_member_info, IM_BY_ADMIN|IM_BY_USER,
+      im_member_info_fields, sizeof(im_member_info_req_t), 0, 0 },
+
+    { ngx_string("group_open_avchatroom_http_svc"), ngx_string("get_members"),
+      im_cmd_get_members, IM_BY_ADMIN|IM_BY_USER,
+      im_members_fields, sizeof(im_members_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_svc"), ngx_string("get_online_member_num"),
+      im_cmd_get_online_member_num, IM_BY_ADMIN|IM_BY_USER,
+      im_group_id_fields, sizeof(im_group_id_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_svc"), ngx_string("forbid_send_msg"),
+      im_cmd_forbid_send_msg, IM_BY_ADMIN|IM_BY_USER,
+      im_forbid_fields, sizeof(im_forbid_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_svc"), ngx_string("get_group_shutted_uin"),
+      im_cmd_get_group_shutted_uin, IM_BY_ADMIN|IM_BY_USER,
+      im_group_id_fields, sizeof(im_group_id_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_svc"),
+      ngx_string("get_group_muted_account"),
+      im_cmd_get_group_muted_account, IM_BY_ADMIN|IM_BY_USER,
+      im_group_id_fields, sizeof(im_group_id_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_svc"), ngx_string("ban_group_member"),
+      im_cmd_ban_group_member, IM_BY_ADMIN|IM_BY_USER,
+      im_ban_fields, sizeof(im_ban_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_svc"), ngx_string("unban_group_member"),
+      im_cmd_unban_group_member, IM_BY_ADMIN|IM_BY_USER,
+      im_unban_fields, sizeof(im_ban_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_svc"), ngx_string("get_group_ban_member"),
+      im_cmd_get_group_ban_member, IM_BY_ADMIN|IM_BY_USER,
+      im_ban_list_fields, sizeof(im_ban_list_req_t), 0, 0 },
+
+      im_null_command
+};
+
+
+static im_code_t
+im_cmd_get_group_member_info(im_ctx_t *ctx, void *data)
+{
+    im_member_info_req_t  *req = data;
+
+    im_code_t   code;
+    im_group_t  group;
+
+    code = im_group_load(ctx, &req->gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (group.type->live && group.type->listed == 0) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    if (im_group_role(ctx, &group) == IM_GROUP_NOBODY) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    im_json_add_int(ctx->reply, "MemberNum",
+                    im_group_member_count(ctx, &group));
+
+    return im_cmd_member_list(ctx, ctx->reply, &group, req->filter,
+                              req->roles, req->offset.value,
+                              req->limit.value ? req->limit.value
+                                               : IM_LIST_LIMIT);
+}
+
+
+im_code_t
+im_cmd_member_list(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
+    im_json_t *filter, im_json_t *roles, ngx_uint_t offset, ngx_uint_t limit)
+{
+    im_code_t           code;
+    im_json_t          *list, *item;
+    ngx_str_t          *role;
+    ngx_uint_t          i;
+    ngx_array_t         members;
+    im_group_member_t  *m;
+
+    if (ngx_array_init(&members, ctx->pool, 16, sizeof(im_group_member_t))
+        != NGX_OK)
+    {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    code = im_group_member_list(ctx, group, &members);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    list = im_json_add_list(obj, "MemberList");
+    m = members.elts;
+
+    for (i = 0; i < members.nelts && limit; i++) {
+
+        role = im_group_role_word(m[i].role);
+
+        if (!im_cmd_named(roles, (const char *) role->data)) {
+            continue;
+        }
+
+        if (offset) {
+            offset--;
+            continue;
+        }
+
+        limit--;
+
+        item = im_json_push_obj(list);
+
+        im_json_add_str(item, "Member_Account", &m[i].user);
+
+        if (im_cmd_named(filter, "Role")) {
+            im_json_add_str(item, "Role", role);
+        }
+
+        if (im_cmd_named(filter, "JoinTime")) {
+            im_json_add_int(item, "JoinTime", m[i].joined);
+        }
+
+        if (im_cmd_named(filter, "MsgSeq")) {
+            im_json_add_int(item, "MsgSeq", 0);
+        }
+
+        if (im_cmd_named(filter, "MsgFlag")) {
+            im_json_add_str(item, "MsgFlag",
+                            im_group_msg_flag_word(group->type->msg_flag));
+        }
+
+        if (im_cmd_named(filter, "LastSendMsgTime")) {
+            im_json_add_int(item, "LastSendMsgTime", 0);
+        }
+
+        if (im_cmd_named(filter, "ShutUpUntil")) {
+            im_json_add_int(item, "ShutUpUntil", m[i].muted);
+        }
+
+        if (im_cmd_named(filter, "NameCard")) {
+            im_json_add_cstr(item, "NameCard", "");
+        }
+    }
+
+    return IM_OK;
+}
+
+
+/* 1 if the list (NULL: all) has the name. */
+
+static ngx_uint_t
+im_cmd_named(im_json_t *names, const char *name)
+{
+    size_t      len;
+    im_json_t  *item;
+
+    if (names == NULL || names->type != IM_JSON_LIST) {
+        return 1;
+    }
+
+    len = ngx_strlen(name);
+
+    im_json_each(item, names) {
+        if (item->type == IM_JSON_STR
+            && item->u.text.len == len
+            && ngx_strncmp(item->u.text.data, name, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* The Timestamp of a page is how many newer members came before. */
+
+static im_code_t
+im_cmd_get_members(im_ctx_t *ctx, void *data)
+{
+    im_members_req_t  *req = data;
+
+    int64_t          next;
+    im_code_t        code;
+    ngx_int_t        rc;
+    ngx_str_t       *names;
+    im_json_t       *list, *item;
+    im_group_t       group;
+    ngx_uint_t       i, n;
+    im_profile_t    *profiles;
+    im_room_user_t  *users;
+
+    code = im_cmd_group_live(ctx, &req->gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (im_group_role(ctx, &group) == IM_GROUP_NOBODY) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    list = im_json_add_list(ctx->reply, "MemberList");
+
+    if (req->mark.set
+        || req->timestamp.value < 0
+        || req->timestamp.value >= IM_ONLINE_MAX)
+    {
+        im_json_add_int(ctx->reply, "NextTimestamp", 0);
+        return IM_OK;
+    }
+
+    users = ngx_palloc(ctx->pool, IM_ONLINE_PAGE * sizeof(im_room_user_t));
+    if (users == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    n = im_room_list(ctx->app->id, group.gno, 1, req->timestamp.value, users,
+                     IM_ONLINE_PAGE);
+
+    names = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
+    profiles = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_profile_t));
+
+    if (names == NULL || profiles == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    for (i = 0; i < n; i++) {
+        names[i].data = users[i].name;
+        names[i].len = users[i].len;
+    }
+
+    rc = im_profile_get_many(ctx, names, n, profiles);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
+    for (i = 0; i < n; i++) {
+        item = im_json_push_obj(list);
+
+        im_json_add_str(item, "Member_Account", &names[i]);
+        im_json_add_int(item, "JoinTime", users[i].joined);
+        im_json_add_str(item, "NickName", &profiles[i].nick);
+        im_json_add_str(item, "Avatar", &profiles[i].face);
+        im_json_add_str(item, "FaceUrl", &profiles[i].face);
+    }
+
+    next = req->timestamp.value + n;
+
+    im_json_add_int(ctx->reply, "NextTimestamp",
+                    (n == IM_ONLINE_PAGE && next < IM_ONLINE_MAX) ? next : 0);
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_get_online_member_num(im_ctx_t *ctx, void *data)
+{
+    im_group_id_req_t  *req = data;
+
+    im_code_t   code;
+    im_group_t  group;
+
+    code = im_cmd_group_live(ctx, &req->gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    im_json_add_int(ctx->reply, "OnlineMemberNum",
+                    im_group_member_count(ctx, &group));
+    im_json_add_int(ctx->reply, "ExpireTime", IM_ONLINE_EXPIRE);
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_forbid_send_msg(im_ctx_t *ctx, void *data)
+{
+    im_forbid_req_t  *req = data;
+
+    im_int_t    *time;
+    im_code_t    code;
+    im_group_t   group;
+
+    time = req->shut_up.set ? &req->shut_up : &req->mute;
+
+    if (!time->set) {
+        ngx_str_set(&ctx->info, "\"ShutUpTime\" is missing");
+        return IM_E_GROUP_PARAM;
+    }
+
+    code = im_group_load(ctx, &req->gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (!group.type->mute || im_group_role(ctx, &group) < IM_GROUP_ADMIN) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    code = im_cmd_group_accounts(ctx, &group, &req->users);
+
+    if (code != IM_OK || req->users.n == 0) {
+        return code;
+    }
+
+    return im_group_mute_set(ctx, &group, req->users.elts, req->users.n,
+                             time->value);
+}
+
+
+static im_code_t
+im_cmd_get_group_shutted_uin(im_ctx_t *ctx, void *data)
+{
+    im_group_id_req_t  *req = data;
+
+    return im_cmd_muted(ctx, &req->gid, "ShuttedUinList", "ShuttedUntil");
+}
+
+
+static im_code_t
+im_cmd_get_group_muted_account(im_ctx_t *ctx, void *data)
+{
+    im_group_id_req_t  *req = data;
+
+    return im_cmd_muted(ctx, &req->gid, "MutedAccountList", "MutedUntil");
+}
+
+
+static im_code_t
+im_cmd_muted(im_ctx_t *ctx, ngx_str_t *gid, const char *name,
+    const char *until)
+{
+    im_code_t         code;
+    im_json_t        *list, *item;
+    im_group_t        group;
+    ngx_uint_t        i;
+    ngx_array_t       mutes;
+    im_group_mute_t  *mute;
+
+    code = im_group_load(ctx, gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (!group.type->members_speak
+        || im_group_role(ctx, &group) < IM_GROUP_ADMIN)
+    {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    if (ngx_array_init(&mutes, ctx->pool, 16, sizeof(im_group_mute_t))
+        != NGX_OK)
+    {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    code = im_group_mute_list(ctx, &group, &mutes);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    im_json_add_str(ctx->reply, "GroupId", &group.gid);
+    list = im_json_add_list(ctx->reply, name);
+
+    mute = mutes.elts;
+
+    for (i = 0; i < mutes.nelts; i++) {
+        item = im_json_push_obj(list);
+        im_json_add_str(item, "Member_Account", &mute[i].user);
+        im_json_add_int(item, until, mute[i].until);
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_ban_group_member(im_ctx_t *ctx, void *data)
+{
+    im_ban_req_t  *req = data;
+
+    return im_cmd_ban(ctx, req, req->duration.value);
+}
+
+
+static im_code_t
+im_cmd_unban_group_member(im_ctx_t *ctx, void *data)
+{
+    return im_cmd_ban(ctx, data, 0);
+}
+
+
+static im_code_t
+im_cmd_ban(im_ctx_t *ctx, im_ban_req_t *req, int64_t seconds)
+{
+    im_code_t   code;
+    im_group_t  group;
+
+    code = im_cmd_group_live(ctx, &req->gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (im_group_role(ctx, &group) < IM_GROUP_ADMIN) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    code = im_cmd_group_accounts(ctx, &group, &req->users);
+
+    if (code != IM_OK || req->users.n == 0) {
+        return code;
+    }
+
+    return im_group_member_ban(ctx, &group, req->users.elts, req->users.n,
+                               seconds, req->why.data ? &req->why : NULL);
+}
+
+
+static im_code_t
+im_cmd_get_group_ban_member(im_ctx_t *ctx, void *data)
+{
+    im_ban_list_req_t  *req = data;
+
+    im_code_t         code;
+    im_json_t        *list, *item;
+    im_group_t        group;
+    ngx_uint_t        i, more;
+    ngx_array_t       bans;
+    im_group_mute_t  *ban;
+
+    code = im_cmd_group_live(ctx, &req->gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (im_group_role(ctx, &group) < IM_GROUP_ADMIN) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    if (ngx_array_init(&bans, ctx->pool, 16, sizeof(im_group_mute_t))
+        != NGX_OK)
+    {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    code = im_group_ban_list(ctx, &group, req->offset.value,
+                             req->limit.set ? req->limit.value : IM_BAN_PAGE,
+                             &bans, &more);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    list = im_json_add_list(ctx->reply, "BannedAccountList");
+
+    ban = bans.elts;
+
+    for (i = 0; i < bans.nelts; i++) {
+        item = im_json_push_obj(list);
+        im_json_add_str(item, "Member_Account", &ban[i].user);
+        im_json_add_int(item, "BannedUntil", ban[i].banned);
+    }
+
+    im_json_add_int(ctx->reply, "NextOffset",
+                    more ? req->offset.value + (int64_t) bans.nelts : 0);
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_group_live(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
+{
+    im_code_t  code;
+
+    code = im_group_load(ctx, gid, group);
+
+    if (code == IM_OK && (!group->type->live || group->type->listed == 0)) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    return code;
+}
+
+
+/* Nobody acts on the owner. */
+
+static im_code_t
+im_cmd_group_accounts(im_ctx_t *ctx, im_group_t *group, im_strs_t *users)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < users->n; i++) {
+
+        if (!im_account_syntax(ctx->app, &users->elts[i])) {
+            ngx_str_set(&ctx->info, "\"Members_Account\" has an illegal "
+                                    "account");
+            return IM_E_GROUP_PARAM;
+        }
+
+        if (im_str_eq(&users->elts[i], &group->owner)) {
+            ngx_str_set(&ctx->info, "\"Members_Account\" has the owner");
+            return IM_E_GROUP_RIGHT;
+        }
+    }
+
+    return IM_OK;
+}

@@ -1,0 +1,350 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_str.h"
+#include "domain/im_account.h"
+#include "domain/im_elem.h"
+#include "domain/im_group_member.h"
+#include "domain/im_group_message.h"
+#include "api/im_cmd.h"
+
+
+#define IM_AT_MAX  30
+
+
+typedef struct {
+    ngx_str_t          gid;
+    im_int_t           random;
+    ngx_str_t          from;
+    ngx_str_t          prio;
+    im_json_t         *push;
+    im_json_t         *forbid;
+    im_int_t           online;
+    ngx_str_t          cloud;
+    im_json_t         *at;
+    im_json_t         *to;
+    ngx_str_t          topic;
+    im_int_t           client_time;
+    im_int_t           client_seq;
+    im_json_t         *body;
+} im_group_msg_req_t;
+
+
+typedef struct {
+    ngx_str_t          gid;
+    ngx_str_t          content;
+    im_json_t         *to;
+} im_group_notice_req_t;
+
+
+static im_code_t im_cmd_send_group_msg(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_send_group_msg_check(im_ctx_t *ctx,
+    im_group_msg_req_t *req, im_group_send_t *send);
+static im_code_t im_cmd_send_group_msg_from(im_ctx_t *ctx, ngx_str_t *from,
+    im_group_send_t *send);
+static ngx_int_t im_cmd_group_prio(ngx_str_t *word);
+static im_code_t im_cmd_send_group_system_notification(im_ctx_t *ctx,
+    void *data);
+
+
+static im_field_t  im_group_msg_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_group_msg_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Random"), IM_INT, IM_REQUIRED,
+      offsetof(im_group_msg_req_t, random), 0, 4294967296, IM_E_GROUP_PARAM,
+      0 },
+
+    { ngx_string("From_Account"), IM_STR, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, from), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("MsgPriority"), IM_STR, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, prio), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("OfflinePushInfo"), IM_OBJ, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, push), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("ForbidCallbackControl"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, forbid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("OnlineOnlyFlag"), IM_INT, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, online), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("CloudCustomData"), IM_STR, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, cloud), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("GroupAtInfo"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, at), 0, IM_AT_MAX, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("To_Account"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, to), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("TopicId"), IM_STR, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, topic), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("MsgClientTime"), IM_INT, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, client_time), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("ClientSeq"), IM_INT, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, client_seq), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("MsgBody"), IM_LIST, IM_REQUIRED,
+      offsetof(im_group_msg_req_t, body), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_group_notice_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_group_notice_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Content"), IM_STR, IM_REQUIRED,
+      offsetof(im_group_notice_req_t, content), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("ToMembers_Account"), IM_NODE, IM_OPTIONAL,
+      offsetof(im_group_notice_req_t, to), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+im_command_t  im_cmd_group_msg[] = {
+
+    { ngx_string("group_open_http_svc"), ngx_string("send_group_msg"),
+      im_cmd_send_group_msg, IM_BY_ADMIN|IM_BY_USER,
+      im_group_msg_fields, sizeof(im_group_msg_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_svc"),
+      ngx_string("send_group_system_notification"),
+      im_cmd_send_group_system_notification, IM_BY_ADMIN|IM_BY_USER,
+      im_group_notice_fields, sizeof(im_group_notice_req_t), 0, 0 },
+
+      im_null_command
+};
+
+
+static im_code_t
+im_cmd_send_group_msg(im_ctx_t *ctx, void *data)
+{
+    im_group_msg_req_t  *req = data;
+
+    im_code_t        code;
+    im_group_t       group;
+    im_group_send_t  send;
+
+    ngx_memzero(&send, sizeof(im_group_send_t));
+
+    code = im_cmd_send_group_msg_check(ctx, req, &send);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    code = im_group_load(ctx, &req->gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (group.type->live && req->online.value > 0) {
+        ngx_str_set(&ctx->info, "\"OnlineOnlyFlag\" is not for live rooms");
+        return IM_E_GROUP_PARAM;
+    }
+
+    if (group.type->live && req->to && req->to->n) {
+        ngx_str_set(&ctx->info, "\"To_Account\" is not for live rooms");
+        return IM_E_GROUP_PARAM;
+    }
+
+    code = im_cmd_send_group_msg_from(ctx, &req->from, &send);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    code = im_group_message_send(ctx, &group, &send);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    im_json_add_int(ctx->reply, "MsgTime", send.time);
+    im_json_add_int(ctx->reply, "MsgSeq", send.seq);
+
+    if (send.dropped) {
+        im_json_add_cstr(ctx->reply, "MsgDropReason", "MsgFreqCtrl");
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_send_group_msg_check(im_ctx_t *ctx, im_group_msg_req_t *req,
+    im_group_send_t *send)
+{
+    im_code_t  code;
+    ngx_int_t  prio;
+
+    if (req->topic.len) {
+        return IM_E_TOPIC_OFF;
+    }
+
+    prio = IM_ROOM_NORMAL;
+
+    if (req->prio.data) {
+        prio = im_cmd_group_prio(&req->prio);
+
+        if (prio == NGX_ERROR) {
+            ngx_str_set(&ctx->info, "\"MsgPriority\" is unknown");
+            return IM_E_GROUP_PARAM;
+        }
+    }
+
+    if (im_elem_push_check(ctx, req->push) != NGX_OK) {
+        return IM_E_GROUP_PARAM;
+    }
+
+    code = im_elem_check(ctx, req->body,
+                         (ctx->role == IM_ROLE_ADMIN) ? &im_elem_group_rest
+                                                      : &im_elem_group_client,
+                         &req->cloud, &send->body);
+
+    if (code != IM_OK) {
+
+        /* the form of GroupId is looked at before the size */
+
+        if (code == IM_E_SIZE && !im_group_syntax(&req->gid)) {
+            ngx_str_null(&ctx->info);
+            return IM_E_GROUP_ID;
+        }
+
+        return code;
+    }
+
+    send->prio = prio;
+    send->random = req->random.value;
+    send->cloud = req->cloud;
+    send->client_time = req->client_time.value;
+    send->client_seq = req->client_seq.value;
+
+    if (req->at && req->at->n
+        && im_json_render(ctx->pool, req->at, &send->at) != NGX_OK)
+    {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    return IM_OK;
+}
+
+
+/* A client's From_Account must be himself; REST may choose any account. */
+
+static im_code_t
+im_cmd_send_group_msg_from(im_ctx_t *ctx, ngx_str_t *from,
+    im_group_send_t *send)
+{
+    ngx_int_t     rc;
+    im_account_t  account;
+
+    send->from = ctx->user;
+
+    if (from->len == 0 || im_str_eq(from, &ctx->user)) {
+        return IM_OK;
+    }
+
+    if (ctx->role != IM_ROLE_ADMIN) {
+        ngx_str_set(&ctx->info, "\"From_Account\" is not the caller");
+        return IM_E_GROUP_RIGHT;
+    }
+
+    rc = im_account_get(ctx, from, &account);
+
+    if (rc == NGX_DECLINED) {
+        return IM_E_GROUP_NO_ACCOUNT;
+    }
+
+    send->from = *from;
+    send->forged = 1;
+
+    return im_group_code(rc);
+}
+
+
+static ngx_int_t
+im_cmd_group_prio(ngx_str_t *word)
+{
+    ngx_uint_t  i;
+
+    /* those in capitals are of web SDK 1.7 */
+
+    static struct {
+        ngx_str_t        name;
+        im_room_prio_e   prio;
+    } words[] = {
+        { ngx_string("High"), IM_ROOM_HIGH },
+        { ngx_string("Normal"), IM_ROOM_NORMAL },
+        { ngx_string("Low"), IM_ROOM_LOW },
+        { ngx_string("Lowest"), IM_ROOM_LOWEST },
+        { ngx_string("REDPACKET"), IM_ROOM_HIGH },
+        { ngx_string("COMMON"), IM_ROOM_NORMAL },
+        { ngx_string("LOVEMSG"), IM_ROOM_LOW },
+        { ngx_null_string, 0 }
+    };
+
+    for (i = 0; words[i].name.len; i++) {
+        if (im_str_eq(&words[i].name, word)) {
+            return words[i].prio;
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+static im_code_t
+im_cmd_send_group_system_notification(im_ctx_t *ctx, void *data)
+{
+    im_group_notice_req_t  *req = data;
+
+    im_code_t   code;
+    im_json_t  *to;
+    im_group_t  group;
+
+    to = req->to;
+
+    if (to && to->type != IM_JSON_LIST && to->type != IM_JSON_STR) {
+        ngx_str_set(&ctx->info, "\"ToMembers_Account\" must be a list");
+        return IM_E_GROUP_PARAM;
+    }
+
+    if (!im_group_syntax(&req->gid)) {
+        return IM_E_GROUP_ID;
+    }
+
+    if (req->content.len > ctx->app->message_size) {
+        return IM_E_SIZE;
+    }
+
+    code = im_group_load(ctx, &req->gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (im_group_role(ctx, &group) != IM_GROUP_APP) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    if (group.type->live && to
+        && (to->type == IM_JSON_STR ? to->u.text.len : to->n))
+    {
+        ngx_str_set(&ctx->info, "\"ToMembers_Account\" is not for live rooms");
+        return IM_E_GROUP_PARAM;
+    }
+
+    return im_group_notice_room(ctx, &group, IM_REPORT_CUSTOM, &req->content);
+}

@@ -1,0 +1,252 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_co.h"
+#include "core/im_str.h"
+#include "live/im_room.h"
+#include "domain/im_group_member.h"
+#include "domain/im_group_message.h"
+#include "domain/im_room_key.h"
+#include "api/im_cmd.h"
+#include "web/im_room_peer.h"
+#include "web/im_room_poll.h"
+
+
+#define IM_APPLY_MSG_MAX  300
+
+
+typedef struct {
+    ngx_str_t          gid;
+    ngx_str_t          msg;
+    ngx_str_t          data;
+} im_apply_req_t;
+
+
+typedef struct {
+    ngx_str_t          gid;
+} im_quit_req_t;
+
+
+static im_code_t im_cmd_apply_join_group(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_apply_user(im_ctx_t *ctx, im_group_t *group);
+static im_code_t im_cmd_apply_key(im_ctx_t *ctx, im_group_t *group,
+    int64_t start);
+static im_code_t im_cmd_quit_group(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_get_msg(im_ctx_t *ctx, void *data);
+
+
+static im_field_t  im_apply_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_apply_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("ApplyMsg"), IM_STR, IM_OPTIONAL,
+      offsetof(im_apply_req_t, msg), 0, IM_APPLY_MSG_MAX, IM_E_GROUP_PARAM,
+      0 },
+
+    { ngx_string("UserDefinedField"), IM_STR, IM_OPTIONAL,
+      offsetof(im_apply_req_t, data), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_quit_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_quit_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+im_command_t  im_cmd_web_room[] = {
+
+    { ngx_string("group_open_http_svc"), ngx_string("apply_join_group"),
+      im_cmd_apply_join_group, IM_BY_USER,
+      im_apply_fields, sizeof(im_apply_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_noauth_svc"),
+      ngx_string("apply_join_group"),
+      im_cmd_apply_join_group, IM_BY_USER|IM_BY_GUEST,
+      im_apply_fields, sizeof(im_apply_req_t), 0, IM_NO_RATE },
+
+    { ngx_string("group_open_http_svc"), ngx_string("quit_group"),
+      im_cmd_quit_group, IM_BY_USER,
+      im_quit_fields, sizeof(im_quit_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_noauth_svc"), ngx_string("quit_group"),
+      im_cmd_quit_group, IM_BY_USER|IM_BY_GUEST,
+      im_quit_fields, sizeof(im_quit_req_t), 0, IM_NO_RATE },
+
+    { ngx_string("group_open_long_polling_http_svc"), ngx_string("get_msg"),
+      im_cmd_get_msg, IM_BY_USER, NULL, 0, 0, 0 },
+
+    { ngx_string("group_open_long_polling_http_noauth_svc"),
+      ngx_string("get_msg"),
+      im_cmd_get_msg, IM_BY_USER|IM_BY_GUEST, NULL, 0, 0, IM_NO_RATE },
+
+      im_null_command
+};
+
+
+static im_code_t
+im_cmd_apply_join_group(im_ctx_t *ctx, void *data)
+{
+    im_apply_req_t  *req = data;
+
+    int64_t     start;
+    im_code_t   code;
+    im_group_t  group;
+
+    code = im_group_load(ctx, &req->gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (!group.type->live) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    code = im_group_member_may_join(ctx, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (im_room_open(ctx->app->id, group.gno) != NGX_OK) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    start = im_room_last(ctx->app->id, group.gno) + 1;
+
+    if (ctx->role != IM_ROLE_GUEST) {
+        code = im_cmd_apply_user(ctx, &group);
+        if (code != IM_OK) {
+            return code;
+        }
+    }
+
+    im_json_add_cstr(ctx->reply, "JoinedStatus", "JoinedSuccess");
+    im_json_add_int(ctx->reply, "HugeGroupFlag", 1);
+
+    if (ctx->role == IM_ROLE_GUEST || ctx->via != IM_VIA_WEB) {
+        return im_cmd_apply_key(ctx, &group, start);
+    }
+
+    im_json_add_str(ctx->reply, "AVChatRoomKey", &group.gid);
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_apply_user(im_ctx_t *ctx, im_group_t *group)
+{
+    im_code_t   code;
+    ngx_int_t   rc;
+    ngx_uint_t  fresh;
+
+    if (ctx->via == IM_VIA_WEB) {
+
+        code = im_group_member_join(ctx, group, IM_ROOM_TTL, &fresh);
+        if (code != IM_OK) {
+            return code;
+        }
+
+        rc = im_peer_room_join(ctx, group);
+
+        if (rc != NGX_OK) {
+            return rc == NGX_BUSY ? IM_E_GROUP_JOINED_QUOTA
+                                  : IM_E_GROUP_INTERNAL;
+        }
+
+    } else {
+        code = im_group_member_join(ctx, group, im_room_poll_ttl(ctx->app),
+                                    &fresh);
+        if (code != IM_OK) {
+            return code;
+        }
+
+        im_room_leaving(ctx->app->id, group->gno, &ctx->user, ctx->inst);
+    }
+
+    if (fresh && group->type->notice != IM_NOTICE_NONE) {
+        im_group_tip_member(ctx, group, IM_TIP_JOIN, &ctx->user, 1);
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_apply_key(im_ctx_t *ctx, im_group_t *group, int64_t start)
+{
+    ngx_str_t      text;
+    im_room_key_t  key;
+
+    ngx_memzero(&key, sizeof(im_room_key_t));
+
+    key.gno = group->gno;
+    key.gid = group->gid;
+    key.start = start;
+    key.expire = ngx_time() + IM_ROOM_KEY_LIFE;
+
+    if (ctx->role == IM_ROLE_GUEST) {
+        key.id = ((uint64_t) ngx_random() << 32) ^ ((uint64_t) ngx_pid << 20)
+                 ^ (uint64_t) ngx_random();
+
+        im_room_guest_touch(ctx->app->id, group->gno, key.id,
+                            im_room_poll_ttl(ctx->app));
+
+    } else {
+        key.user = ctx->user;
+        key.inst = ctx->inst;
+    }
+
+    if (im_room_key_make(ctx, &key, &text) != NGX_OK) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    im_json_add_str(ctx->reply, "LongPollingKey", &text);
+
+    if (ctx->via == IM_VIA_WEB) {
+        im_json_add_int(ctx->reply, "StartSeq", start);
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_quit_group(im_ctx_t *ctx, void *data)
+{
+    im_quit_req_t  *req = data;
+
+    im_code_t   code;
+    im_group_t  group;
+
+    code = im_group_load(ctx, &req->gid, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    /* a guest says neither who he is nor what key he has */
+
+    if (ctx->role == IM_ROLE_GUEST) {
+        return group.type->guest_read ? IM_OK : IM_E_GROUP_RIGHT;
+    }
+
+    return im_group_member_quit(ctx, &group);
+}
+
+
+static im_code_t
+im_cmd_get_msg(im_ctx_t *ctx, void *data)
+{
+    return im_room_poll(ctx);
+}
