@@ -95,6 +95,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_group_msg,
     im_cmd_group_attr,
     im_cmd_web_room,
+    im_cmd_recentcontact,
     NULL
 };
 

@@ -30,6 +30,7 @@ extern im_command_t  im_cmd_group_member[];
 extern im_command_t  im_cmd_group_msg[];
 extern im_command_t  im_cmd_group_attr[];
 extern im_command_t  im_cmd_web_room[];
+extern im_command_t  im_cmd_recentcontact[];
 
 
 #endif /* _IM_CMD_H_INCLUDED_ */

@@ -26,6 +26,11 @@ static im_record_t  im_conv_record[] = {
     { ngx_string("mute"), IM_COL_INT, offsetof(im_conv_t, mute) },
     { ngx_string("mute_time"), IM_COL_INT, offsetof(im_conv_t, mute_time) },
     { ngx_string("cleared"), IM_COL_INT, offsetof(im_conv_t, cleared) },
+    { ngx_string("deleted"), IM_COL_INT, offsetof(im_conv_t, deleted) },
+    { ngx_string("pinned"), IM_COL_INT, offsetof(im_conv_t, pinned) },
+    { ngx_string("marks"), IM_COL_INT, offsetof(im_conv_t, marks) },
+    { ngx_string("custom"), IM_COL_STR, offsetof(im_conv_t, custom) },
+    { ngx_string("groups"), IM_COL_STR, offsetof(im_conv_t, groups) },
       im_null_record
 };
 
@@ -41,21 +46,74 @@ im_conv_get(im_ctx_t *ctx, ngx_str_t *user, int64_t type, ngx_str_t *peer,
     im_conv_key(ctx, user, type, &key);
     im_key_str(&key, peer);
 
-    ngx_memzero(conv, sizeof(im_conv_t));
-
     rc = im_store_get(ctx, IM_T_CONV, &key, &row);
 
     if (rc == NGX_OK) {
-        im_record_load(&row, im_conv_record, conv);
-        conv->version = row.version;
+        im_conv_load(&row, conv);
 
     } else if (rc == NGX_DECLINED) {
+        ngx_memzero(conv, sizeof(im_conv_t));
         conv->type = type;
         conv->peer = *peer;
         rc = NGX_OK;
     }
 
     return rc;
+}
+
+
+void
+im_conv_load(im_row_t *row, im_conv_t *conv)
+{
+    ngx_memzero(conv, sizeof(im_conv_t));
+
+    im_record_load(row, im_conv_record, conv);
+    conv->version = row->version;
+}
+
+
+ngx_int_t
+im_conv_get_many(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
+    ngx_str_t *peers, ngx_uint_t n, im_conv_t *convs)
+{
+    im_key_t    *keys;
+    im_row_t    *rows;
+    ngx_int_t    rc;
+    ngx_uint_t   i;
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    keys = ngx_palloc(ctx->pool, n * sizeof(im_key_t));
+    rows = ngx_pcalloc(ctx->pool, n * sizeof(im_row_t));
+
+    if (keys == NULL || rows == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        im_conv_key(ctx, user, type, &keys[i]);
+        im_key_str(&keys[i], &peers[i]);
+    }
+
+    rc = im_store_get_many(ctx, IM_T_CONV, keys, n, rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (rows[i].data.data) {
+            im_conv_load(&rows[i], &convs[i]);
+
+        } else {
+            ngx_memzero(&convs[i], sizeof(im_conv_t));
+            convs[i].type = type;
+            convs[i].peer = peers[i];
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -99,6 +157,23 @@ im_conv_each(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
 }
 
 
+ngx_int_t
+im_conv_pinned(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t limit,
+    ngx_array_t *convs)
+{
+    im_key_t   prefix;
+    ngx_int_t  rc;
+
+    im_key_init(&prefix, ctx->app->id);
+    im_key_str(&prefix, user);
+
+    rc = im_store_scan(ctx, IM_T_CONV, IM_CONV_PINNED, &prefix, NULL, NULL,
+                       IM_DESC, limit, im_conv_collect, convs);
+
+    return (rc == NGX_DECLINED) ? NGX_OK : rc;
+}
+
+
 static ngx_int_t
 im_conv_collect(im_row_t *row, void *data)
 {
@@ -111,9 +186,7 @@ im_conv_collect(im_row_t *row, void *data)
         return NGX_ERROR;
     }
 
-    ngx_memzero(conv, sizeof(im_conv_t));
-    im_record_load(row, im_conv_record, conv);
-    conv->version = row->version;
+    im_conv_load(row, conv);
 
     return NGX_OK;
 }

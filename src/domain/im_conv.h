@@ -33,6 +33,12 @@ typedef struct {
     int64_t            mute_time;    /* ms, when it was set */
     int64_t            cleared;      /* rows of the inbox up to this number
                                         are not shown */
+    int64_t            deleted;      /* and do not make it a recent contact */
+    int64_t            pinned;       /* second of it, 0: it is not */
+    int64_t            marks;        /* a bit for each */
+    ngx_str_t          custom;       /* CustomMark */
+    ngx_str_t          groups;       /* numbers of the conversation groups,
+                                        each with a comma behind it */
     int64_t            version;
 } im_conv_t;
 
@@ -41,12 +47,23 @@ typedef struct {
 ngx_int_t im_conv_get(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
     ngx_str_t *peer, im_conv_t *conv);
 
+/* From a row that was read. */
+void im_conv_load(im_row_t *row, im_conv_t *conv);
+
+/* For each of n peers, in order; n is at most 500. */
+ngx_int_t im_conv_get_many(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
+    ngx_str_t *peers, ngx_uint_t n, im_conv_t *convs);
+
 /* Adds the row to the batch; declined if it was changed since it was read. */
 void im_conv_put(im_ctx_t *ctx, im_batch_t *batch, ngx_str_t *user,
     im_conv_t *conv);
 
 /* Pushes all rows of a type, im_conv_t, to the array. */
 ngx_int_t im_conv_each(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
+    ngx_array_t *convs);
+
+/* The same of those that are pinned, of any type, the latest first. */
+ngx_int_t im_conv_pinned(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t limit,
     ngx_array_t *convs);
 
 /* Do not disturb: sets it and tells the user's other instances.  seq: the
