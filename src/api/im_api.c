@@ -96,6 +96,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_group_attr,
     im_cmd_web_room,
     im_cmd_recentcontact,
+    im_cmd_msg_ext,
     NULL
 };
 

@@ -31,6 +31,7 @@ extern im_command_t  im_cmd_group_msg[];
 extern im_command_t  im_cmd_group_attr[];
 extern im_command_t  im_cmd_web_room[];
 extern im_command_t  im_cmd_recentcontact[];
+extern im_command_t  im_cmd_msg_ext[];
 
 
 #endif /* _IM_CMD_H_INCLUDED_ */
