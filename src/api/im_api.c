@@ -97,6 +97,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_web_room,
     im_cmd_recentcontact,
     im_cmd_msg_ext,
+    im_cmd_media,
     NULL
 };
 

@@ -32,6 +32,7 @@ extern im_command_t  im_cmd_group_attr[];
 extern im_command_t  im_cmd_web_room[];
 extern im_command_t  im_cmd_recentcontact[];
 extern im_command_t  im_cmd_msg_ext[];
+extern im_command_t  im_cmd_media[];
 
 
 #endif /* _IM_CMD_H_INCLUDED_ */

@@ -365,6 +365,8 @@ ngx_im_app_merge(im_app_t *prev, im_app_t *app)
                          prev->login_creates_account, 1);
     ngx_conf_merge_value(app->hosted_accounts, prev->hosted_accounts, 0);
 
+    ngx_conf_merge_str_value(app->files_url, prev->files_url, "");
+
     ngx_conf_merge_size_value(app->message_size, prev->message_size, 12288);
     ngx_conf_merge_value(app->web_instances, prev->web_instances, 1);
     ngx_conf_merge_uint_value(app->multi_device, prev->multi_device,

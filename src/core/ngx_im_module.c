@@ -30,6 +30,7 @@ static char *ngx_im_fault(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_im_check_size(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_im_check_msec(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_im_check_sec(ngx_conf_t *cf, void *post, void *data);
+static char *ngx_im_check_url(ngx_conf_t *cf, void *post, void *data);
 static void *ngx_im_create_conf(ngx_cycle_t *cycle);
 static char *ngx_im_init_conf(ngx_cycle_t *cycle, void *conf);
 static char *ngx_im_block_end(ngx_conf_t *cf, im_conf_t *imcf);
@@ -65,6 +66,7 @@ static ngx_im_size_bounds_t  ngx_im_message_size = {
 
 static ngx_conf_post_t  ngx_im_positive_msec = { ngx_im_check_msec };
 static ngx_conf_post_t  ngx_im_positive_sec = { ngx_im_check_sec };
+static ngx_conf_post_t  ngx_im_url = { ngx_im_check_url };
 
 static ngx_conf_num_bounds_t  ngx_im_coroutines = {
     ngx_conf_check_num_bounds, 16, 65536
@@ -217,6 +219,8 @@ static ngx_command_t  ngx_im_commands[] = {
     ngx_im_setting_flag(check_friend),
     ngx_im_setting_flag(login_creates_account),
     ngx_im_setting_flag(hosted_accounts),
+
+    ngx_im_setting(files_url, ngx_conf_set_str_slot, &ngx_im_url),
 
     ngx_im_setting(message_size, ngx_conf_set_size_slot,
                    &ngx_im_message_size),
@@ -781,4 +785,34 @@ ngx_im_check_sec(ngx_conf_t *cf, void *post, void *data)
     time_t  *sec = data;
 
     return *sec ? NGX_CONF_OK : "must not be zero";
+}
+
+
+static char *
+ngx_im_check_url(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t  *url = data;
+
+    size_t  scheme;
+
+    scheme = 0;
+
+    if (url->len > 7 && ngx_strncmp(url->data, "http://", 7) == 0) {
+        scheme = 7;
+
+    } else if (url->len > 8 && ngx_strncmp(url->data, "https://", 8) == 0) {
+        scheme = 8;
+    }
+
+    if (scheme == 0 || url->data[scheme] == '/'
+        || ngx_strlchr(url->data, url->data + url->len, '?'))
+    {
+        return "must be http://... or https://... without arguments";
+    }
+
+    while (url->data[url->len - 1] == '/') {
+        url->len--;
+    }
+
+    return NGX_CONF_OK;
 }

@@ -63,6 +63,8 @@ typedef struct {
     ngx_flag_t       login_creates_account;
     ngx_flag_t       hosted_accounts;
 
+    ngx_str_t        files_url;            /* "" or without a slash behind */
+
     size_t           message_size;
     ngx_int_t        web_instances;
     ngx_uint_t       multi_device;         /* im_multi_e */

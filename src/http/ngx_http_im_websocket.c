@@ -250,6 +250,15 @@ ngx_http_im_websocket_init(ngx_http_request_t *r, im_conn_init_t *init)
     ngx_memzero(init, sizeof(im_conn_init_t));
 
     init->ip = r->connection->addr_text;
+
+    if (r->headers_in.host) {
+        init->host = r->headers_in.host->value;
+    }
+
+#if (NGX_HTTP_SSL)
+    init->tls = (r->connection->ssl != NULL);
+#endif
+
     init->done = ngx_http_im_websocket_done;
     init->form = IM_FORM_TEXT;
 

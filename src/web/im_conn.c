@@ -145,7 +145,8 @@ im_conn_create(im_conn_init_t *init, ngx_log_t *log)
 {
     im_conn_t  *conn;
 
-    conn = ngx_calloc(sizeof(im_conn_t) + init->ip.len, log);
+    conn = ngx_calloc(sizeof(im_conn_t) + init->ip.len + init->host.len,
+                      log);
     if (conn == NULL) {
         return NULL;
     }
@@ -158,7 +159,12 @@ im_conn_create(im_conn_init_t *init, ngx_log_t *log)
     conn->peer.ip.len = init->ip.len;
     conn->peer.ip.data = (u_char *) conn + sizeof(im_conn_t);
 
-    ngx_memcpy(conn->peer.ip.data, init->ip.data, init->ip.len);
+    conn->peer.host.len = init->host.len;
+    conn->peer.host.data = ngx_cpymem(conn->peer.ip.data, init->ip.data,
+                                      init->ip.len);
+    conn->peer.tls = init->tls;
+
+    ngx_memcpy(conn->peer.host.data, init->host.data, init->host.len);
 
     conn->done = init->done;
     conn->data = init->data;

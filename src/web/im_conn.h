@@ -29,6 +29,8 @@ typedef struct {
     im_form_e       form;            /* but not IM_FORM_SSE */
     ngx_uint_t      platform;
     ngx_str_t       ip;              /* is copied */
+    ngx_str_t       host;            /* the same */
+    unsigned        tls:1;
 
     /* closes the connection and frees its pool */
     void          (*done)(ngx_connection_t *c, void *data);

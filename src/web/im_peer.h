@@ -47,6 +47,7 @@ struct im_peer_s {
     im_form_e          form;         /* what send() will use */
     ngx_uint_t         platform;     /* query argument "platform" */
     ngx_str_t          ip;           /* text, in the transport's memory */
+    ngx_str_t          host;         /* that the client has called, or empty */
 
     im_session_t      *session;      /* after wslogin */
     ngx_queue_t        rooms;        /* im_peer_room_t, live rooms joined */
@@ -56,11 +57,12 @@ struct im_peer_s {
     ngx_uint_t         frames;
 
     unsigned           closing:1;
+    unsigned           tls:1;
 };
 
 
 /* Gives the peer its number and makes it known; the caller has filled ops,
- * data, log, app, form, platform, ip. */
+ * data, log, app, form, platform, ip, host, tls. */
 void im_peer_open(im_peer_t *peer);
 void im_peer_close(im_peer_t *peer);
 
