@@ -15,6 +15,7 @@
 
 #define IM_PURGE_SLICE  100
 #define IM_PURGE_TRIES  8
+#define IM_PURGE_NOW    5            /* slices before the answer */
 
 
 typedef struct {
@@ -25,7 +26,7 @@ typedef struct {
 
 
 static ngx_int_t im_purge_commit(im_ctx_t *ctx, ngx_str_t *user,
-    ngx_str_t *id);
+    im_job_t *job);
 static ngx_int_t im_purge_rest(im_ctx_t *ctx, ngx_str_t *user);
 static ngx_int_t im_purge_inbox(im_ctx_t *ctx, ngx_str_t *user, int64_t last);
 static ngx_int_t im_purge_own(im_ctx_t *ctx, ngx_str_t *user,
@@ -46,16 +47,16 @@ static im_table_e  im_purge_tables[] = {
 im_code_t
 im_purge_account(im_ctx_t *ctx, ngx_str_t *user)
 {
+    im_job_t    job;
     ngx_int_t   rc;
-    ngx_str_t   id;
     im_code_t   code;
-    ngx_uint_t  tries;
+    ngx_uint_t  i, tries;
 
     tries = IM_PURGE_TRIES;
 
 again:
 
-    rc = im_purge_commit(ctx, user, &id);
+    rc = im_purge_commit(ctx, user, &job);
 
     if (rc == NGX_DECLINED) {
         return IM_E_NO_ACCOUNT;
@@ -80,16 +81,23 @@ again:
                       "logins of the deleted account \"%V\" end later", user);
     }
 
-    im_job_start(ctx, &id);
+    /* who makes the account anew at once, mostly finds nothing of the old */
+
+    for (i = 0; i < IM_PURGE_NOW; i++) {
+        if (im_purge_step(ctx, &job) != NGX_AGAIN) {
+            break;
+        }
+    }
+
+    im_job_start(ctx, &job.id);
 
     return IM_OK;
 }
 
 
 static ngx_int_t
-im_purge_commit(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *id)
+im_purge_commit(im_ctx_t *ctx, ngx_str_t *user, im_job_t *job)
 {
-    int64_t        head;
     im_key_t       key;
     ngx_int_t      rc;
     ngx_str_t      kind;
@@ -106,7 +114,11 @@ im_purge_commit(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *id)
         return NGX_BUSY;
     }
 
-    rc = im_inbox_head(ctx, user, &head);
+    ngx_memzero(job, sizeof(im_job_t));
+
+    job->arg = *user;
+
+    rc = im_inbox_head(ctx, user, &job->num);
     if (rc != NGX_OK) {
         return (rc == NGX_DECLINED) ? NGX_ERROR : rc;
     }
@@ -136,7 +148,7 @@ im_purge_commit(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *id)
         return rc;
     }
 
-    if (im_job_add(ctx, batch, "purge", user, head, id) != NGX_OK) {
+    if (im_job_add(ctx, batch, "purge", user, job->num, &job->id) != NGX_OK) {
         return NGX_ERROR;
     }
 
