@@ -18,7 +18,6 @@
 #define IM_WEB_PUSH         "im_open_push.msg_push"
 #define IM_WEB_KICK         "im_open_status.stat_forceoffline"
 
-#define IM_WEB_ENCODING     0        /* of im_bus_buf_t.encoded[] */
 
 
 /* In one piece of memory, the names behind it. */
@@ -53,7 +52,6 @@ static im_web_session_t *im_web_sync_session(im_web_sync_t *sync);
 static ngx_int_t im_web_sync_send(im_web_sync_t *sync, ngx_array_t *items);
 static im_frame_t *im_web_push_frame(ngx_str_t *events, ngx_uint_t n,
     ngx_log_t *log);
-static void im_web_encoded_free(im_bus_buf_t *buf);
 
 
 static im_session_ops_t  im_web_session_ops = {
@@ -596,10 +594,14 @@ im_web_push_frame(ngx_str_t *events, ngx_uint_t n, ngx_log_t *log)
 }
 
 
-static void
+void
 im_web_encoded_free(im_bus_buf_t *buf)
 {
-    if (buf->encoded[IM_WEB_ENCODING]) {
-        im_frame_unref(buf->encoded[IM_WEB_ENCODING]);
+    ngx_uint_t  i;
+
+    for (i = 0; i < IM_BUS_ENCODINGS; i++) {
+        if (buf->encoded[i]) {
+            im_frame_unref(buf->encoded[i]);
+        }
     }
 }

@@ -35,6 +35,13 @@ im_code_t im_web_session_caller(im_ctx_t *ctx, im_peer_t *peer);
 /* Compares the cursor with the inbox, catches up if events were lost. */
 ngx_int_t im_web_session_check(im_ctx_t *ctx);
 
+/* What encoded[] of a record holds: frames, freed by the function. */
+
+#define IM_WEB_ENCODING    0         /* pushes of web SDK 2.x */
+#define IM_GUEST_ENCODING  1
+
+void im_web_encoded_free(im_bus_buf_t *buf);
+
 /* The frame that pushes the item of EventArray in buf, made once for all
  * connections; NULL: no memory. */
 im_frame_t *im_web_push(im_bus_buf_t *buf, ngx_str_t *json, ngx_log_t *log);
