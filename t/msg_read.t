@@ -219,7 +219,8 @@ subtest 'receipts of messages' => sub {
         MsgTime => 0 + $k[2], MsgClientTime => 0 + $k[2] } } @keys;
 
     $bob->request('openim.c2c_msg_read_receipt', {
-        Peer_Account => 'ann', C2CMsgInfo => [@info[0, 1]] })->code_is(0);
+        Peer_Account => 'ann', C2CMsgInfo => [@info[0, 1, 0]] })
+        ->code_is(0);
 
     my $event = $ann->next_event('C2cMsgInfo');
     is $event->{Event}, 16, 'an event';

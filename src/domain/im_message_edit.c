@@ -23,6 +23,7 @@ typedef struct {
 } im_edit_notice_t;
 
 
+static ngx_uint_t im_message_key_again(im_msg_key_t *keys, ngx_uint_t i);
 static void im_message_put(im_ctx_t *ctx, im_batch_t *batch,
     im_message_t *msg);
 static void im_message_set_flags(im_ctx_t *ctx, im_batch_t *batch,
@@ -234,6 +235,10 @@ im_message_receipt(im_ctx_t *ctx, ngx_str_t *reader, ngx_str_t *peer,
 
         for (i = 0; i < n; i++) {
 
+            if (im_message_key_again(keys, i)) {
+                continue;
+            }
+
             rc = im_message_find(ctx, peer, reader, &keys[i], &rows);
 
             if (rc == NGX_DECLINED) {
@@ -308,6 +313,10 @@ im_message_hide(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
 
         for (i = 0; i < n; i++) {
 
+            if (im_message_key_again(keys, i)) {
+                continue;
+            }
+
             rc = im_message_find(ctx, peer, user, &keys[i], &rows);
             row = &rows.in;
 
@@ -353,6 +362,26 @@ im_message_hide(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
     }
 
     return im_message_code(ctx, NGX_BUSY);
+}
+
+
+/* 1: it is one of those before it, a batch writes a row only once. */
+
+static ngx_uint_t
+im_message_key_again(im_msg_key_t *keys, ngx_uint_t i)
+{
+    ngx_uint_t  k;
+
+    for (k = 0; k < i; k++) {
+        if (keys[k].mseq == keys[i].mseq
+            && keys[k].rand == keys[i].rand
+            && keys[k].time == keys[i].time)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
