@@ -43,7 +43,8 @@ build_packages="gcc make libc6-dev pkg-config perl nginx nginx-dev
 test_packages="binutils libmojolicious-perl openssl procps"
 
 # what Debian's nginx has and the tests use
-im_modules="--with-threads --with-stream --with-http_ssl_module
+im_modules="--with-threads --with-stream --with-stream_ssl_module
+            --with-http_ssl_module
             --with-http_v2_module --with-http_dav_module
             --with-http_secure_link_module"
 

@@ -109,7 +109,7 @@ static void im_conn_exit_process(ngx_cycle_t *cycle);
 /* what may be unsent when a frame of the priority comes */
 
 static size_t  im_conn_limits[2][IM_FRAME_PRIORITIES] = {
-    { 65536, 65536, 49152, 32768, 16384 },      /* no session */
+    { 262144, 65536, 49152, 32768, 16384 },     /* no session */
     { 262144, 131072, 98304, 81920, 65536 }
 };
 
@@ -596,9 +596,9 @@ im_conn_send(im_peer_t *peer, im_frame_t *frame)
     limit = im_conn_limits[peer->session ? 1 : 0]
                           [ngx_min(frame->priority, IM_FRAME_PRIORITIES - 1)];
 
-    /* an empty queue takes any frame */
+    /* one more frame, of any length: an answer is not lost by its size */
 
-    if (conn->unsent && conn->unsent + frame->text.len > limit) {
+    if (conn->unsent > limit) {
         if (frame->priority) {
             im_stat_add(IM_STAT_DROPPED, 1);
         }
