@@ -13,6 +13,10 @@
 #include "api/im_api.h"
 
 
+/* Every feature of the SDK is on, bit 0 is the last. */
+#define IM_PURCHASE_BITS  "1111111111111111"
+
+
 /* Tables of commands, one per file; im_api.c lists them. */
 
 extern im_command_t  im_cmd_im_open_login_svc[];

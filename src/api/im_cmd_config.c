@@ -30,11 +30,6 @@ static char  im_config_json[] =
     "\"evt_rpt_level\":\"9\"}";
 
 
-/* Every feature of the SDK is on, bit 0 is the last. */
-
-static char  im_config_bits[] = "1111111111111111";
-
-
 im_command_t  im_cmd_config[] = {
 
     { ngx_string("im_sdk_config_mgr"), ngx_string("fetch_config"),
@@ -70,7 +65,7 @@ im_cmd_fetch_purchase_bits(im_ctx_t *ctx, void *data)
     im_json_add_int(ctx->reply, "int32_error_code", 0);
     im_json_add_cstr(ctx->reply, "str_error_message", "");
     im_json_add_int(ctx->reply, "uint32_expired_time", IM_CONFIG_EXPIRES);
-    im_json_add_cstr(ctx->reply, "str_purchase_bits", im_config_bits);
+    im_json_add_cstr(ctx->reply, "str_purchase_bits", IM_PURCHASE_BITS);
 
     return IM_OK;
 }

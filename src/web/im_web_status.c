@@ -83,6 +83,7 @@ im_cmd_wslogin(im_ctx_t *ctx, void *data)
     im_json_add_str(ctx->reply, "TinyId", &login.tinyid);
     im_json_add_int(ctx->reply, "InstId", login.inst);
     im_json_add_int(ctx->reply, "TimeStamp", ngx_time());
+    im_json_add_cstr(ctx->reply, "PurchaseBits", IM_PURCHASE_BITS);
     im_json_add_int(ctx->reply, "HelloInterval",
                     ctx->app->hello_interval / 1000);
     im_json_add_cstr(ctx->reply, "CustomStatus", "");
