@@ -125,7 +125,9 @@ typedef struct {
                                         body, cloud, opts; time if fixed */
     im_profile_t      *profile;      /* of the sender, NULL: not read yet */
     uint32_t           inst;         /* acting instance, hears nothing */
+    uint32_t           crc;          /* of body, made when it is needed */
 
+    unsigned           has_crc:1;
     unsigned           seq_given:1;  /* mseq is the sender's own */
     unsigned           keep_own:1;   /* into the history of the sender */
     unsigned           push_own:1;   /* to the sender's (other) instances */

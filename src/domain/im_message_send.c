@@ -237,7 +237,6 @@ im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time, ngx_str_t *dk)
     u_char    *p;
     size_t     len;
     int64_t    window;
-    uint32_t   crc;
 
     len = sizeof("m\n\n\n") + send->msg.from.len + send->msg.to.len
           + 4 * (NGX_INT64_LEN + 1);
@@ -247,7 +246,11 @@ im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time, ngx_str_t *dk)
         return NGX_ERROR;
     }
 
-    crc = ngx_crc32_long(send->msg.body.data, send->msg.body.len);
+    if (!send->has_crc) {
+        send->crc = ngx_crc32_long(send->msg.body.data, send->msg.body.len);
+        send->has_crc = 1;
+    }
+
     window = send->seq_given ? ngx_max(ctx->app->dedup_c2c, 1) : 1;
 
     dk->data = p;
@@ -258,7 +261,8 @@ im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time, ngx_str_t *dk)
         p = ngx_sprintf(p, "%L", send->msg.mseq);
     }
 
-    p = ngx_sprintf(p, "|%L|%uD|%L", send->msg.rand, crc, time / window);
+    p = ngx_sprintf(p, "|%L|%uD|%L", send->msg.rand, send->crc,
+                    time / window);
 
     dk->len = p - dk->data;
 
