@@ -10,6 +10,7 @@
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "domain/im_message.h"
+#include "live/im_session.h"
 #include "live/im_zone.h"
 
 
@@ -54,6 +55,8 @@ static ngx_uint_t im_message_add_own(im_ctx_t *ctx, im_batch_t *batch,
 static im_code_t im_message_publish(im_ctx_t *ctx, im_send_t *send,
     im_message_t *msg, ngx_uint_t in, int64_t in_seq, ngx_uint_t out,
     int64_t out_seq);
+static im_code_t im_message_publish_to(im_ctx_t *ctx, im_send_t *send,
+    im_message_t *msg, ngx_str_t *user, int64_t seq, uint32_t except);
 static ngx_uint_t im_message_send_chunk(im_ctx_t *ctx, im_send_t *send,
     ngx_str_t *to, ngx_uint_t n, im_code_t *codes);
 
@@ -501,31 +504,13 @@ static im_code_t
 im_message_publish(im_ctx_t *ctx, im_send_t *send, im_message_t *msg,
     ngx_uint_t in, int64_t in_seq, ngx_uint_t out, int64_t out_seq)
 {
-    ngx_int_t  rc;
-    ngx_str_t  event;
-
-    if (send->profile == NULL) {
-
-        send->profile = ngx_palloc(ctx->pool, sizeof(im_profile_t));
-        if (send->profile == NULL) {
-            return im_message_code(ctx, NGX_ERROR);
-        }
-
-        rc = im_profile_get(ctx, &msg->from, send->profile);
-
-        if (rc != NGX_OK) {              /* a nickname is not worth a loss */
-            ngx_memzero(send->profile, sizeof(im_profile_t));
-        }
-    }
+    im_code_t  code;
 
     if (in) {
-        if (im_message_event(ctx, msg, send->profile, &msg->to, &event)
-            != NGX_OK)
-        {
-            return im_message_code(ctx, NGX_ERROR);
+        code = im_message_publish_to(ctx, send, msg, &msg->to, in_seq, 0);
+        if (code != IM_OK) {
+            return code;
         }
-
-        im_inbox_publish(ctx, &msg->to, in_seq, 0, &event);
     }
 
     if (!out) {
@@ -541,13 +526,43 @@ im_message_publish(im_ctx_t *ctx, im_send_t *send, im_message_t *msg,
         return IM_OK;
     }
 
-    if (im_message_event(ctx, msg, send->profile, &msg->from, &event)
-        != NGX_OK)
-    {
+    return im_message_publish_to(ctx, send, msg, &msg->from, out_seq,
+                                 send->inst);
+}
+
+
+static im_code_t
+im_message_publish_to(im_ctx_t *ctx, im_send_t *send, im_message_t *msg,
+    ngx_str_t *user, int64_t seq, uint32_t except)
+{
+    ngx_int_t  rc;
+    ngx_str_t  event;
+
+    /* the rows are there: whoever attaches later reads them */
+
+    if (!im_session_online(ctx->app->id, user)) {
+        return IM_OK;
+    }
+
+    if (send->profile == NULL) {
+
+        send->profile = ngx_palloc(ctx->pool, sizeof(im_profile_t));
+        if (send->profile == NULL) {
+            return im_message_code(ctx, NGX_ERROR);
+        }
+
+        rc = im_profile_get(ctx, &msg->from, send->profile);
+
+        if (rc != NGX_OK) {              /* a nickname is not worth a loss */
+            ngx_memzero(send->profile, sizeof(im_profile_t));
+        }
+    }
+
+    if (im_message_event(ctx, msg, send->profile, user, &event) != NGX_OK) {
         return im_message_code(ctx, NGX_ERROR);
     }
 
-    im_inbox_publish(ctx, &msg->from, out_seq, send->inst, &event);
+    im_inbox_publish(ctx, user, seq, except, &event);
 
     return IM_OK;
 }
