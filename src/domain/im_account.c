@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_cache.h"
 
 
 #define IM_ACCOUNT_USER_LEN  32
@@ -194,7 +195,7 @@ im_account_create(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
                         im_record_doc(ctx->pool, im_account_record, account));
         im_store_insert(batch, IM_T_TINYID, &tiny, doc);
 
-        rc = im_store_commit(ctx, batch);
+        rc = im_cache_commit(ctx, batch);
 
         if (rc == NGX_OK) {
             account->version = 1;
@@ -247,7 +248,7 @@ im_account_kick(im_ctx_t *ctx, ngx_str_t *user)
                          im_record_doc(ctx->pool, im_account_record,
                                        &account));
 
-        rc = im_store_commit(ctx, batch);
+        rc = im_cache_commit(ctx, batch);
 
         if (rc != NGX_DECLINED) {
             return rc;
@@ -282,7 +283,7 @@ im_account_delete(im_ctx_t *ctx, ngx_str_t *user)
     im_store_delete(batch, IM_T_TINYID, &tiny);
     im_store_delete(batch, IM_T_PROFILE, &key);
 
-    return im_store_commit(ctx, batch);
+    return im_cache_commit(ctx, batch);
 }
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_cache.h"
 #include "domain/im_inbox.h"
 #include "domain/im_profile.h"
 
@@ -447,5 +448,5 @@ im_profile_put(im_ctx_t *ctx, im_profile_t *profile)
     im_store_replace(batch, IM_T_PROFILE, &key, profile->version,
                      im_record_doc(ctx->pool, im_profile_record, profile));
 
-    return im_store_commit(ctx, batch);
+    return im_cache_commit(ctx, batch);
 }

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_fault.h"
 #include "domain/im_account.h"
+#include "domain/im_cache.h"
 #include "domain/im_inbox.h"
 #include "domain/im_login.h"
 #include "domain/im_purge.h"
@@ -152,7 +153,7 @@ im_purge_commit(im_ctx_t *ctx, ngx_str_t *user, im_job_t *job)
         return NGX_ERROR;
     }
 
-    rc = im_store_commit(ctx, batch);
+    rc = im_cache_commit(ctx, batch);
 
     return (rc == NGX_DECLINED) ? NGX_AGAIN : rc;
 }
