@@ -1,0 +1,160 @@
+#!/usr/bin/perl
+
+# Copyright (C) The ngx_im authors
+
+# Guests who read a live room by Server-Sent Events, on any worker.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+
+use IO::Select;
+use IO::Socket::INET;
+use Mojo::JSON qw/ decode_json /;
+use Mojo::Util qw/ url_escape /;
+use Test::IM;
+use Test::More;
+use Time::HiRes qw/ time /;
+
+plan skip_all => 'no im_events'
+    unless Test::IM::locations() =~ /im_events/;
+
+my $im = Test::IM->new->run(workers => 2, app => 'rate 0;');
+
+my $svc = 'group_open_http_svc';
+my $random = 1;
+
+$im->users('ann');
+
+sub room { return $im->group(Type => 'AVChatRoom', owner => 'ann', @_) }
+
+sub say_to {
+    my ($gid, $text) = @_;
+
+    return $im->rest("$svc/send_group_msg", {
+        GroupId => $gid, Random => $random++, From_Account => 'ann',
+        MsgBody => [{ MsgType => 'TIMTextElem',
+                      MsgContent => { Text => "$text" } }] })
+        ->code_is(0)->json('/MsgSeq');
+}
+
+sub listen_to {
+    my ($gid, $last) = @_;
+
+    my $sock = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                     PeerPort => $im->port)
+        or die "connect: $!";
+
+    $sock->print('GET /rooms/' . $im->app_id . '/' . url_escape($gid)
+                 . "/events HTTP/1.0\r\nHost: x\r\n"
+                 . ($last ? "Last-Event-ID: $last\r\n" : '') . "\r\n");
+    $sock->flush;
+
+    my $reader = { sock => $sock, buf => '' };
+    $reader->{head} = take($reader, qr/^(.*?)\r\n\r\n/s) // '';
+
+    return $reader;
+}
+
+# What the pattern finds next, within some seconds.
+
+sub take {
+    my ($reader, $pattern, $seconds) = @_;
+    my $end = time + ($seconds // 5);
+
+    for ( ;; ) {
+        return $1 if $reader->{buf} =~ s/$pattern//;
+        return undef if time > $end || $reader->{end};
+
+        next unless IO::Select->new($reader->{sock})->can_read(0.1);
+
+        $reader->{end} = 1
+            unless sysread $reader->{sock}, $reader->{buf}, 65536,
+                           length $reader->{buf};
+    }
+}
+
+# The next element of the room: (id, element).
+
+sub element {
+    my ($reader, $seconds) = @_;
+
+    while (defined(my $event = take($reader, qr/\A(.*?)\n\n/s, $seconds))) {
+        next unless $event =~ /^data: (.*)$/m;
+
+        my $item = decode_json($1);
+        next unless defined $item->{Event};
+
+        return ($event =~ /^id: ?(\d+)/m ? $1 : undef, $item);
+    }
+
+    return;
+}
+
+subtest 'messages, tips, notices' => sub {
+    my $gid = room();
+    my @readers = map { listen_to($gid) } 1 .. 6;
+
+    like $_->{head}, qr!^HTTP/1\.1 200 .*text/event-stream!s, 'status'
+        for @readers;
+
+    $im->wait_for(sub { $im->group_info($gid)->{MemberNum} == 6 });
+    is $im->group_info($gid)->{MemberNum}, 6, 'audience';
+
+    my $seq = say_to($gid, 'hello');
+
+    for my $reader (@readers) {
+        my ($id, $item) = element($reader);
+
+        is $id, $seq, 'id is MsgSeq';
+        is $item->{MsgSeq}, $seq, 'MsgSeq';
+        is $item->{Event}, 3, 'Event';
+        is $item->{MsgBody}[0]{MsgContent}{Text}, 'hello', 'text';
+    }
+
+    $im->rest("$svc/modify_group_base_info",
+              { GroupId => $gid, Name => 'new' })->code_is(0);
+    $im->rest("$svc/update_group_counter", {
+        GroupId => $gid, GroupCounter => [{ Key => 'k', Value => 1 }] })
+       ->code_is(0);
+    $im->rest("$svc/destroy_group", { GroupId => $gid })->code_is(0);
+
+    my (undef, $tip) = element($readers[0]);
+    is $tip->{MsgBody}{OpType}, 6, 'a tip';
+
+    my (undef, $notice) = element($readers[0]);
+    is $notice->{MsgBody}{ReportType}, 5, 'the notice at the end';
+
+    ok !defined(element($readers[0], 3)) && $readers[0]{end},
+        'the server closes';
+};
+
+subtest 'coming back' => sub {
+    my $gid = room();
+    my $first = say_to($gid, 1);
+
+    say_to($gid, $_) for 2, 3;
+
+    my $reader = listen_to($gid, $first);
+
+    is join(' ', map { (element($reader))[1]{MsgBody}[0]{MsgContent}{Text} }
+                 1 .. 2), '2 3', 'what was missed';
+
+    say_to($gid, 4);
+    is((element($reader))[1]{MsgBody}[0]{MsgContent}{Text}, 4, 'and more');
+
+    $reader = listen_to($gid);
+    say_to($gid, 5);
+    is((element($reader))[1]{MsgBody}[0]{MsgContent}{Text}, 5,
+       'a new reader begins now');
+};
+
+subtest 'refusals' => sub {
+    like listen_to('nosuch')->{head}, qr/^HTTP\S+ 4/, 'no such room';
+    like listen_to('x' x 49)->{head}, qr/^HTTP\S+ 4/, 'no GroupId';
+    like listen_to(room(ApplyJoinOption => 'DisableApply'))->{head},
+        qr/^HTTP\S+ 4/, 'nobody joins';
+};
+
+done_testing;
