@@ -136,12 +136,13 @@ sub stop ($self, $name = undef) {
     return $self;
 }
 
-# What a power cut leaves: nobody runs, nothing was told to.
-sub kill9_all ($self) {
+# What a power cut leaves: nobody runs, nothing was told to.  @others: workers
+# whose master was killed before.
+sub kill9_all ($self, @others) {
     my $pid = $self->pid or return $self;
 
     kill STOP => $pid;
-    my @pids = ($pid, children($pid));
+    my @pids = ($pid, children($pid), @others);
     kill KILL => @pids;
 
     waitpid $pid, 0;
