@@ -30,6 +30,7 @@
 #define IM_CONN_TICK        1000
 #define IM_CONN_SWEEP       512      /* connections looked at in a tick */
 #define IM_CONN_SLICE       100      /* of closing all at exit */
+#define IM_CONN_YOUNG       1500     /* clients of that age are kept then */
 
 
 typedef struct im_conn_out_s  im_conn_out_t;
@@ -57,6 +58,7 @@ struct im_conn_s {
     ngx_queue_t        queue;        /* in order of the last frame, or among
                                         those that close */
     ngx_msec_t         active;       /* when it was */
+    ngx_msec_t         opened;
 
     /* what is not sent; sent counts bytes of the first that are */
     im_conn_out_t     *first;
@@ -90,6 +92,7 @@ static ngx_int_t im_conn_append(im_conn_in_t *in, ngx_str_t *piece,
 static void im_conn_in_free(im_conn_in_t *in);
 static ngx_int_t im_conn_send(im_peer_t *peer, im_frame_t *frame);
 static void im_conn_close(im_peer_t *peer, ngx_uint_t status);
+static ngx_uint_t im_conn_keep(im_conn_t *conn);
 static ngx_int_t im_conn_push(im_conn_t *conn, im_frame_t *frame);
 static ngx_int_t im_conn_push_ws(im_conn_t *conn, ngx_uint_t opcode,
     ngx_str_t *payload);
@@ -205,6 +208,7 @@ im_conn_start(im_conn_t *conn, ngx_connection_t *c, ngx_str_t *unread,
     conn->connection = c;
     conn->peer.log = c->log;
     conn->active = ngx_current_msec;
+    conn->opened = ngx_current_msec;
     conn->started = 1;
 
     c->data = conn;
@@ -623,6 +627,10 @@ im_conn_close(im_peer_t *peer, ngx_uint_t status)
         return;
     }
 
+    if (status == IM_WS_RESTART && im_conn_keep(conn)) {
+        return;
+    }
+
     peer->closing = 1;
     conn->status = (uint16_t) status;
 
@@ -632,6 +640,27 @@ im_conn_close(im_peer_t *peer, ngx_uint_t status)
     /* we may be called by what im_web_close() frees */
 
     ngx_post_event(conn->connection->write, &ngx_posted_events);
+}
+
+
+/*
+ * At exit a client still gets the answers to what runs.  One that has come
+ * just now would not connect again by itself (web-v2.md 2.4).
+ */
+
+static ngx_uint_t
+im_conn_keep(im_conn_t *conn)
+{
+    if (!ngx_exiting
+        || (im_conn_drain_end
+            && (ngx_msec_int_t) (ngx_current_msec - im_conn_drain_end)
+               > IM_CONN_TICK))
+    {
+        return 0;
+    }
+
+    return conn->peer.running
+           || ngx_current_msec - conn->opened < IM_CONN_YOUNG;
 }
 
 
@@ -1045,6 +1074,17 @@ im_conn_drain(ngx_event_t *ev)
                             / ngx_max(left - left / 4, IM_CONN_SLICE);
     }
 
+    /* whoever has not answered a second after the end, is cut off */
+
+    if (left < -IM_CONN_TICK) {
+
+        while (!ngx_queue_empty(&im_conn_closing)) {
+            q = ngx_queue_head(&im_conn_closing);
+            conn = ngx_queue_data(q, im_conn_t, queue);
+            im_conn_finalize(conn);
+        }
+    }
+
     for (n = left > 0 ? im_conn_slice : all; n; n--) {
 
         q = ngx_queue_head(&im_conn_list);
@@ -1055,16 +1095,10 @@ im_conn_drain(ngx_event_t *ev)
 
         conn = ngx_queue_data(q, im_conn_t, queue);
         im_conn_close(&conn->peer, IM_WS_RESTART);
-    }
 
-    /* whoever has not answered a second after the end, is cut off */
-
-    if (left < -IM_CONN_TICK) {
-
-        while (!ngx_queue_empty(&im_conn_closing)) {
-            q = ngx_queue_head(&im_conn_closing);
-            conn = ngx_queue_data(q, im_conn_t, queue);
-            im_conn_finalize(conn);
+        if (!conn->peer.closing) {
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&im_conn_list, q);
         }
     }
 

@@ -16,6 +16,7 @@
 #include "api/im_api.h"
 #include "web/im_web.h"
 #include "web/im_web_session.h"
+#include "web/im_ws.h"
 
 
 #define IM_WEB_DEPTH       32
@@ -83,6 +84,7 @@ im_web_frame(im_peer_t *peer, ngx_pool_t *pool, ngx_str_t *text)
         /* the client asks again when it has connected elsewhere */
 
         ngx_destroy_pool(pool);
+        peer->ops->close(peer, IM_WS_RESTART);
         return NGX_OK;
     }
 
@@ -218,6 +220,10 @@ im_web_run(void *data)
 
     if (peer) {
         peer->running--;
+
+        if (im_slot_draining()) {
+            peer->ops->close(peer, IM_WS_RESTART);
+        }
     }
 
     ngx_destroy_pool(call->ctx.pool);
