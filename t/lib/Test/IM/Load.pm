@@ -110,7 +110,7 @@ sub run ($self, $seconds, $fn = undef) {
 # --- sending
 
 sub next_message ($self, $c) {
-    return if $self->stopped;
+    return if $self->stopped || $c->{message};
 
     my $seq = ++$c->{seq};
     my $to = $c->{to}[$seq % @{ $c->{to} }];
