@@ -5,8 +5,8 @@
 /*
  * The page of a live room: index.html?room=ID&app=SDKAppID.
  *
- * A guest listens by Server-Sent Events, or by long polls where these are
- * not to be had.  Who signs in has a WebSocket instead, and can write.
+ * A guest listens to Server-Sent Events, or polls where these are not to be
+ * had.  Who signs in has a WebSocket instead, and can write.
  * Whatever comes from a message goes into the page as text only.
  */
 
@@ -78,9 +78,7 @@ async function post(path, app, body, ms, stop) {
             headers: { 'Content-Type': 'text/plain;charset=UTF-8' } });
 
         if (!reply.ok) {
-            const error = new Error('HTTP ' + reply.status);
-            error.status = reply.status;
-            throw error;
+            throw failure(reply.status);
         }
 
         return await reply.json();
@@ -102,6 +100,7 @@ const page = {
     seen: new Set(),
     stuck: true,                  /* the newest message is in view */
     unread: 0,
+    last: 0,                      /* number of the newest message */
     user: null,
     closed: null                  /* called when the room has been closed */
 };
@@ -464,6 +463,8 @@ function show(item, room) {
         audience(body.OnlineMemberInfo.OnlineMemberNum);
     }
 
+    page.last = Math.max(page.last, seq);
+
     if (shown(item)) {
         return;
     }
@@ -484,6 +485,112 @@ function show(item, room) {
 }
 
 
+function showall(list, room) {
+    if (Array.isArray(list)) {
+        list.slice().sort((a, b) => a.MsgSeq - b.MsgSeq)
+            .forEach((item) => show(item, room));
+    }
+}
+
+
+/* The failure of a request, with its HTTP status. */
+
+function failure(status) {
+    const error = new Error('HTTP ' + status);
+
+    error.status = status;
+
+    return error;
+}
+
+
+/*
+ * Server-Sent Events, until they end; begins after the newest message that
+ * the page has.  Not an EventSource: that one tells no status, and begins
+ * where it is only if the connection was lost while it was there.
+ */
+
+async function stream(app, room, signal, heard) {
+    const url = '/rooms/' + app + '/' + encodeURIComponent(room) + '/events';
+    const headers = { Accept: 'text/event-stream' };
+
+    if (page.last) {
+        headers['Last-Event-ID'] = String(page.last);
+    }
+
+    const reply = await fetch(url, { headers, signal, cache: 'no-store',
+                                     credentials: 'omit' });
+    const type = reply.headers.get('Content-Type') || '';
+
+    if (!reply.ok || !type.startsWith('text/event-stream')) {
+        throw failure(reply.ok ? 404 : reply.status);
+    }
+
+    const reader = reply.body.getReader();
+    const decoder = new TextDecoder();
+    let text = '';
+
+    for ( ;; ) {
+        heard();
+
+        const { done, value } = await reader.read();
+
+        if (done) {
+            return;
+        }
+
+        text += decoder.decode(value, { stream: true });
+
+        const events = text.split(/\r?\n\r?\n/);
+
+        text = events.pop();
+
+        if (text.length > 1000000) {
+            throw new Error('too large');
+        }
+
+        events.forEach((event) => accept(event, room));
+    }
+}
+
+
+function accept(event, room) {
+    const data = event.split(/\r?\n/).filter((line) => /^data:/.test(line))
+                      .map((line) => line.slice(5)).join('\n');
+
+    if (!data) {
+        return;
+    }
+
+    try {
+        show(JSON.parse(data), room);
+
+    } catch (error) {
+        console.warn('bad event', error);
+    }
+}
+
+
+/* What was sent while there was no connection. */
+
+async function missed(app, room) {
+    const abort = new AbortController();
+
+    if (!page.last) {
+        return;
+    }
+
+    setTimeout(() => abort.abort(), 2000);
+
+    try {
+        await stream(app, room, abort.signal, () => {});
+
+    } catch (error) {
+        /* it always ends so */
+    }
+}
+
+
 /* --- a guest --- */
 
 class Guest {
@@ -492,18 +599,14 @@ class Guest {
         this.app = app;
         this.room = room;
         this.tries = 0;
-        this.refused = 0;         /* times that events could not be had */
-        this.last = 0;            /* number of the newest message */
-        this.numbered = false;    /* the server knows where to go on */
         this.running = false;
-        this.events = null;
         this.timer = 0;
         this.abort = null;        /* of this try */
     }
 
     start() {
         this.running = true;
-        this.join();
+        this.listen();
     }
 
     stop() {
@@ -513,11 +616,6 @@ class Guest {
 
     end() {
         clearTimeout(this.timer);
-
-        if (this.events) {
-            this.events.close();
-            this.events = null;
-        }
 
         if (this.abort) {
             this.abort.abort();
@@ -530,7 +628,7 @@ class Guest {
 
         if (this.running) {
             state('wait', text);
-            this.timer = setTimeout(() => this.join(),
+            this.timer = setTimeout(() => this.listen(),
                                     ms || backoff(this.tries++));
         }
     }
@@ -540,30 +638,70 @@ class Guest {
     renew() {
         if (this.running) {
             state('wait', 'Reconnecting …');
-            this.join();
+            this.listen();
         }
     }
 
     /* The room was closed; another one of this name counts from 1 again. */
 
     closed() {
-        this.last = 0;
         this.again('The room was closed.  Waiting for it …', 2000);
     }
 
+    live() {
+        this.tries = 0;
+        state('live', 'Joined as a guest');
+    }
+
+    /* Server-Sent Events; the server pings twice a minute. */
+
+    async listen() {
+        const abort = new AbortController();
+        let status = 0;
+
+        this.end();
+        this.abort = abort;
+        this.timer = setTimeout(() => this.renew(), 20000);
+
+        const heard = () => {
+            if (abort === this.abort) {
+                this.live();
+                clearTimeout(this.timer);
+                this.timer = setTimeout(() => this.renew(), 90000);
+            }
+        };
+
+        try {
+            await stream(this.app, this.room, abort.signal, heard);
+
+        } catch (error) {
+            status = error.status || 0;
+        }
+
+        if (abort !== this.abort) {
+            return;
+        }
+
+        if (status >= 400 && status < 500) {
+            this.join();
+
+        } else {
+            this.again('Connection lost.  Reconnecting …');
+        }
+    }
+
+    /* Tells why there are no events, or else begins to poll. */
+
     async join() {
+        const abort = new AbortController();
         let reply;
 
         this.end();
-
-        const abort = new AbortController();
-
         this.abort = abort;
 
         try {
-            reply = await post(JOIN, this.app, {
-                GroupId: this.room, HugeGroupHistoryMsgFlag: 1 },
-                               15000, abort.signal);
+            reply = await post(JOIN, this.app, { GroupId: this.room }, 15000,
+                               abort.signal);
         } catch (error) {
             reply = { ErrorCode: -1, ErrorInfo: error.message };
         }
@@ -578,7 +716,7 @@ class Guest {
             break;
 
         case E_NO_GROUP:
-            this.last = 0;
+            page.last = 0;
             this.again('The room “' + cut(this.room, 48) + '” does not exist '
                        + 'yet.  Waiting for it …', 2000);
             return;
@@ -587,7 +725,7 @@ class Guest {
             this.end();
             state('bad', 'The room “' + cut(this.room, 48) + '” is not open '
                          + 'to guests.');
-            this.timer = setTimeout(() => this.join(), 30000);
+            this.timer = setTimeout(() => this.listen(), 30000);
             return;
 
         case -1:
@@ -605,127 +743,13 @@ class Guest {
             return;
         }
 
-        this.key = reply.LongPollingKey;
-        audience(reply.OnlineMemberNum);
-        this.take(reply.RspMsgList);
-
-        if (typeof EventSource === 'undefined' || this.refused >= 2) {
-            this.poll(abort);
-
-        } else {
-            this.listen();
-        }
-    }
-
-    live() {
-        this.tries = 0;
-        state('live', 'Joined as a guest');
-    }
-
-    take(list) {
-        if (!Array.isArray(list)) {
-            return;
-        }
-
-        list.sort((a, b) => a.MsgSeq - b.MsgSeq);
-
-        for (const item of list) {
-            this.last = Math.max(this.last, Number(item.MsgSeq) || 0);
-            show(item, this.room);
-        }
-    }
-
-    /* Server-Sent Events */
-
-    listen() {
-        const events = new EventSource('/rooms/' + this.app + '/'
-                                       + encodeURIComponent(this.room)
-                                       + '/events');
-        let opened = false;
-
-        this.events = events;
-
-        events.addEventListener('open', () => {
-            clearTimeout(this.timer);
-            this.refused = 0;
-            this.live();
-
-            if (this.last && !(opened && this.numbered)) {
-                this.gap();
-            }
-
-            opened = true;
-        });
-
-        events.addEventListener('message', (event) => {
-            this.numbered = event.lastEventId !== '';
-
-            try {
-                this.take([JSON.parse(event.data)]);
-
-            } catch (error) {
-                console.warn('bad event', error);
-            }
-        });
-
-        events.addEventListener('audience', (event) => {
-            try {
-                audience(JSON.parse(event.data).OnlineMemberNum);
-
-            } catch (error) {
-                console.warn('bad event', error);
-            }
-        });
-
-        events.addEventListener('error', () => {
-            if (events !== this.events) {
-                return;
-            }
-
-            if (events.readyState === EventSource.CONNECTING && opened) {
-
-                /* the browser tries again; not for ever, so that we learn
-                 * when the room is gone */
-
-                state('wait', 'Connection lost.  Reconnecting …');
-                clearTimeout(this.timer);
-                this.timer = setTimeout(() => this.again(
-                    'Connection lost.  Reconnecting …'), 10000);
-                return;
-            }
-
-            if (!opened) {
-                this.refused++;
-            }
-
-            this.again('Connection lost.  Reconnecting …');
-        });
-    }
-
-    /* What was sent while there was no connection: with this HoldTime the
-     * poll is not held. */
-
-    async gap() {
-        const abort = this.abort;
-
-        try {
-            const reply = await post(POLL, this.app, {
-                Key: this.key, StartSeq: this.last + 1, HoldTime: 5 },
-                                     5000, abort.signal);
-
-            if (abort === this.abort && reply.ErrorCode === 0) {
-                this.take(reply.RspMsgList);
-            }
-
-        } catch (error) {
-            /* nothing to be had; what comes now does come */
-        }
+        this.poll(abort, reply.LongPollingKey);
     }
 
     /* Long polls */
 
-    async poll(abort) {
-        let seq = this.last ? this.last + 1 : undefined;
+    async poll(abort, key) {
+        let seq = page.last ? page.last + 1 : undefined;
         let hold = 60;
         let bad = 0;
 
@@ -737,7 +761,7 @@ class Guest {
 
             try {
                 reply = await post(POLL, this.app, {
-                    Key: this.key, StartSeq: seq, HoldTime: hold },
+                    Key: key, StartSeq: seq, HoldTime: hold },
                                    (hold + 10) * 1000, abort.signal);
             } catch (error) {
                 reply = { ErrorCode: -1, status: error.status };
@@ -762,11 +786,11 @@ class Guest {
             }
 
             bad = 0;
-            this.key = reply.Key;
+            key = reply.Key;
             seq = reply.NextSeq;
             hold = Math.min(Math.max(Number(reply.HoldTime) || 60, 10), 120);
             this.live();
-            this.take(reply.RspMsgList);
+            showall(reply.RspMsgList, this.room);
 
             if (Date.now() - begin < 300
                 && !(reply.RspMsgList && reply.RspMsgList.length))
@@ -1127,11 +1151,8 @@ class User {
         this.begin();
         this.status('live', 'Joined as ' + cut(this.user, NAME_MAX));
 
-        if (Array.isArray(reply.RspMsgList)) {
-            reply.RspMsgList.sort((a, b) => a.MsgSeq - b.MsgSeq)
-                            .forEach((item) => show(item, this.room));
-        }
-
+        showall(reply.RspMsgList, this.room);
+        missed(this.app, this.room);
         this.count(socket);
     }
 
@@ -1272,6 +1293,8 @@ async function main() {
     let user = null;
 
     page.closed = () => {
+        page.last = 0;
+
         if (user && !user.ready) {
             user.renew();
 
