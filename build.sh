@@ -12,6 +12,7 @@
 #                              AddressSanitizer and UndefinedBehaviorSanitizer
 #   ./build.sh optimised       the same without sanitizers and debug code
 #   ./build.sh unit            the programs of t/unit/ (sanitize first)
+#   ./build.sh node            npm packages and a browser for the tests
 #
 # What is missing is installed by apt-get for run and test.
 #
@@ -392,9 +393,38 @@ run() {
 }
 
 
+# The npm packages of t/package.json, and a browser.  Without them their
+# tests are skipped.
+
+build_node() {
+    objs=$build/node
+
+    command -v npm > /dev/null || (install nodejs npm) || true
+    command -v chromium > /dev/null || (install chromium) || true
+    command -v npm > /dev/null || return 0
+
+    if [ -d "$objs/node_modules" ] \
+       && cmp -s "$here/t/package.json" "$objs/package.json"
+    then
+        return
+    fi
+
+    mkdir -p "$objs"
+    cp "$here/t/package.json" "$objs"
+
+    if ! (cd "$objs" && npm install --no-audit --no-fund --no-package-lock \
+                            --loglevel=error)
+    then
+        rm -f "$objs/package.json"
+        echo "no npm packages: tests that need them are skipped" >&2
+    fi
+}
+
+
 run_tests() {
     install $build_packages $test_packages
 
+    build_node
     build_dynamic
     build_sanitize
     build_optimised
@@ -448,6 +478,10 @@ optimised)
 
 unit)
     build_unit
+    ;;
+
+node)
+    build_node
     ;;
 
 *)
