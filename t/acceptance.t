@@ -1,0 +1,74 @@
+#!/usr/bin/perl
+
+# Copyright (C) The ngx_im authors
+
+# The acceptance test of the web protocol, where its files lie beside this
+# folder.  It is run from a copy, which has its packages beside it.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+
+use File::Copy qw/ copy /;
+use File::Path qw/ make_path /;
+use Test::IM;
+use Test::IM::Node;
+use Test::More;
+
+my $from = "$Test::IM::top/../shared/acceptance/webv2";
+my $to = "$Test::IM::build/acceptance";
+
+plan skip_all => 'no acceptance test' unless -f "$from/driver.js";
+
+my $missing = node_missing();
+plan skip_all => $missing if $missing;
+
+for my $file (glob("$from/*.js"), "$from/package.json", glob("$from/*/*.js"))
+{
+    my $copy = $to . substr $file, length $from;
+
+    next if $copy =~ m{/node_modules/};
+
+    make_path($copy =~ s{/[^/]*$}{}r);
+    copy($file, $copy) or die "$copy: $!";
+}
+
+# The SDK counts MsgSeq from the time of day at which a client was made: two
+# clients of one user that are made within a second use the same numbers, by
+# which history is sorted.
+
+my $driver = Mojo::File::path("$to/driver.js");
+$driver->spurt($driver->slurp
+               =~ s/(?=const x = .*tag: 'a-hist')/await sleep(1100); /r);
+
+if (!-d "$to/node_modules/tim-js-sdk") {
+    system("cd '$to' && npm install --no-audit --no-fund --no-package-lock"
+           . " --loglevel=error >npm.log 2>&1") == 0
+        or plan skip_all => "npm install failed, see $to/npm.log";
+}
+
+my $im = Test::IM->new->run(workers => 2, server => <<'END');
+    location /files/ {
+        root files;
+        im_upload;
+        dav_methods PUT;
+        create_full_put_path on;
+        client_max_body_size 10m;
+    }
+END
+
+mkdir $im->dir . '/files';
+chmod 0777, $im->dir . '/files';        # workers are not root
+
+my $names = join '|', 'raw:', 'login:', 'devMode:', 'build without',
+                      'profile:', 'c2c:', 'offline:', 'logout:',
+                      'conversation:', 'reconnect:', 'multi:', 'av:',
+                      'heartbeat:', 'logout of all';
+
+node_tap(['node', "$to/driver.js"], 400,
+         WEBV2_URL => 'ws://127.0.0.1:' . $im->port,
+         WEBV2_SDKAPPID => $im->app_id, WEBV2_KEY => $im->key,
+         WEBV2_ONLY => "^(?:$names)");
+
+done_testing;
