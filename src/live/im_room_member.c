@@ -15,6 +15,8 @@
 
 #define IM_ROOM_SLICE     512        /* members */
 #define IM_ROOM_SLICE_US  2000
+#define IM_ROOM_PASS      16         /* records in one walk */
+#define IM_ROOM_PASS_SIZE 12288      /* bytes of them, but one at least */
 #define IM_ROOM_BYTES     (64 * 1024 * 1024)
 #define IM_ROOM_SMALL     300        /* members counted at once */
 
@@ -45,7 +47,8 @@ struct im_room_local_s {
 
     ngx_queue_t        jobs;
     uint64_t           serial;       /* of the last job */
-    ngx_queue_t       *next;         /* member that the first job is at */
+    ngx_queue_t       *next;         /* member that the started jobs are at */
+    im_room_member_t  *member;       /* that is served, NULL: has gone */
     ngx_event_t        event;
 
     ngx_queue_t        dirty;        /* counts to be told */
@@ -68,6 +71,9 @@ static void im_room_job_free(im_room_job_t *job);
 static ngx_uint_t im_room_make_way(im_room_local_t *room, ngx_uint_t prio);
 static void im_room_lose(im_room_local_t *room);
 static void im_room_run(ngx_event_t *ev);
+static void im_room_begin(im_room_local_t *room);
+static void im_room_serve(im_room_local_t *room, im_room_member_t *m);
+static void im_room_end(im_room_local_t *room);
 static void im_room_member_lost(void);
 static void im_room_member_tick(void);
 static uint64_t im_room_usec(void);
@@ -188,6 +194,10 @@ im_room_unsubscribe(im_room_member_t *m)
 
     if (room->next == &m->queue) {
         room->next = ngx_queue_next(&m->queue);
+    }
+
+    if (room->member == m) {
+        room->member = NULL;
     }
 
     ngx_queue_remove(&m->queue);
@@ -409,6 +419,13 @@ im_room_lose(im_room_local_t *room)
 }
 
 
+/*
+ * A walk over the members, in slices, with the records that waited at its
+ * beginning: those for one connection are written together when the round of
+ * the event loop ends.  The next walk waits for that, or what healthy readers
+ * have to take would count as unsent.
+ */
+
 static void
 im_room_run(ngx_event_t *ev)
 {
@@ -417,13 +434,152 @@ im_room_run(ngx_event_t *ev)
     ngx_queue_t       *q;
     im_room_job_t     *job;
     im_room_local_t   *room;
-    im_room_member_t  *m;
 
     room = ev->data;
 
-    n = 0;
-    start = im_room_usec();
     room->busy = 1;
+
+    q = ngx_queue_head(&room->jobs);
+    job = ngx_queue_data(q, im_room_job_t, queue);
+
+    if (!job->started) {
+        im_room_begin(room);
+    }
+
+    start = im_room_usec();
+
+    for (n = 0; room->next != ngx_queue_sentinel(&room->members); n++) {
+
+        if (n == IM_ROOM_SLICE
+            || (n % 32 == 31 && im_room_usec() - start > IM_ROOM_SLICE_US))
+        {
+            break;
+        }
+
+        q = room->next;
+        room->next = ngx_queue_next(q);
+        room->member = ngx_queue_data(q, im_room_member_t, queue);
+
+        im_room_serve(room, room->member);
+    }
+
+    if (room->next == ngx_queue_sentinel(&room->members)) {
+        im_room_end(room);
+    }
+
+    if (!ngx_queue_empty(&room->jobs)) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+
+    room->member = NULL;
+    room->busy = 0;
+
+    if (ngx_queue_empty(&room->members)) {
+        im_room_free(room);
+    }
+}
+
+
+static void
+im_room_begin(im_room_local_t *room)
+{
+    size_t          size;
+    ngx_uint_t      n;
+    ngx_queue_t    *q;
+    im_room_job_t  *job;
+
+    n = 0;
+    size = 0;
+
+    for (q = ngx_queue_head(&room->jobs);
+         q != ngx_queue_sentinel(&room->jobs);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, im_room_job_t, queue);
+
+        if (job->buf) {
+            size += job->buf->payload.len;
+        }
+
+        if (n == IM_ROOM_PASS || (n && size > IM_ROOM_PASS_SIZE)) {
+            break;
+        }
+
+        job->started = 1;
+        n++;
+
+        if (job->type == IM_ROOM_JOB_LOST) {
+            room->losing = 0;
+        }
+    }
+
+    room->next = ngx_queue_head(&room->members);
+}
+
+
+static void
+im_room_serve(im_room_local_t *room, im_room_member_t *m)
+{
+    ngx_queue_t    *q;
+    im_room_job_t  *job;
+
+    for (q = ngx_queue_head(&room->jobs);
+         q != ngx_queue_sentinel(&room->jobs);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, im_room_job_t, queue);
+
+        if (!job->started) {
+            return;
+        }
+
+        if (m->since >= job->serial) {
+            continue;
+        }
+
+        switch (job->type) {
+
+        case IM_ROOM_JOB_RECORD:
+
+            if (job->buf->except && job->buf->except == m->peer) {
+                break;
+            }
+
+            im_room_stats.delivered++;
+            m->deliver(m, job->buf);
+            break;
+
+        case IM_ROOM_JOB_LOST:
+
+            if (m->lost) {
+                m->lost(m);
+            }
+
+            break;
+
+        case IM_ROOM_JOB_CLOSE:
+
+            im_room_unsubscribe(m);
+
+            if (m->closed) {
+                m->closed(m);
+            }
+
+            break;
+        }
+
+        if (room->member != m) {
+            return;
+        }
+    }
+}
+
+
+static void
+im_room_end(im_room_local_t *room)
+{
+    ngx_queue_t    *q;
+    im_room_job_t  *job;
 
     while (!ngx_queue_empty(&room->jobs)) {
 
@@ -431,75 +587,10 @@ im_room_run(ngx_event_t *ev)
         job = ngx_queue_data(q, im_room_job_t, queue);
 
         if (!job->started) {
-            job->started = 1;
-            room->next = ngx_queue_head(&room->members);
-
-            if (job->type == IM_ROOM_JOB_LOST) {
-                room->losing = 0;
-            }
-        }
-
-        while (room->next != ngx_queue_sentinel(&room->members)) {
-
-            if (n == IM_ROOM_SLICE
-                || (n % 32 == 31 && im_room_usec() - start > IM_ROOM_SLICE_US))
-            {
-                ngx_post_event(ev, &ngx_posted_next_events);
-                goto done;
-            }
-
-            n++;
-
-            q = room->next;
-            room->next = ngx_queue_next(q);
-
-            m = ngx_queue_data(q, im_room_member_t, queue);
-
-            if (m->since >= job->serial) {
-                continue;
-            }
-
-            switch (job->type) {
-
-            case IM_ROOM_JOB_RECORD:
-
-                if (job->buf->except && job->buf->except == m->peer) {
-                    break;
-                }
-
-                im_room_stats.delivered++;
-                m->deliver(m, job->buf);
-                break;
-
-            case IM_ROOM_JOB_LOST:
-
-                if (m->lost) {
-                    m->lost(m);
-                }
-
-                break;
-
-            case IM_ROOM_JOB_CLOSE:
-
-                im_room_unsubscribe(m);
-
-                if (m->closed) {
-                    m->closed(m);
-                }
-
-                break;
-            }
+            break;
         }
 
         im_room_job_free(job);
-    }
-
-done:
-
-    room->busy = 0;
-
-    if (ngx_queue_empty(&room->members)) {
-        im_room_free(room);
     }
 }
 

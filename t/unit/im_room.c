@@ -22,6 +22,7 @@ typedef struct {
     ngx_uint_t         bad;
     ngx_uint_t         lost;
     ngx_uint_t         closed;
+    ngx_uint_t         leaves;       /* at its first record */
     char               text[64];
 } member_t;
 
@@ -41,6 +42,10 @@ deliver(im_room_member_t *m, im_bus_buf_t *buf)
 
     ngx_cpystrn((u_char *) t->text, buf->payload.data,
                 ngx_min(buf->payload.len + 1, sizeof(t->text)));
+
+    if (t->leaves) {
+        im_room_unsubscribe(m);
+    }
 }
 
 
@@ -283,7 +288,7 @@ static void
 test_fanout(void)
 {
     int64_t          seq;
-    member_t        *m, late;
+    member_t        *m, late, quits;
     ngx_str_t        part;
     ngx_uint_t       i, n, bad;
     im_room_stat_t   stat;
@@ -297,6 +302,9 @@ test_fanout(void)
         subscribe(&m[i], 4, i % 2, i + 1);
     }
 
+    subscribe(&quits, 4, 1, MANY + 1);
+    quits.leaves = 1;
+
     (void) publish(4, 0, 0, &seq);
     (void) publish(4, 0, 0, &seq);
 
@@ -306,6 +314,13 @@ test_fanout(void)
 
     im_room_stat(&stat);
     ok(stat.delivered > 0 && stat.jobs > 0, "a big room takes several slices");
+
+    for (bad = 0, i = 0; i < MANY; i++) {
+        bad += m[i].n == 1;
+    }
+
+    ok(bad == 0, "records that wait come together");
+    ok(quits.n == 1, "who leaves at the first gets no other");
 
     for (i = 0; i < MANY; i += 3) {
         im_room_unsubscribe(&m[i].m);
