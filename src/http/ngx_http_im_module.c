@@ -35,6 +35,10 @@ static ngx_http_im_location_t  ngx_http_im_rest = {
     ngx_http_im_rest_handler
 };
 
+static ngx_http_im_location_t  ngx_http_im_events = {
+    ngx_http_im_events_handler
+};
+
 static ngx_http_im_location_t  ngx_http_im_websocket = {
     ngx_http_im_websocket_handler
 };
@@ -69,6 +73,13 @@ static ngx_command_t  ngx_http_im_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_im_websocket },
+
+    { ngx_string("im_events"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_im_location,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_im_events },
 
     { ngx_string("im_upload"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
@@ -273,5 +284,9 @@ ngx_http_im_send(ngx_http_request_t *r, ngx_uint_t status, char *type,
 static ngx_int_t
 ngx_http_im_init_process(ngx_cycle_t *cycle)
 {
-    return im_worker_start(cycle);
+    if (im_worker_start(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_im_events_init_process(cycle);
 }

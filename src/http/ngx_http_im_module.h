@@ -25,6 +25,9 @@ typedef struct {
 ngx_int_t ngx_http_im_metrics_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_im_rest_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_im_websocket_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_im_events_handler(ngx_http_request_t *r);
+
+ngx_int_t ngx_http_im_events_init_process(ngx_cycle_t *cycle);
 
 ngx_int_t ngx_http_im_upload_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_im_variable_add(ngx_conf_t *cf);
