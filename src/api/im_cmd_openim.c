@@ -410,6 +410,7 @@ im_cmd_msg_fill(im_ctx_t *ctx, im_msg_req_t *req, im_elem_rules_t *rules,
     if (req->seq.set) {
         send->msg.mseq = req->seq.value;
         send->seq_given = 1;
+        send->seq_order = 1;
 
     } else {
         send->msg.mseq = (uint32_t) ngx_random();

@@ -15,11 +15,9 @@
 
 typedef struct {
     int64_t            time;
-    int64_t            mseq;
-    int64_t            rand;
-    int64_t            dir;
-    int64_t            seq;
+    int64_t            ord;
     int64_t            cid;
+    int64_t            seq;
 } im_history_row_t;
 
 
@@ -34,9 +32,10 @@ typedef struct {
 
 static im_history_scan_t *im_history_scan(im_ctx_t *ctx, im_history_t *h,
     ngx_str_t *user, ngx_str_t *peer, ngx_int_t *rc);
+static ngx_int_t im_history_after(im_ctx_t *ctx, im_history_t *h,
+    im_history_row_t *last);
 static ngx_int_t im_history_row(im_row_t *row, void *data);
-static ngx_int_t im_history_cmp(im_history_row_t *a, im_history_row_t *b,
-    ngx_uint_t full);
+static ngx_int_t im_history_cmp(im_history_row_t *a, im_history_row_t *b);
 static ngx_uint_t im_history_merge(im_history_t *h, im_history_scan_t *a,
     im_history_scan_t *b, im_history_row_t *rows);
 
@@ -122,9 +121,11 @@ im_history_scan(im_ctx_t *ctx, im_history_t *h, ngx_str_t *user,
     s->h = h;
 
     if (h->has_after) {
-        s->last.time = h->after.time;
-        s->last.mseq = h->after.mseq;
-        s->last.rand = h->after.rand;
+        *rc = im_history_after(ctx, h, &s->last);
+
+        if (*rc != NGX_OK) {
+            return NULL;
+        }
     }
 
     im_inbox_key(ctx, user, &prefix);
@@ -141,8 +142,8 @@ im_history_scan(im_ctx_t *ctx, im_history_t *h, ngx_str_t *user,
 
             if (s->last.time) {
                 im_key_int(&bound, s->last.time);
-                im_key_int(&bound, s->last.mseq);
-                im_key_int(&bound, s->last.rand);
+                im_key_int(&bound, s->last.ord);
+                im_key_int(&bound, s->last.cid);
 
             } else {
                 im_key_int(&bound, h->time);
@@ -192,6 +193,34 @@ im_history_scan(im_ctx_t *ctx, im_history_t *h, ngx_str_t *user,
 }
 
 
+/* A key that is not there any more: the page leaves out its second. */
+
+static ngx_int_t
+im_history_after(im_ctx_t *ctx, im_history_t *h, im_history_row_t *last)
+{
+    ngx_int_t  rc;
+
+    last->time = h->after.time;
+
+    rc = im_message_position(ctx, h->user, h->peer, &h->after, &last->ord,
+                             &last->cid);
+
+    if (rc == NGX_DECLINED && h->both) {
+        rc = im_message_position(ctx, h->peer, h->user, &h->after, &last->ord,
+                                 &last->cid);
+    }
+
+    if (rc == NGX_DECLINED) {
+        last->ord = (h->order == IM_DESC) ? -1 : INT64_MAX;
+        last->cid = 0;
+
+        return NGX_OK;
+    }
+
+    return rc;
+}
+
+
 static ngx_int_t
 im_history_row(im_row_t *row, void *data)
 {
@@ -204,18 +233,16 @@ im_history_row(im_row_t *row, void *data)
     s->scanned++;
 
     (void) im_row_int(row, "time", &r.time);
-    (void) im_row_int(row, "mseq", &r.mseq);
-    (void) im_row_int(row, "rand", &r.rand);
-    (void) im_row_int(row, "dir", &r.dir);
-    (void) im_row_int(row, "seq", &r.seq);
+    (void) im_row_int(row, "ord", &r.ord);
     (void) im_row_int(row, "cid", &r.cid);
+    (void) im_row_int(row, "seq", &r.seq);
     (void) im_row_int(row, "flags", &flags);
 
     if (s->last.time) {
 
         /* a page begins behind a message, a further call behind a row */
 
-        cmp = im_history_cmp(&r, &s->last, s->last.dir != 0);
+        cmp = im_history_cmp(&r, &s->last);
 
         if (s->h->order == IM_DESC) {
             cmp = -cmp;
@@ -242,30 +269,18 @@ im_history_row(im_row_t *row, void *data)
 
 
 static ngx_int_t
-im_history_cmp(im_history_row_t *a, im_history_row_t *b, ngx_uint_t full)
+im_history_cmp(im_history_row_t *a, im_history_row_t *b)
 {
     if (a->time != b->time) {
         return (a->time > b->time) ? 1 : -1;
     }
 
-    if (a->mseq != b->mseq) {
-        return (a->mseq > b->mseq) ? 1 : -1;
+    if (a->ord != b->ord) {
+        return (a->ord > b->ord) ? 1 : -1;
     }
 
-    if (a->rand != b->rand) {
-        return (a->rand > b->rand) ? 1 : -1;
-    }
-
-    if (!full) {
-        return 0;
-    }
-
-    if (a->dir != b->dir) {
-        return (a->dir > b->dir) ? 1 : -1;
-    }
-
-    if (a->seq != b->seq) {
-        return (a->seq > b->seq) ? 1 : -1;
+    if (a->cid != b->cid) {
+        return (a->cid > b->cid) ? 1 : -1;
     }
 
     return 0;
@@ -279,7 +294,7 @@ im_history_merge(im_history_t *h, im_history_scan_t *a, im_history_scan_t *b,
     im_history_row_t *rows)
 {
     ngx_int_t          cmp;
-    ngx_uint_t         i, j, k, n;
+    ngx_uint_t         i, j, n;
     im_history_row_t  *r;
 
     i = 0;
@@ -295,7 +310,7 @@ im_history_merge(im_history_t *h, im_history_scan_t *a, im_history_scan_t *b,
             r = &a->rows[i++];
 
         } else {
-            cmp = im_history_cmp(&a->rows[i], &b->rows[j], 0);
+            cmp = im_history_cmp(&a->rows[i], &b->rows[j]);
 
             if (h->order == IM_DESC) {
                 cmp = -cmp;
@@ -304,16 +319,7 @@ im_history_merge(im_history_t *h, im_history_scan_t *a, im_history_scan_t *b,
             r = (cmp <= 0) ? &a->rows[i++] : &b->rows[j++];
         }
 
-        for (k = n; k > 0; k--) {
-
-            if (rows[k - 1].cid == r->cid
-                || im_history_cmp(&rows[k - 1], r, 0) != 0)
-            {
-                break;
-            }
-        }
-
-        if (k > 0 && rows[k - 1].cid == r->cid) {
+        if (n && rows[n - 1].cid == r->cid) {
             continue;
         }
 

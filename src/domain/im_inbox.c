@@ -28,6 +28,7 @@ im_record_t  im_inbox_record[] = {
     { ngx_string("cid"), IM_COL_INT, offsetof(im_inbox_t, cid) },
     { ngx_string("peer"), IM_COL_STR, offsetof(im_inbox_t, peer) },
     { ngx_string("time"), IM_COL_INT, offsetof(im_inbox_t, time) },
+    { ngx_string("ord"), IM_COL_INT, offsetof(im_inbox_t, ord) },
     { ngx_string("mseq"), IM_COL_INT, offsetof(im_inbox_t, mseq) },
     { ngx_string("rand"), IM_COL_INT, offsetof(im_inbox_t, rand) },
     { ngx_string("dir"), IM_COL_INT, offsetof(im_inbox_t, dir) },

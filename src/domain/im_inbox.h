@@ -51,6 +51,7 @@ typedef struct {
     int64_t            cid;          /* the message's id */
     ngx_str_t          peer;
     int64_t            time;
+    int64_t            ord;          /* order within the second */
     int64_t            mseq;
     int64_t            rand;
     int64_t            dir;

@@ -12,11 +12,13 @@
 
 
 #define IM_MESSAGE_GET_MAX    500
-#define IM_MESSAGE_SAME_KEY   16     /* messages of one key looked at */
+#define IM_MESSAGE_SECOND  1000          /* rows of one second */
 
 
 typedef struct {
     int64_t            cid;          /* 0: any */
+    int64_t            dir;
+    im_msg_key_t      *key;
     im_inbox_t        *row;
 } im_message_match_t;
 
@@ -239,17 +241,38 @@ im_message_find_row(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
     im_inbox_key(ctx, user, &prefix);
     im_key_str(&prefix, peer);
     im_key_int(&prefix, key->time);
-    im_key_int(&prefix, key->mseq);
-    im_key_int(&prefix, key->rand);
-    im_key_int(&prefix, dir);
 
     match.cid = cid;
+    match.dir = dir;
+    match.key = key;
     match.row = row;
 
     rc = im_store_scan(ctx, IM_T_INBOX, IM_INBOX_HIST, &prefix, NULL, NULL,
-                       IM_ASC, IM_MESSAGE_SAME_KEY, im_message_match, &match);
+                       IM_ASC, IM_MESSAGE_SECOND, im_message_match, &match);
 
     return (rc == NGX_DECLINED) ? NGX_OK : rc;
+}
+
+
+ngx_int_t
+im_message_position(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
+    im_msg_key_t *key, int64_t *ord, int64_t *cid)
+{
+    ngx_int_t   rc;
+    im_inbox_t  row;
+
+    ngx_memzero(&row, sizeof(im_inbox_t));
+
+    rc = im_message_find_row(ctx, user, peer, key, 0, 0, &row);
+
+    if (rc == NGX_OK && row.seq == 0) {
+        return NGX_DECLINED;
+    }
+
+    *ord = row.ord;
+    *cid = row.cid;
+
+    return rc;
 }
 
 
@@ -262,6 +285,13 @@ im_message_match(im_row_t *row, void *data)
 
     ngx_memzero(&r, sizeof(im_inbox_t));
     im_record_load(row, im_inbox_record, &r);
+
+    if (r.mseq != match->key->mseq
+        || r.rand != match->key->rand
+        || (match->dir && r.dir != match->dir))
+    {
+        return NGX_OK;
+    }
 
     if (match->cid) {
 

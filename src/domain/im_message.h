@@ -61,6 +61,19 @@ typedef struct {
 } im_msg_key_t;
 
 
+/*
+ * The order of a message within its second, for both users alike: by the
+ * sender's MsgSeq where a back end has numbered its messages, otherwise as
+ * they came; numbered ones first.  MsgSeq of clients begins at random.
+ */
+#define im_message_ord(msg, seq_order)                                        \
+    ((seq_order) ? (msg)->mseq : (msg)->id)
+
+/* Finds that order by the key, in the mailbox of user.  NGX_DECLINED. */
+ngx_int_t im_message_position(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
+    im_msg_key_t *key, int64_t *ord, int64_t *cid);
+
+
 /* A message and its inbox rows; seq is 0 where a side has none. */
 
 typedef struct {
@@ -129,6 +142,7 @@ typedef struct {
 
     unsigned           has_crc:1;
     unsigned           seq_given:1;  /* mseq is the sender's own */
+    unsigned           seq_order:1;  /* and orders messages of a second */
     unsigned           keep_own:1;   /* into the history of the sender */
     unsigned           push_own:1;   /* to the sender's (other) instances */
 } im_send_t;

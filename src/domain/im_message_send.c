@@ -433,6 +433,7 @@ im_message_add(im_ctx_t *ctx, im_batch_t *batch, im_send_t *send,
         row.cid = msg->id;
         row.peer = msg->from;
         row.time = msg->time;
+        row.ord = im_message_ord(msg, send->seq_order);
         row.mseq = msg->mseq;
         row.rand = msg->rand;
         row.dir = IM_DIR_IN;
@@ -479,6 +480,7 @@ im_message_add_own(im_ctx_t *ctx, im_batch_t *batch, im_send_t *send,
     row.cid = msg->id;
     row.peer = msg->to;
     row.time = msg->time;
+    row.ord = im_message_ord(msg, send->seq_order);
     row.mseq = msg->mseq;
     row.rand = msg->rand;
     row.dir = IM_DIR_OUT;

@@ -46,7 +46,7 @@ static im_column_t  im_col_gno_user[] = {
 
 static im_column_t  im_col_hist[] = {
     { "user", IM_COL_STR }, { "peer", IM_COL_STR }, { "time", IM_COL_INT },
-    { "mseq", IM_COL_INT }, { "rand", IM_COL_INT }, { "dir", IM_COL_INT },
+    { "ord", IM_COL_INT }, { "cid", IM_COL_INT }, { "dir", IM_COL_INT },
     { NULL, 0 }
 };
 

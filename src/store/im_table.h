@@ -91,7 +91,7 @@ typedef struct {
 
 /* Index numbers; 0 is the primary key. */
 
-#define IM_INBOX_HIST      1         /* user, peer, time, mseq, rand, dir */
+#define IM_INBOX_HIST      1         /* user, peer, time, ord, cid, dir */
 #define IM_INBOX_DK        2         /* user, dk: unique, sparse */
 #define IM_INBOX_KEPT      3         /* user, kept (= seq): sparse */
 #define IM_ACCOUNT_TIME    1         /* created, user */
