@@ -45,6 +45,25 @@ $im->kill_worker(0);
 $im->allow_log(qr/exited on signal 9/);
 is count($import, 0), 10, 'so does the end of a worker';
 
+subtest 'messages in and out' => sub {
+    my $bob = $im->ws_login('bob');
+    my $in = $im->metric('im_messages_in_total{kind="c2c"}');
+    my $out = $im->metric('im_messages_out_total{kind="event"}');
+
+    $im->rest('openim/sendmsg', { To_Account => 'bob', MsgRandom => $_,
+              SyncOtherMachine => 2, MsgBody =>
+                  [{ MsgType => 'TIMTextElem',
+                     MsgContent => { Text => 'hi' } }] })->code_is(0)
+        for 1 .. 3;
+
+    ok $bob->next_event('C2cMsgArray'), 'bob hears of it' for 1 .. 3;
+
+    is $im->metric('im_messages_in_total{kind="c2c"}') - $in, 3, 'in';
+    is $im->metric('im_messages_out_total{kind="event"}') - $out, 3, 'out';
+
+    $bob->close;
+};
+
 $im->finish;
 
 done_testing;

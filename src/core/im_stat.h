@@ -22,10 +22,10 @@
     C(REST,           "im_requests_total{transport=\"rest\"}")                \
     C(REQUEST_WS,     "im_requests_total{transport=\"ws\"}")                  \
     C(REQUEST_TCP,    "im_requests_total{transport=\"tcp\"}")                 \
-    C(MSG_C2C,        "im_messages_total{kind=\"c2c\"}")                      \
-    C(MSG_GROUP,      "im_messages_total{kind=\"group\"}")                    \
-    C(MSG_ROOM,       "im_messages_total{kind=\"room\"}")                     \
-    C(MSG_NOTICE,     "im_messages_total{kind=\"notice\"}")                   \
+    C(IN_C2C,         "im_messages_in_total{kind=\"c2c\"}")                   \
+    C(IN_ROOM,        "im_messages_in_total{kind=\"room\"}")                  \
+    C(OUT_EVENT,      "im_messages_out_total{kind=\"event\"}")                \
+    C(OUT_ROOM,       "im_messages_out_total{kind=\"room\"}")                 \
     C(FRAMES,         "im_frames_sent_total")                                 \
     C(BYTES,          "im_bytes_sent_total")                                  \
     C(DROPPED,        "im_frames_dropped_total")                              \

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_co.h"
 #include "core/im_fault.h"
+#include "core/im_stat.h"
 #include "core/im_str.h"
 #include "live/im_zone.h"
 #include "domain/im_account.h"
@@ -267,6 +268,10 @@ im_group_publish(im_ctx_t *ctx, im_group_t *group, ngx_uint_t prio,
         if (rc != NGX_OK) {
             break;
         }
+    }
+
+    if (rc == NGX_OK && kind == IM_ITEM_MESSAGE) {
+        im_stat_add(IM_STAT_IN_ROOM, 1);
     }
 
     if (rc == NGX_OK && seq) {

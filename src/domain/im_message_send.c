@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_co.h"
 #include "core/im_fault.h"
+#include "core/im_stat.h"
 #include "core/im_str.h"
 #include "domain/im_message.h"
 #include "live/im_session.h"
@@ -130,6 +131,8 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
         if (rc == NGX_OK) {
             im_fault("before_publish");
 
+            im_stat_add(IM_STAT_IN_C2C, 1);
+
             return im_message_publish(ctx, send, &ops.msg, ops.has_in,
                         ops.has_in ? batch->ops[ops.in].result : 0,
                         ops.has_out,
@@ -182,6 +185,8 @@ im_message_send_online(im_ctx_t *ctx, im_send_t *send)
         im_marker_release(key);
 
     } else if (rc == NGX_OK) {
+        im_stat_add(IM_STAT_IN_C2C, 1);
+
         result.data = buf;
         result.len = ngx_sprintf(buf, "%L_%L_%L", send->msg.mseq,
                                  send->msg.rand, send->msg.time)
@@ -661,6 +666,8 @@ im_message_send_chunk(im_ctx_t *ctx, im_send_t *send, ngx_str_t *to,
     }
 
     im_fault("before_publish");
+
+    im_stat_add(IM_STAT_IN_C2C, n);
 
     for (i = 0; i < n; i++) {
         codes[i] = im_message_publish(ctx, send, &ops[i].msg, ops[i].has_in,

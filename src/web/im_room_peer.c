@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_stat.h"
 #include "live/im_room.h"
 #include "live/im_room_member.h"
 #include "web/im_room_peer.h"
@@ -196,7 +197,10 @@ im_peer_room_deliver(im_room_member_t *m, im_bus_buf_t *buf)
         /* a slow reader loses it */
 
         frame->priority = buf->flags + 1;
-        (void) pr->peer->ops->send(pr->peer, frame);
+
+        if (pr->peer->ops->send(pr->peer, frame) == NGX_OK) {
+            im_stat_add(IM_STAT_OUT_ROOM, 1);
+        }
     }
 }
 

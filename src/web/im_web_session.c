@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_co.h"
+#include "core/im_stat.h"
 #include "core/im_str.h"
 #include "domain/im_inbox.h"
 #include "web/im_room_peer.h"
@@ -266,7 +267,10 @@ im_web_session_event(im_session_t *s, im_bus_buf_t *buf, ngx_str_t *json)
 
     if (ws->peer->ops->send(ws->peer, frame) == NGX_BUSY) {
         im_session_behind(s);
+        return;
     }
+
+    im_stat_add(IM_STAT_OUT_EVENT, 1);
 }
 
 
@@ -278,6 +282,8 @@ im_web_session_resync(im_session_t *s)
     im_web_session_t  *ws;
 
     ws = s->data;
+
+    im_stat_add(IM_STAT_RESYNC, 1);
 
     pool = ngx_create_pool(4096, ngx_cycle->log);
     if (pool == NULL) {
@@ -500,6 +506,8 @@ im_web_sync_send(im_web_sync_t *sync, ngx_array_t *items)
         if (rc != NGX_OK) {
             return rc == NGX_BUSY ? NGX_BUSY : NGX_DECLINED;
         }
+
+        im_stat_add(IM_STAT_OUT_EVENT, 1);
 
         ws->session.cursor = item[i].seq;
         sync->cursor = item[i].seq;
