@@ -74,6 +74,14 @@ static im_column_t  im_col_msg_key[] = {
     { "msg", IM_COL_STR }, { "key", IM_COL_STR }, { NULL, 0 }
 };
 
+static im_column_t  im_col_nkey[] = {
+    { "nkey", IM_COL_STR }, { NULL, 0 }
+};
+
+static im_column_t  im_col_peer[] = {
+    { "peer", IM_COL_STR }, { NULL, 0 }
+};
+
 static im_column_t  im_col_pinned[] = {
     { "user", IM_COL_STR }, { "pinned", IM_COL_INT }, { NULL, 0 }
 };
@@ -94,12 +102,25 @@ static im_column_t  im_col_user[] = {
     { "user", IM_COL_STR }, { NULL, 0 }
 };
 
+static im_column_t  im_col_user_added[] = {
+    { "user", IM_COL_STR }, { "added", IM_COL_INT }, { NULL, 0 }
+};
+
+static im_column_t  im_col_user_dir_peer[] = {
+    { "user", IM_COL_STR }, { "dir", IM_COL_INT }, { "peer", IM_COL_STR },
+    { NULL, 0 }
+};
+
 static im_column_t  im_col_user_gno[] = {
     { "user", IM_COL_STR }, { "gno", IM_COL_INT }, { NULL, 0 }
 };
 
 static im_column_t  im_col_user_name[] = {
     { "user", IM_COL_STR }, { "name", IM_COL_STR }, { NULL, 0 }
+};
+
+static im_column_t  im_col_user_peer[] = {
+    { "user", IM_COL_STR }, { "peer", IM_COL_STR }, { NULL, 0 }
 };
 
 static im_column_t  im_col_user_seq[] = {
@@ -109,6 +130,14 @@ static im_column_t  im_col_user_seq[] = {
 static im_column_t  im_col_user_type_peer[] = {
     { "user", IM_COL_STR }, { "type", IM_COL_INT }, { "peer", IM_COL_STR },
     { NULL, 0 }
+};
+
+static im_column_t  im_col_user_watcher[] = {
+    { "user", IM_COL_STR }, { "watcher", IM_COL_STR }, { NULL, 0 }
+};
+
+static im_column_t  im_col_watcher_added[] = {
+    { "watcher", IM_COL_STR }, { "added", IM_COL_INT }, { NULL, 0 }
 };
 
 
@@ -154,6 +183,27 @@ static im_index_t  im_mute_index[] = {
     { NULL, 0, NULL }
 };
 
+static im_index_t  im_profile_index[] = {
+    { "nick", IM_INDEX_SPARSE, im_col_nkey },
+    { NULL, 0, NULL }
+};
+
+static im_index_t  im_friend_index[] = {
+    { "peer", 0, im_col_peer },
+    { "added", 0, im_col_user_added },
+    { NULL, 0, NULL }
+};
+
+static im_index_t  im_friend_req_index[] = {
+    { "added", 0, im_col_user_added },
+    { NULL, 0, NULL }
+};
+
+static im_index_t  im_status_sub_index[] = {
+    { "watcher", 0, im_col_watcher_added },
+    { NULL, 0, NULL }
+};
+
 static im_index_t  im_job_index[] = {
     { "state", 0, im_col_state },
     { NULL, 0, NULL }
@@ -172,7 +222,7 @@ im_table_t  im_tables[IM_T_MAX] = {
       im_col_user, im_no_index },
 
     { IM_T_PROFILE, "profile", IM_VERSIONED, IM_TTL_NONE,
-      im_col_user, im_no_index },
+      im_col_user, im_profile_index },
 
     { IM_T_DEVICE, "device", IM_VERSIONED, IM_TTL_NONE,
       im_col_user, im_no_index },
@@ -215,6 +265,24 @@ im_table_t  im_tables[IM_T_MAX] = {
 
     { IM_T_CONTACT_GROUP, "contact_group", IM_VERSIONED, IM_TTL_NONE,
       im_col_user_name, im_no_index },
+
+    { IM_T_FRIEND, "friend", IM_VERSIONED, IM_TTL_NONE,
+      im_col_user_peer, im_friend_index },
+
+    { IM_T_FRIEND_REQ, "friend_req", IM_VERSIONED, IM_TTL_NONE,
+      im_col_user_dir_peer, im_friend_req_index },
+
+    { IM_T_BLACK, "black", IM_VERSIONED, IM_TTL_NONE,
+      im_col_user_peer, im_friend_index },
+
+    { IM_T_FRIEND_GROUP, "friend_group", IM_VERSIONED, IM_TTL_NONE,
+      im_col_user_name, im_no_index },
+
+    { IM_T_STATUS, "status", IM_VERSIONED, IM_TTL_NONE,
+      im_col_user, im_no_index },
+
+    { IM_T_STATUS_SUB, "status_sub", IM_VERSIONED, IM_TTL_ROW,
+      im_col_user_watcher, im_status_sub_index },
 
     { IM_T_COUNT, "count", IM_COUNTED, IM_TTL_NONE,
       im_col_kind_id, im_no_index },

@@ -37,6 +37,12 @@ typedef enum {
     IM_T_EXT,
     IM_T_RELAY,
     IM_T_CONTACT_GROUP,
+    IM_T_FRIEND,
+    IM_T_FRIEND_REQ,
+    IM_T_BLACK,
+    IM_T_FRIEND_GROUP,
+    IM_T_STATUS,
+    IM_T_STATUS_SUB,
     IM_T_COUNT,
     IM_T_JOB,
     IM_T_MAX
@@ -102,6 +108,13 @@ typedef struct {
 #define IM_MUTE_UNTIL      1         /* gno, until */
 #define IM_CONV_PINNED     1         /* user, pinned: sparse */
 #define IM_JOB_STATE       1         /* state */
+#define IM_PROFILE_NICK    1         /* nkey: sparse */
+#define IM_FRIEND_PEER     1         /* peer */
+#define IM_FRIEND_TIME     2         /* user, added */
+#define IM_REQ_TIME        1         /* user, added */
+#define IM_BLACK_PEER      1         /* peer */
+#define IM_BLACK_TIME      2         /* user, added */
+#define IM_SUB_WATCHER     1         /* watcher, added */
 
 
 extern im_table_t  im_tables[IM_T_MAX];
