@@ -157,7 +157,7 @@
     E(ATTR_CONFLICT,      10056, "the attributes were written meanwhile")     \
     E(COUNTER_MANY,       10063, "too many counters")                         \
     E(TOPIC_OFF,          11000, "communities are not offered")               \
-    /* profile, relations, conversations, configuration, history */           \
+    /* profile, relations */                                                  \
     E(PROFILE_PARAM,      40001, "illegal parameter")                         \
     E(PROFILE_NO_TO,      40002, "To_Account is missing")                     \
     E(PROFILE_ACCOUNT,    40003, "the account does not exist")                \
@@ -175,6 +175,87 @@
     E(SNS_ADMIN,          30004, "needs an administrator of the app")         \
     E(SNS_INTERNAL,       30006, "internal error")                            \
     E(SNS_TIMEOUT,        30007, "timed out")                                 \
+    E(SNS_DIRTY,          30005, "refused by the content check")              \
+    E(SNS_CONFLICT,       30008, "written by another meanwhile, retry")       \
+    E(SNS_FORBIDDEN,      30009, "the account may not send friend requests")  \
+    E(SNS_FULL,           30010, "too many friends")                          \
+    E(SNS_GROUPS_FULL,    30011, "too many friend groups")                    \
+    E(SNS_REQUESTS_FULL,  30012, "too many pending requests")                 \
+    E(SNS_BLACK_FULL,     30013, "the blacklist is full")                     \
+    E(SNS_PEER_FULL,      30014, "the other one has too many friends")        \
+    E(SNS_BLOCKING,       30515, "the other one is in the blacklist")         \
+    E(SNS_DENIED,         30516, "the other one takes no friends")            \
+    E(SNS_BLOCKED,        30525, "in the blacklist of the other one")         \
+    E(SNS_PENDING,        30539, "the request waits for an answer")           \
+    E(SNS_ADD_RATE,       30540, "too many friend requests")                  \
+    E(SNS_NO_REQUEST,     30614, "no such pending request")                   \
+    E(SNS_NOT_FRIEND,     31704, "not a friend")                              \
+    E(SNS_DELETE_RATE,    31707, "too many deletions")                        \
+    E(SNS_NO_PENDENCY,    31804, "no such pending request")                   \
+    E(SNS_GROUP_STRANGER, 32216, "not a friend")                              \
+    E(SNS_GROUP_INSIDE,   32219, "in the friend group already")               \
+    E(SNS_GROUP_NAME,     32503, "the name has not 1 to 30 bytes")            \
+    E(SNS_GROUP_TYPE,     32505, "illegal UpdateType")                        \
+    E(SNS_GROUP_TAKEN,    32506, "there is a friend group of this name")      \
+    E(SNS_GROUP_NONE,     32507, "no such friend group")                      \
+    E(SNS_GROUP_NO_FRIEND, 32518, "not a friend")                             \
+    E(SNS_GROUP_IN,       32519, "in the friend group already")               \
+    E(SNS_GROUP_OUT,      32520, "not in the friend group")                   \
+    E(SNS_GROUP_NOTHING,  32522, "nothing to do")                             \
+    /* relations, numbers of 2018: only with "b_codes" */                     \
+    E(B_SOURCE,           30501, "illegal AddSource")                         \
+    E(B_LENGTH,           30502, "a text is too long")                        \
+    E(B_COUNT,            30503, "not 1 to 1000 accounts")                    \
+    E(B_MANY_CONFIRM,     30517, "too many accounts to be asked")             \
+    E(B_ADD_GROUPS,       30518, "too many friend groups")                    \
+    E(B_ADD_FULL,         30519, "too many friends")                          \
+    E(B_ADD_EXISTS,       30520, "a friend already")                          \
+    E(B_ADD_PEER_FULL,    30535, "the other one has too many friends")        \
+    E(B_ADD_TYPE,         30541, "illegal AddType")                           \
+    E(B_ADD_FORCE,        30542, "only an administrator may force it")        \
+    E(B_ADD_CONFLICT,     30543, "written by another meanwhile, retry")       \
+    E(B_ADD_FORBIDDEN,    30545, "the account may not send friend requests")  \
+    E(B_ACTION,           30601, "illegal ResponseAction")                    \
+    E(B_RESPONSE_COUNT,   30603, "not 1 to 1000 accounts")                    \
+    E(B_RESPONSE_FULL,    30615, "too many friends")                          \
+    E(B_RESPONSE_GROUPS,  30616, "too many friend groups")                    \
+    E(B_RESPONSE_EXISTS,  30617, "a friend already")                          \
+    E(B_RESPONSE_PEER,    30630, "the other one has too many friends")        \
+    E(B_UPDATE,           30701, "illegal field")                             \
+    E(B_UPDATE_NO_FRIEND, 30712, "not a friend")                              \
+    E(B_UPDATE_GROUPS,    30713, "too many friend groups")                    \
+    E(B_IMPORT,           30801, "illegal field")                             \
+    E(B_IMPORT_FULL,      30812, "too many friends")                          \
+    E(B_IMPORT_GROUPS,    30813, "too many friend groups")                    \
+    E(B_IMPORT_CONFLICT,  30814, "written by another meanwhile, retry")       \
+    E(B_CHECK,            30901, "illegal CheckType")                         \
+    E(B_PENDENCY_TYPE,    31001, "illegal PendencyType")                      \
+    E(B_GET_ALL,          31101, "illegal parameter")                         \
+    E(B_GET_ALL_TAGS,     31102, "too many fields")                           \
+    E(B_GET_LIST,         31201, "illegal parameter")                         \
+    E(B_GET_LIST_TAGS,    31202, "too many fields")                           \
+    E(B_GET_LIST_NONE,    31211, "not a friend")                              \
+    E(B_BLACK_ADD,        31301, "not 1 to 1000 accounts")                    \
+    E(B_BLACK_EXISTS,     31307, "in the blacklist already")                  \
+    E(B_BLACK_FULL,       31309, "the blacklist is full")                     \
+    E(B_BLACK_CHECK,      31401, "not 1 to 1000 accounts")                    \
+    E(B_BLACK_TYPE,       31404, "illegal CheckType")                         \
+    E(B_BLACK_DELETE,     31501, "not 1 to 1000 accounts")                    \
+    E(B_BLACK_NONE,       31503, "not in the blacklist")                      \
+    E(B_BLACK_GET,        31601, "not 1 to 1000 accounts")                    \
+    E(B_DELETE,           31701, "not 1 to 1000 accounts")                    \
+    E(B_DELETE_TYPE,      31702, "illegal DeleteType")                        \
+    E(B_REQ_DELETE,       31801, "not 1 to 1000 accounts")                    \
+    E(B_REQ_TYPE,         31802, "illegal PendencyType")                      \
+    E(B_GROUP_COUNT,      32201, "not 1 to 32 names")                         \
+    E(B_GROUP_NAME,       32202, "the name has not 1 to 30 bytes")            \
+    E(B_GROUPS_FULL,      32215, "too many friend groups")                    \
+    E(B_GROUP_MANY,       32217, "the friend is in too many groups")          \
+    E(B_GROUP_TAKEN,      32218, "there is a friend group of this name")      \
+    E(B_GROUP_DELETE,     32301, "not 1 to 32 names")                         \
+    E(B_GROUP_NONE,       32309, "no such friend group")                      \
+    E(B_GROUP_IN_MANY,    32521, "the friend is in too many groups")          \
+    /* conversations, configuration, history */                               \
     E(CONTACT_ACCOUNT,    50001, "the account does not exist")                \
     E(CONTACT_PARAM,      50002, "illegal parameter")                         \
     E(CONTACT_ADMIN,      50003, "needs an administrator of the app")         \

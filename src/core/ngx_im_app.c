@@ -16,6 +16,7 @@
 static ngx_int_t ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *text, char *what);
 static void ngx_im_app_free_key(void *data);
+static ngx_uint_t ngx_im_app_rights(u_char *name);
 
 
 char *
@@ -250,6 +251,123 @@ ngx_im_app_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* profile_field Team type=string read=user,admin write=admin; */
+
+char *
+ngx_im_app_field(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t       *value;
+    ngx_uint_t       i, k;
+    ngx_array_t    **fields;
+    im_app_field_t  *field, *f;
+
+    fields = (ngx_array_t **) ((u_char *) conf + cmd->offset);
+
+    if (*fields == NGX_CONF_UNSET_PTR) {
+        *fields = ngx_array_create(cf->pool, 4, sizeof(im_app_field_t));
+        if (*fields == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    value = cf->args->elts;
+
+    for (k = 0; k < value[1].len; k++) {
+        if ((u_char) ((value[1].data[k] | 0x20) - 'a') > 'z' - 'a') {
+            break;
+        }
+    }
+
+    if (value[1].len == 0 || value[1].len > 8 || k < value[1].len) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"%V\", it must be 1 to 8 letters",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    f = (*fields)->elts;
+
+    for (i = 0; i < (*fields)->nelts; i++) {
+        if (f[i].name.len == value[1].len
+            && ngx_strcmp(f[i].name.data, value[1].data) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate name \"%V\"", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if ((*fields)->nelts == IM_APP_FIELDS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "too many fields, \"%V\" is one more than %d",
+                           &value[1], IM_APP_FIELDS);
+        return NGX_CONF_ERROR;
+    }
+
+    field = ngx_array_push(*fields);
+    if (field == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    field->name = value[1];
+    field->type = IM_FIELD_STR;
+    field->read = IM_FIELD_USER|IM_FIELD_ADMIN;
+    field->write = IM_FIELD_USER|IM_FIELD_ADMIN;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "type=string") == 0
+            || ngx_strcmp(value[i].data, "type=bytes") == 0)
+        {
+            field->type = IM_FIELD_STR;
+
+        } else if (ngx_strcmp(value[i].data, "type=int") == 0) {
+            field->type = IM_FIELD_INT;
+
+        } else if (ngx_strncmp(value[i].data, "read=", 5) == 0) {
+            field->read = ngx_im_app_rights(value[i].data + 5);
+
+        } else if (ngx_strncmp(value[i].data, "write=", 6) == 0) {
+            field->write = ngx_im_app_rights(value[i].data + 6);
+
+        } else {
+            field->read = 0;
+        }
+
+        if (field->read == 0 || field->write == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* 0: no such rights */
+
+static ngx_uint_t
+ngx_im_app_rights(u_char *name)
+{
+    if (ngx_strcmp(name, "user") == 0) {
+        return IM_FIELD_USER;
+    }
+
+    if (ngx_strcmp(name, "admin") == 0) {
+        return IM_FIELD_ADMIN;
+    }
+
+    if (ngx_strcmp(name, "user,admin") == 0
+        || ngx_strcmp(name, "admin,user") == 0)
+    {
+        return IM_FIELD_USER|IM_FIELD_ADMIN;
+    }
+
+    return 0;
+}
+
+
 static ngx_int_t
 ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text,
     char *what)
@@ -348,6 +466,19 @@ ngx_im_app_init(im_app_t *app)
     app->contacts_max = NGX_CONF_UNSET;
     app->unread_max = NGX_CONF_UNSET;
     app->history_page = NGX_CONF_UNSET;
+
+    app->friends_max = NGX_CONF_UNSET;
+    app->friend_groups_max = NGX_CONF_UNSET;
+    app->blacklist_max = NGX_CONF_UNSET;
+    app->pendency_max = NGX_CONF_UNSET;
+    app->friend_page = NGX_CONF_UNSET;
+    app->friend_rate = NGX_CONF_UNSET;
+    app->status_subs_max = NGX_CONF_UNSET;
+    app->allow_type = NGX_CONF_UNSET_UINT;
+    app->nick_search = NGX_CONF_UNSET;
+    app->b_codes = NGX_CONF_UNSET;
+    app->profile_fields = NGX_CONF_UNSET_PTR;
+    app->friend_fields = NGX_CONF_UNSET_PTR;
 }
 
 
@@ -403,4 +534,18 @@ ngx_im_app_merge(im_app_t *prev, im_app_t *app)
     ngx_conf_merge_value(app->contacts_max, prev->contacts_max, 100);
     ngx_conf_merge_value(app->unread_max, prev->unread_max, 100);
     ngx_conf_merge_value(app->history_page, prev->history_page, 100);
+
+    ngx_conf_merge_value(app->friends_max, prev->friends_max, 3000);
+    ngx_conf_merge_value(app->friend_groups_max,
+                         prev->friend_groups_max, 32);
+    ngx_conf_merge_value(app->blacklist_max, prev->blacklist_max, 1000);
+    ngx_conf_merge_value(app->pendency_max, prev->pendency_max, 100);
+    ngx_conf_merge_value(app->friend_page, prev->friend_page, 1000);
+    ngx_conf_merge_value(app->friend_rate, prev->friend_rate, 0);
+    ngx_conf_merge_value(app->status_subs_max, prev->status_subs_max, 200);
+    ngx_conf_merge_uint_value(app->allow_type, prev->allow_type, 0);
+    ngx_conf_merge_value(app->nick_search, prev->nick_search, 0);
+    ngx_conf_merge_value(app->b_codes, prev->b_codes, 0);
+    ngx_conf_merge_ptr_value(app->profile_fields, prev->profile_fields, NULL);
+    ngx_conf_merge_ptr_value(app->friend_fields, prev->friend_fields, NULL);
 }

@@ -51,6 +51,16 @@ static ngx_conf_enum_t  ngx_im_multi_device[] = {
 };
 
 
+/* in the order of the values of Tag_Profile_IM_AllowType */
+
+static ngx_conf_enum_t  ngx_im_allow_type[] = {
+    { ngx_string("any"), 0 },
+    { ngx_string("confirm"), 1 },
+    { ngx_string("deny"), 2 },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_im_size_bounds_t  ngx_im_zone_size = {
     ngx_im_check_size, IM_ZONE_MIN, "1m"
 };
@@ -86,6 +96,14 @@ static ngx_conf_num_bounds_t  ngx_im_sig_failures = {
 
 static ngx_conf_num_bounds_t  ngx_im_count = {
     ngx_conf_check_num_bounds, 1, 10000
+};
+
+static ngx_conf_num_bounds_t  ngx_im_friend_groups = {
+    ngx_conf_check_num_bounds, 1, 100
+};
+
+static ngx_conf_num_bounds_t  ngx_im_friend_page = {
+    ngx_conf_check_num_bounds, 1, 1000
 };
 
 
@@ -262,6 +280,30 @@ static ngx_command_t  ngx_im_commands[] = {
     ngx_im_setting(contacts_max, ngx_conf_set_num_slot, &ngx_im_count),
     ngx_im_setting(unread_max, ngx_conf_set_num_slot, &ngx_im_count),
     ngx_im_setting(history_page, ngx_conf_set_num_slot, &ngx_im_count),
+
+    ngx_im_setting(friends_max, ngx_conf_set_num_slot, &ngx_im_count),
+    ngx_im_setting(friend_groups_max, ngx_conf_set_num_slot,
+                   &ngx_im_friend_groups),
+    ngx_im_setting(blacklist_max, ngx_conf_set_num_slot, &ngx_im_count),
+    ngx_im_setting(pendency_max, ngx_conf_set_num_slot, &ngx_im_count),
+    ngx_im_setting(friend_page, ngx_conf_set_num_slot, &ngx_im_friend_page),
+    ngx_im_setting(friend_rate, ngx_conf_set_num_slot, &ngx_im_rate),
+    ngx_im_setting(allow_type, ngx_conf_set_enum_slot, ngx_im_allow_type),
+    ngx_im_setting_flag(b_codes),
+
+    { ngx_string("profile_field"),
+      NGX_IM_SETTING|NGX_CONF_1MORE,
+      ngx_im_app_field,
+      0,
+      offsetof(im_app_t, profile_fields),
+      NULL },
+
+    { ngx_string("friend_field"),
+      NGX_IM_SETTING|NGX_CONF_1MORE,
+      ngx_im_app_field,
+      0,
+      offsetof(im_app_t, friend_fields),
+      NULL },
 
       ngx_null_command
 };

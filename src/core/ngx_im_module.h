@@ -22,6 +22,7 @@
 #define IM_WORKERS_MAX     60
 
 #define IM_APP_ADMINS      10
+#define IM_APP_FIELDS      20
 #define IM_APP_ID_MAX      4294967295
 
 
@@ -41,6 +42,22 @@ typedef enum {
     IM_MULTI_TRIPLE,
     IM_MULTI_MULTI
 } im_multi_e;
+
+
+/* What a field of a profile or friend holds, and who may read and write it. */
+
+#define IM_FIELD_STR    0
+#define IM_FIELD_INT    1
+
+#define IM_FIELD_USER   1            /* the user and other users */
+#define IM_FIELD_ADMIN  2
+
+typedef struct {
+    ngx_str_t        name;                 /* 1 to 8 letters */
+    ngx_uint_t       type;
+    ngx_uint_t       read;                 /* bits */
+    ngx_uint_t       write;
+} im_app_field_t;
 
 
 /*
@@ -95,6 +112,19 @@ typedef struct {
     ngx_int_t        contacts_max;
     ngx_int_t        unread_max;
     ngx_int_t        history_page;
+
+    ngx_int_t        friends_max;
+    ngx_int_t        friend_groups_max;
+    ngx_int_t        blacklist_max;
+    ngx_int_t        pendency_max;
+    ngx_int_t        friend_page;
+    ngx_int_t        friend_rate;          /* requests of a user per minute */
+    ngx_int_t        status_subs_max;
+    ngx_uint_t       allow_type;           /* default Tag_Profile_IM_AllowType */
+    ngx_flag_t       nick_search;
+    ngx_flag_t       b_codes;
+    ngx_array_t     *profile_fields;       /* of im_app_field_t, or NULL */
+    ngx_array_t     *friend_fields;
 } im_app_t;
 
 
@@ -154,6 +184,7 @@ char *ngx_im_app_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_public_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_app_field(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 void ngx_im_app_init(im_app_t *app);
 void ngx_im_app_merge(im_app_t *prev, im_app_t *app);
 
