@@ -96,8 +96,8 @@ im_cmd_portrait_get(im_ctx_t *ctx, void *data)
 
     u_char        *exists;
     im_code_t      code;
-    ngx_str_t     *users, tag;
-    im_json_t     *node, *list, *item, *all, *values, *failed;
+    ngx_str_t     *users;
+    im_json_t     *node, *list, *item, *failed;
     ngx_uint_t     i, k, n;
     im_profile_t  *profiles;
 
@@ -120,8 +120,9 @@ im_cmd_portrait_get(im_ctx_t *ctx, void *data)
     }
 
     for (k = 0; k < req->tags.n; k++) {
-        if (!im_profile_tag(&req->tags.elts[k])) {
-            return IM_E_PROFILE_TAG;
+        code = im_profile_may_read(ctx, &req->tags.elts[k]);
+        if (code != IM_OK) {
+            return code;
         }
     }
 
@@ -151,24 +152,8 @@ im_cmd_portrait_get(im_ctx_t *ctx, void *data)
             continue;
         }
 
-        all = im_json_new_list(ctx->pool);
-        im_profile_json(all, &profiles[i]);
-
-        values = im_json_add_list(item, "ProfileItem");
-
-        im_json_each(node, all) {
-
-            if (im_json_get_str(node, "Tag", &tag) != NGX_OK) {
-                continue;
-            }
-
-            for (k = 0; k < req->tags.n; k++) {
-                if (im_str_eq(&tag, &req->tags.elts[k])) {
-                    im_json_push_node(values, node);
-                    break;
-                }
-            }
-        }
+        im_profile_tags_json(ctx, im_json_add_list(item, "ProfileItem"),
+                             &profiles[i], req->tags.elts, req->tags.n);
 
         im_json_add_int(item, "ResultCode", 0);
         im_json_add_cstr(item, "ResultInfo", "");
@@ -226,7 +211,8 @@ im_cmd_portrait_get_all(im_ctx_t *ctx, void *data)
         }
 
         im_json_add_str(item, "To_Account", &users[i]);
-        im_profile_json(im_json_add_list(item, "ProfileItem"), &profiles[i]);
+        im_profile_json(ctx, im_json_add_list(item, "ProfileItem"),
+                        &profiles[i]);
         im_json_add_int(item, "StandardSequence", 0);
         im_json_add_int(item, "CustomSequence", 0);
         im_json_add_int(item, "ResultCode", 0);

@@ -9,11 +9,16 @@
 #include "core/im_str.h"
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
+#include "domain/im_friend.h"
 #include "domain/im_inbox.h"
 #include "domain/im_profile.h"
 
 
 #define IM_PROFILE_TRIES  8
+#define IM_PROFILE_VALUE  500        /* bytes */
+#define IM_PROFILE_NKEY   64
+#define IM_PROFILE_TAG    "Tag_Profile_"
+#define IM_PROFILE_OWN    "Tag_Profile_Custom_"
 
 
 /* A standard field: its Tag, where it lies, what is legal. */
@@ -30,6 +35,26 @@ typedef struct {
 } im_profile_tag_t;
 
 
+typedef struct {
+    ngx_array_t       *profiles;
+    ngx_str_t          keyword;
+    ngx_uint_t         limit;
+    ngx_uint_t         more;
+} im_profile_search_t;
+
+
+static im_profile_tag_t *im_profile_find(ngx_str_t *name);
+static im_app_field_t *im_profile_field(im_ctx_t *ctx, ngx_str_t *name);
+static void im_profile_tag_json(im_ctx_t *ctx, im_json_t *list,
+    im_profile_t *profile, im_profile_tag_t *tag);
+static im_code_t im_profile_apply_field(im_ctx_t *ctx, im_profile_t *profile,
+    im_app_field_t *field, ngx_str_t *name, im_json_t *value,
+    im_json_t *changes);
+static ngx_int_t im_profile_nkey(im_ctx_t *ctx, ngx_str_t *nick,
+    ngx_str_t *nkey);
+static ngx_int_t im_profile_search_row(im_row_t *row, void *data);
+static ngx_int_t im_profile_tell_owner(im_ctx_t *ctx, ngx_str_t *owner,
+    void *data);
 static im_code_t im_profile_apply(im_ctx_t *ctx, im_profile_t *profile,
     im_json_t *item, im_json_t *changes);
 static void im_profile_tell(im_ctx_t *ctx, ngx_str_t *user,
@@ -116,22 +141,113 @@ static im_record_t  im_profile_record[] = {
     { ngx_string("settings"), IM_COL_INT, offsetof(im_profile_t, settings) },
     { ngx_string("level"), IM_COL_INT, offsetof(im_profile_t, level) },
     { ngx_string("role"), IM_COL_INT, offsetof(im_profile_t, role) },
+    { ngx_string("custom"), IM_COL_STR, offsetof(im_profile_t, custom) },
+    { ngx_string("nkey"), IM_COL_STR, offsetof(im_profile_t, nkey) },
       im_null_record
 };
 
 
-ngx_uint_t
-im_profile_tag(ngx_str_t *name)
+static im_profile_tag_t *
+im_profile_find(ngx_str_t *name)
 {
     im_profile_tag_t  *tag;
 
     for (tag = im_profile_tags; tag->tag.len; tag++) {
         if (im_str_eq(&tag->tag, name)) {
-            return 1;
+            return tag;
         }
     }
 
-    return 0;
+    return NULL;
+}
+
+
+/* Tag_Profile_Custom_NAME, also with the SDKAppID before the name. */
+
+static im_app_field_t *
+im_profile_field(im_ctx_t *ctx, ngx_str_t *name)
+{
+    ngx_str_t        rest;
+    ngx_uint_t       i;
+    u_char           app[NGX_INT64_LEN + 1];
+    size_t           len;
+    im_app_field_t  *field;
+
+    len = sizeof(IM_PROFILE_OWN) - 1;
+
+    if (ctx->app->profile_fields == NULL
+        || name->len <= len
+        || ngx_memcmp(name->data, IM_PROFILE_OWN, len) != 0)
+    {
+        return NULL;
+    }
+
+    rest.data = name->data + len;
+    rest.len = name->len - len;
+
+    len = ngx_sprintf(app, "%ui_", ctx->app->id) - app;
+
+    if (rest.len > len && ngx_memcmp(rest.data, app, len) == 0) {
+        rest.data += len;
+        rest.len -= len;
+    }
+
+    field = ctx->app->profile_fields->elts;
+
+    for (i = 0; i < ctx->app->profile_fields->nelts; i++) {
+        if (im_str_eq(&field[i].name, &rest)) {
+            return &field[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_uint_t
+im_profile_is_tag(ngx_str_t *tag)
+{
+    return tag->len > sizeof(IM_PROFILE_TAG) - 1
+           && ngx_memcmp(tag->data, IM_PROFILE_TAG,
+                         sizeof(IM_PROFILE_TAG) - 1)
+              == 0;
+}
+
+
+im_code_t
+im_profile_may_read(im_ctx_t *ctx, ngx_str_t *tag)
+{
+    ngx_uint_t       right;
+    im_app_field_t  *field;
+
+    if (im_profile_find(tag)) {
+        return IM_OK;
+    }
+
+    field = im_profile_field(ctx, tag);
+
+    if (field == NULL) {
+        return IM_E_PROFILE_TAG;
+    }
+
+    right = (ctx->role == IM_ROLE_ADMIN) ? IM_FIELD_ADMIN : IM_FIELD_USER;
+
+    return (field->read & right) ? IM_OK : IM_E_PROFILE_READ;
+}
+
+
+ngx_uint_t
+im_profile_allow(im_app_t *app, im_profile_t *profile)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; im_profile_allows[i].len; i++) {
+        if (im_str_eq(&im_profile_allows[i], &profile->allow)) {
+            return i;
+        }
+    }
+
+    return app->allow_type;
 }
 
 
@@ -279,37 +395,243 @@ im_profile_set(im_ctx_t *ctx, ngx_str_t *user, im_json_t *items)
 
 
 void
-im_profile_json(im_json_t *list, im_profile_t *profile)
+im_profile_json(im_ctx_t *ctx, im_json_t *list, im_profile_t *profile)
 {
-    int64_t           *num;
-    ngx_str_t         *str;
-    im_json_t         *item;
+    u_char            *p;
+    ngx_str_t          name;
+    ngx_uint_t         i;
+    im_app_field_t    *field;
     im_profile_tag_t  *tag;
 
     for (tag = im_profile_tags; tag->tag.len; tag++) {
+        im_profile_tag_json(ctx, list, profile, tag);
+    }
 
-        num = (int64_t *) ((u_char *) profile + tag->offset);
-        str = (ngx_str_t *) ((u_char *) profile + tag->offset);
+    if (ctx->app->profile_fields == NULL || profile->custom.len == 0) {
+        return;
+    }
 
-        if (tag->type == IM_COL_STR && str->len == 0) {
-            if (tag->words == NULL) {
-                continue;
-            }
+    field = ctx->app->profile_fields->elts;
 
-            str = &tag->words[0];
+    for (i = 0; i < ctx->app->profile_fields->nelts; i++) {
+
+        p = ngx_pnalloc(ctx->pool,
+                        sizeof(IM_PROFILE_OWN) + field[i].name.len);
+        if (p == NULL) {
+            return;
         }
 
-        item = im_json_push_obj(list);
+        name.data = p;
+        name.len = ngx_sprintf(p, IM_PROFILE_OWN "%V", &field[i].name) - p;
 
-        im_json_add_str(item, "Tag", &tag->tag);
-
-        if (tag->type == IM_COL_STR) {
-            im_json_add_str(item, "Value", str);
-
-        } else {
-            im_json_add_int(item, "Value", *num);
+        if (im_profile_may_read(ctx, &name) == IM_OK) {
+            im_profile_tags_json(ctx, list, profile, &name, 1);
         }
     }
+}
+
+
+void
+im_profile_tags_json(im_ctx_t *ctx, im_json_t *list, im_profile_t *profile,
+    ngx_str_t *tags, ngx_uint_t n)
+{
+    im_json_t         *custom, *value, *item;
+    ngx_uint_t         i;
+    im_app_field_t    *field;
+    im_profile_tag_t  *tag;
+
+    custom = NULL;
+
+    for (i = 0; i < n; i++) {
+
+        tag = im_profile_find(&tags[i]);
+
+        if (tag) {
+            im_profile_tag_json(ctx, list, profile, tag);
+            continue;
+        }
+
+        field = im_profile_field(ctx, &tags[i]);
+
+        if (field == NULL || profile->custom.len == 0) {
+            continue;
+        }
+
+        if (custom == NULL
+            && im_json_parse(ctx->pool, &profile->custom, IM_JSON_DEPTH,
+                             &custom)
+               != NGX_OK)
+        {
+            continue;
+        }
+
+        value = im_json_get_key(custom, &field->name);
+
+        if (value) {
+            item = im_json_push_obj(list);
+            im_json_add_str(item, "Tag", &tags[i]);
+            im_json_add_node(item, "Value", value);
+        }
+    }
+}
+
+
+static void
+im_profile_tag_json(im_ctx_t *ctx, im_json_t *list, im_profile_t *profile,
+    im_profile_tag_t *tag)
+{
+    int64_t    *num;
+    ngx_str_t  *str;
+    im_json_t  *item;
+
+    num = (int64_t *) ((u_char *) profile + tag->offset);
+    str = (ngx_str_t *) ((u_char *) profile + tag->offset);
+
+    if (tag->type == IM_COL_STR && str->len == 0) {
+
+        if (tag->words == NULL) {
+            return;
+        }
+
+        str = (tag->words == im_profile_allows)
+              ? &tag->words[ctx->app->allow_type] : &tag->words[0];
+    }
+
+    item = im_json_push_obj(list);
+
+    im_json_add_str(item, "Tag", &tag->tag);
+
+    if (tag->type == IM_COL_STR) {
+        im_json_add_str(item, "Value", str);
+
+    } else {
+        im_json_add_int(item, "Value", *num);
+    }
+}
+
+
+ngx_int_t
+im_profile_search(im_ctx_t *ctx, ngx_str_t *keyword, ngx_uint_t limit,
+    ngx_str_t *next, ngx_array_t *profiles)
+{
+    im_key_t              prefix, from, to;
+    ngx_int_t             rc;
+    ngx_str_t             nkey;
+    ngx_uint_t            first;
+    im_profile_t         *last;
+    im_profile_search_t   search;
+
+    if (im_profile_nkey(ctx, keyword, &nkey) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    im_key_init(&prefix, ctx->app->id);
+
+    to = prefix;
+    im_key_str(&to, &nkey);
+    to.len--;                                /* of a string, its beginning */
+
+    from = to;
+    first = 0;
+
+    if (next->len) {
+        if (prefix.len + next->len > IM_KEY_LEN) {
+            return NGX_DECLINED;
+        }
+
+        from = prefix;
+        ngx_memcpy(from.data + from.len, next->data, next->len);
+        from.len += next->len;
+        first = 1;
+    }
+
+    search.profiles = profiles;
+    search.keyword = *keyword;
+    search.limit = limit;
+    search.more = 0;
+
+    rc = im_store_scan(ctx, IM_T_PROFILE, IM_PROFILE_NICK, &prefix, &from,
+                       &to, IM_ASC, limit + 1 + first, im_profile_search_row,
+                       &search);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (first && profiles->nelts) {          /* the last one of that page */
+        profiles->nelts--;
+        ngx_memmove(profiles->elts, (im_profile_t *) profiles->elts + 1,
+                    profiles->nelts * sizeof(im_profile_t));
+    }
+
+    ngx_str_null(next);
+
+    if (profiles->nelts > limit) {
+
+        profiles->nelts = limit;
+        last = (im_profile_t *) profiles->elts + limit - 1;
+
+        from = prefix;
+        im_key_str(&from, &last->nkey);
+        im_key_str(&from, &last->user);
+
+        next->len = from.len - prefix.len;
+        next->data = from.data + prefix.len;
+
+        return im_str_dup(ctx->pool, next, next);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_profile_search_row(im_row_t *row, void *data)
+{
+    im_profile_search_t  *search = data;
+
+    im_profile_t  *profile;
+
+    profile = ngx_array_push(search->profiles);
+    if (profile == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(profile, sizeof(im_profile_t));
+    im_record_load(row, im_profile_record, profile);
+
+    return NGX_OK;
+}
+
+
+/* The beginning of a nickname in the form that a search compares. */
+
+static ngx_int_t
+im_profile_nkey(im_ctx_t *ctx, ngx_str_t *nick, ngx_str_t *nkey)
+{
+    size_t  len;
+
+    ngx_str_null(nkey);
+
+    len = ngx_min(nick->len, IM_PROFILE_NKEY);
+
+    while (len < nick->len && len && (nick->data[len] & 0xc0) == 0x80) {
+        len--;
+    }
+
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    nkey->data = ngx_pnalloc(ctx->pool, len);
+    if (nkey->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    nkey->len = len;
+    ngx_strlow(nkey->data, nick->data, len);
+
+    return NGX_OK;
 }
 
 
@@ -321,6 +643,7 @@ im_profile_apply(im_ctx_t *ctx, im_profile_t *profile, im_json_t *item,
     ngx_str_t         *str, name;
     im_json_t         *value, *change;
     ngx_uint_t         i;
+    im_app_field_t    *field;
     im_profile_tag_t  *tag;
 
     if (im_json_get_str(item, "Tag", &name) != NGX_OK) {
@@ -328,25 +651,28 @@ im_profile_apply(im_ctx_t *ctx, im_profile_t *profile, im_json_t *item,
         return IM_E_PROFILE_PARAM;
     }
 
-    for (tag = im_profile_tags; tag->tag.len; tag++) {
-        if (im_str_eq(&tag->tag, &name)) {
-            break;
-        }
-    }
-
-    if (tag->tag.len == 0) {
-        return IM_E_PROFILE_TAG;
-    }
-
-    if (tag->admin_only && ctx->role != IM_ROLE_ADMIN) {
-        return IM_E_PROFILE_WRITE;
-    }
-
     value = im_json_get(item, "Value");
 
     if (value == NULL) {
         ngx_str_set(&ctx->info, "\"Value\" is missing");
         return IM_E_PROFILE_PARAM;
+    }
+
+    tag = im_profile_find(&name);
+
+    if (tag == NULL) {
+        field = im_profile_field(ctx, &name);
+
+        if (field == NULL) {
+            return IM_E_PROFILE_TAG;
+        }
+
+        return im_profile_apply_field(ctx, profile, field, &name, value,
+                                      changes);
+    }
+
+    if (tag->admin_only && ctx->role != IM_ROLE_ADMIN) {
+        return IM_E_PROFILE_WRITE;
     }
 
     if (tag->type == IM_COL_INT) {
@@ -380,11 +706,17 @@ im_profile_apply(im_ctx_t *ctx, im_profile_t *profile, im_json_t *item,
         return IM_E_PROFILE_TYPE;
     }
 
+    if (ngx_strlchr(value->u.text.data,
+                    value->u.text.data + value->u.text.len, '\0'))
+    {
+        return IM_E_PROFILE_VALUE;
+    }
+
     if (tag->max && value->u.text.len > tag->max) {
         return tag->too_long;
     }
 
-    if (tag->words) {
+    if (tag->words && value->u.text.len) {
         for (i = 0; tag->words[i].len; i++) {
             if (im_str_eq(&tag->words[i], &value->u.text)) {
                 break;
@@ -412,11 +744,93 @@ im_profile_apply(im_ctx_t *ctx, im_profile_t *profile, im_json_t *item,
 }
 
 
+static im_code_t
+im_profile_apply_field(im_ctx_t *ctx, im_profile_t *profile,
+    im_app_field_t *field, ngx_str_t *name, im_json_t *value,
+    im_json_t *changes)
+{
+    ngx_str_t    was, is;
+    im_json_t   *old, *merged, *node, *change;
+    ngx_uint_t   right;
+
+    right = (ctx->role == IM_ROLE_ADMIN) ? IM_FIELD_ADMIN : IM_FIELD_USER;
+
+    if (!(field->write & right)) {
+        return IM_E_PROFILE_WRITE;
+    }
+
+    if (value->type != ((field->type == IM_FIELD_INT) ? IM_JSON_NUM
+                                                      : IM_JSON_STR))
+    {
+        return IM_E_PROFILE_TYPE;
+    }
+
+    if (field->type == IM_FIELD_INT) {
+        if (!value->is_int || value->num < 0 || value->num > 4294967295LL) {
+            return IM_E_PROFILE_VALUE;
+        }
+
+    } else if (value->u.text.len > IM_PROFILE_VALUE) {
+        return IM_E_PROFILE_SIZE;
+    }
+
+    old = NULL;
+
+    if (profile->custom.len
+        && im_json_parse(ctx->pool, &profile->custom, IM_JSON_DEPTH, &old)
+           != NGX_OK)
+    {
+        return IM_E_PROFILE_INTERNAL;
+    }
+
+    node = im_json_get_key(old, &field->name);
+
+    if (im_json_render(ctx->pool, value, &is) != NGX_OK
+        || (node && im_json_render(ctx->pool, node, &was) != NGX_OK))
+    {
+        return IM_E_PROFILE_INTERNAL;
+    }
+
+    if (node ? im_str_eq(&is, &was)
+             : value->type == IM_JSON_STR && value->u.text.len == 0)
+    {
+        return IM_OK;
+    }
+
+    merged = im_json_new_obj(ctx->pool);
+
+    im_json_each(node, old) {
+        if (!im_str_eq(&node->key, &field->name)) {
+            im_json_add_node(merged, (char *) node->key.data, node);
+        }
+    }
+
+    if (value->type == IM_JSON_NUM || value->u.text.len) {
+        im_json_add_node(merged, (char *) field->name.data, value);
+    }
+
+    if (im_json_render(ctx->pool, merged, &profile->custom) != NGX_OK) {
+        return IM_E_PROFILE_INTERNAL;
+    }
+
+    change = im_json_push_obj(changes);
+    im_json_add_str(change, "Tag", name);
+    im_json_add_node(change, (value->type == IM_JSON_NUM) ? "ValueNum"
+                                                          : "ValueBytes",
+                     value);
+
+    return IM_OK;
+}
+
+
+/* Live hints: a client reads profiles when it starts. */
+
 static void
 im_profile_tell(im_ctx_t *ctx, ngx_str_t *user, im_json_t *changes)
 {
-    ngx_str_t   text;
-    im_json_t  *event, *mod;
+    ngx_str_t        text, tag;
+    im_json_t       *event, *mod, *list, *change;
+    im_app_field_t  *field;
 
     event = im_json_new_obj(ctx->pool);
 
@@ -424,13 +838,51 @@ im_profile_tell(im_ctx_t *ctx, ngx_str_t *user, im_json_t *changes)
 
     mod = im_json_push_obj(im_json_add_list(event, "ProfileDataMod"));
 
+    im_json_add_int(mod, "PushType", 1);
     im_json_add_str(mod, "Profile_Account", user);
-    im_json_add_node(mod, "ProfileList", changes);
 
-    if (im_json_render(ctx->pool, event, &text) == NGX_OK) {
-        im_inbox_publish(ctx, user, 0,
-                         im_str_eq(user, &ctx->user) ? ctx->inst : 0, &text);
+    list = im_json_add_list(mod, "ProfileList");
+
+    im_json_each(change, changes) {
+
+        if (im_json_get_str(change, "Tag", &tag) != NGX_OK) {
+            continue;
+        }
+
+        field = im_profile_field(ctx, &tag);
+
+        if (field == NULL || (field->read & IM_FIELD_USER)) {
+            im_json_push_node(list, change);
+        }
     }
+
+    if (list && list->n == 0) {
+        return;
+    }
+
+    if (im_json_render(ctx->pool, event, &text) != NGX_OK) {
+        return;
+    }
+
+    im_inbox_publish(ctx, user, 0,
+                     im_str_eq(user, &ctx->user) ? ctx->inst : 0, &text);
+
+    if (im_friend_owners(ctx, user, im_profile_tell_owner, &text) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
+                      "not all friends of \"%V\" were told of his profile",
+                      user);
+    }
+}
+
+
+static ngx_int_t
+im_profile_tell_owner(im_ctx_t *ctx, ngx_str_t *owner, void *data)
+{
+    ngx_str_t  *text = data;
+
+    im_inbox_publish(ctx, owner, 0, 0, text);
+
+    return NGX_OK;
 }
 
 
@@ -439,6 +891,10 @@ im_profile_put(im_ctx_t *ctx, im_profile_t *profile)
 {
     im_key_t     key;
     im_batch_t  *batch;
+
+    if (im_profile_nkey(ctx, &profile->nick, &profile->nkey) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     im_key_init(&key, ctx->app->id);
     im_key_str(&key, &profile->user);

@@ -29,12 +29,26 @@ typedef struct {
     int64_t            settings;     /* Tag_Profile_IM_MsgSettings */
     int64_t            level;
     int64_t            role;
+    ngx_str_t          custom;       /* JSON object, keyword: value */
+    ngx_str_t          nkey;         /* what a search by nickname compares */
     int64_t            version;
 } im_profile_t;
 
 
-/* 1 if there is such a field. */
-ngx_uint_t im_profile_tag(ngx_str_t *tag);
+/* Values of Tag_Profile_IM_AllowType. */
+
+#define IM_ALLOW_ANY      0
+#define IM_ALLOW_CONFIRM  1
+#define IM_ALLOW_DENY     2
+
+
+/* IM_OK if the caller may read the field; 40007, 40009. */
+im_code_t im_profile_may_read(im_ctx_t *ctx, ngx_str_t *tag);
+
+/* 1 for the Tag of a profile, whether or not there is such a field. */
+ngx_uint_t im_profile_is_tag(ngx_str_t *tag);
+
+ngx_uint_t im_profile_allow(im_app_t *app, im_profile_t *profile);
 
 /* An account without a profile has an empty one: NGX_OK. */
 ngx_int_t im_profile_get(im_ctx_t *ctx, ngx_str_t *user,
@@ -49,11 +63,23 @@ ngx_int_t im_profile_get_many(im_ctx_t *ctx, ngx_str_t *users, ngx_uint_t n,
 im_code_t im_profile_set_simple(im_ctx_t *ctx, ngx_str_t *user,
     ngx_str_t *nick, ngx_str_t *face);
 
-/* Applies a list of {Tag, Value}; tells the user's other devices. */
+/* Applies a list of {Tag, Value}; tells the user's other devices and all who
+ * have him as a friend. */
 im_code_t im_profile_set(im_ctx_t *ctx, ngx_str_t *user, im_json_t *items);
 
-/* Adds {Tag, Value} of every field that has a value (or default). */
-void im_profile_json(im_json_t *list, im_profile_t *profile);
+/* Adds {Tag, Value} of every field that has a value (or default) and that the
+ * caller may read; or of those of the list of Tags, in its order. */
+void im_profile_json(im_ctx_t *ctx, im_json_t *list, im_profile_t *profile);
+void im_profile_tags_json(im_ctx_t *ctx, im_json_t *list,
+    im_profile_t *profile, ngx_str_t *tags, ngx_uint_t n);
+
+/*
+ * Profiles whose nickname begins with the keyword, letters A-Z as a-z: calls
+ * push im_profile_t to the array, at most limit, beginning after a page key
+ * of the last call (empty: at the first), which is set (empty: no more).
+ */
+ngx_int_t im_profile_search(im_ctx_t *ctx, ngx_str_t *keyword,
+    ngx_uint_t limit, ngx_str_t *next, ngx_array_t *profiles);
 
 
 #endif /* _IM_PROFILE_H_INCLUDED_ */

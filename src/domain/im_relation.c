@@ -1,0 +1,1196 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_fault.h"
+#include "core/im_str.h"
+#include "domain/im_account.h"
+#include "domain/im_inbox.h"
+#include "domain/im_message.h"
+#include "domain/im_relation.h"
+
+
+typedef struct {
+    ngx_str_t          user;
+    im_rel_column_e    column;
+    int64_t            delta;
+    int64_t            max;
+} im_rel_delta_t;
+
+
+typedef struct {
+    ngx_str_t          user;
+    ngx_uint_t         type;
+    ngx_str_t          from;
+    uint32_t           except;
+    im_json_t         *event;
+    im_json_t         *list;
+    ngx_str_t          text;
+    ngx_uint_t         op;
+} im_rel_notice_t;
+
+
+typedef struct {
+    im_ctx_t          *ctx;
+    ngx_array_t        rows;         /* of im_friend_group_t */
+} im_rel_groups_t;
+
+
+static ngx_uint_t im_rel_chunk(im_rel_t *rel, ngx_uint_t first,
+    ngx_uint_t n);
+static void im_rel_fail(im_rel_t *rel, ngx_uint_t first, ngx_uint_t n,
+    im_rel_e result);
+static ngx_int_t im_rel_load(im_ctx_t *ctx, ngx_str_t *user,
+    ngx_str_t *peers, ngx_uint_t n, im_pair_t *pairs, im_key_t *keys,
+    im_row_t *rows);
+static ngx_int_t im_rel_load_table(im_ctx_t *ctx, ngx_str_t *user,
+    im_pair_t *pairs, ngx_uint_t n, im_table_e table, im_key_t *keys,
+    im_row_t *rows);
+static void im_rel_name(im_ctx_t *ctx, ngx_str_t *peer, ngx_str_t *name);
+static void im_rel_drop_request(im_rel_t *rel, im_pair_t *pair,
+    ngx_uint_t dir);
+static void im_rel_request_key(im_ctx_t *ctx, ngx_str_t *user,
+    ngx_uint_t dir, ngx_str_t *peer, im_key_t *key);
+static void im_rel_pair_key(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
+    im_key_t *key);
+static ngx_int_t im_rel_group_row(im_row_t *row, void *data);
+
+
+im_record_t  im_friend_record[] = {
+    { ngx_string("user"), IM_COL_STR, offsetof(im_friend_t, user) },
+    { ngx_string("peer"), IM_COL_STR, offsetof(im_friend_t, peer) },
+    { ngx_string("remark"), IM_COL_STR, offsetof(im_friend_t, remark) },
+    { ngx_string("source"), IM_COL_STR, offsetof(im_friend_t, source) },
+    { ngx_string("wording"), IM_COL_STR, offsetof(im_friend_t, wording) },
+    { ngx_string("groups"), IM_COL_STR, offsetof(im_friend_t, groups) },
+    { ngx_string("custom"), IM_COL_STR, offsetof(im_friend_t, custom) },
+    { ngx_string("added"), IM_COL_INT, offsetof(im_friend_t, added) },
+    { ngx_string("retime"), IM_COL_INT, offsetof(im_friend_t, retime) },
+    { ngx_string("made"), IM_COL_INT, offsetof(im_friend_t, made) },
+      im_null_record
+};
+
+
+im_record_t  im_request_record[] = {
+    { ngx_string("user"), IM_COL_STR, offsetof(im_request_t, user) },
+    { ngx_string("dir"), IM_COL_INT, offsetof(im_request_t, dir) },
+    { ngx_string("peer"), IM_COL_STR, offsetof(im_request_t, peer) },
+    { ngx_string("source"), IM_COL_STR, offsetof(im_request_t, source) },
+    { ngx_string("wording"), IM_COL_STR, offsetof(im_request_t, wording) },
+    { ngx_string("remark"), IM_COL_STR, offsetof(im_request_t, remark) },
+    { ngx_string("added"), IM_COL_INT, offsetof(im_request_t, added) },
+    { ngx_string("made"), IM_COL_INT, offsetof(im_request_t, made) },
+      im_null_record
+};
+
+
+im_record_t  im_black_record[] = {
+    { ngx_string("user"), IM_COL_STR, offsetof(im_black_t, user) },
+    { ngx_string("peer"), IM_COL_STR, offsetof(im_black_t, peer) },
+    { ngx_string("added"), IM_COL_INT, offsetof(im_black_t, added) },
+    { ngx_string("made"), IM_COL_INT, offsetof(im_black_t, made) },
+      im_null_record
+};
+
+
+static im_record_t  im_friend_group_record[] = {
+    { ngx_string("name"), IM_COL_STR, offsetof(im_friend_group_t, name) },
+    { ngx_string("id"), IM_COL_INT, offsetof(im_friend_group_t, id) },
+      im_null_record
+};
+
+
+static im_record_t  im_rel_count_record[] = {
+    { ngx_string("friends"), IM_COL_INT, offsetof(im_rel_count_t, friends) },
+    { ngx_string("groups"), IM_COL_INT, offsetof(im_rel_count_t, groups) },
+    { ngx_string("blacks"), IM_COL_INT, offsetof(im_rel_count_t, blacks) },
+    { ngx_string("requests"), IM_COL_INT,
+      offsetof(im_rel_count_t, requests) },
+    { ngx_string("std"), IM_COL_INT, offsetof(im_rel_count_t, std) },
+    { ngx_string("custom"), IM_COL_INT, offsetof(im_rel_count_t, custom) },
+    { ngx_string("group"), IM_COL_INT, offsetof(im_rel_count_t, group) },
+    { ngx_string("pendency"), IM_COL_INT,
+      offsetof(im_rel_count_t, pendency) },
+    { ngx_string("black"), IM_COL_INT, offsetof(im_rel_count_t, black) },
+    { ngx_string("reported"), IM_COL_INT,
+      offsetof(im_rel_count_t, reported) },
+      im_null_record
+};
+
+
+/* members of a notice, by its type */
+
+static const char  *im_rel_lists[] = {
+    NULL, "FriendAdd_Account", "FriendDel_Account", "PendencyAdd",
+    "FrienPencydDel_Account", "BlackListAdd_Account", "BlackListDel_Account",
+    NULL, "FriendUpInfo"
+};
+
+
+void
+im_rel_run(im_rel_t *rel)
+{
+    ngx_uint_t    i, n, tries;
+    im_account_t  account;
+
+    rel->keys = ngx_palloc(rel->ctx->pool,
+                           2 * IM_REL_CHUNK * sizeof(im_key_t));
+    rel->rows = ngx_palloc(rel->ctx->pool,
+                           2 * IM_REL_CHUNK * sizeof(im_row_t));
+    rel->pairs = ngx_palloc(rel->ctx->pool,
+                            IM_REL_CHUNK * sizeof(im_pair_t));
+
+    if (rel->keys == NULL || rel->rows == NULL || rel->pairs == NULL) {
+        im_rel_fail(rel, 0, rel->n, IM_REL_INTERNAL);
+        return;
+    }
+
+    for (i = 0; i < rel->n; i++) {
+        if (im_account_is_admin(rel->ctx->app, &rel->peers[i])) {
+            (void) im_account_get(rel->ctx, &rel->peers[i], &account);
+        }
+    }
+
+    tries = 0;
+    i = 0;
+
+    while (i < rel->n) {
+
+        /* after a conflict one by one, until it is passed */
+
+        n = tries ? 1 : ngx_min(rel->n - i, IM_REL_CHUNK);
+
+        if (im_rel_chunk(rel, i, n)) {
+            i += n;
+            tries = 0;
+            continue;
+        }
+
+        if (++tries == IM_REL_TRIES) {
+            im_rel_fail(rel, i, 1, IM_REL_CONFLICT);
+            i++;
+            tries = 0;
+        }
+    }
+}
+
+
+/* 0: another commit came between. */
+
+static ngx_uint_t
+im_rel_chunk(im_rel_t *rel, ngx_uint_t first, ngx_uint_t n)
+{
+    ngx_int_t   rc;
+    im_rel_e    result;
+    ngx_uint_t  i;
+
+    result = im_rel_begin(rel);
+
+    if (result == IM_REL_OK) {
+        rc = im_rel_load(rel->ctx, &rel->user, &rel->peers[first], n,
+                         rel->pairs, rel->keys, rel->rows);
+
+        if (rc == NGX_OK && rel->profiles) {
+
+            for (i = 0; i < n && rc == NGX_OK; i++) {
+                ngx_memzero(&rel->pairs[i].profile, sizeof(im_profile_t));
+
+                if (rel->pairs[i].exists) {
+                    rc = im_profile_get(rel->ctx, &rel->pairs[i].peer,
+                                        &rel->pairs[i].profile);
+                }
+            }
+        }
+
+        result = im_rel_error(rc);
+    }
+
+    if (result != IM_REL_OK) {
+        im_rel_fail(rel, first, n, result);
+        return 1;
+    }
+
+    for (i = 0; i < n; i++) {
+        rel->results[first + i] = rel->item(rel, &rel->pairs[i], first + i);
+    }
+
+    result = im_rel_commit(rel);
+
+    if (result == IM_REL_CONFLICT) {
+        return 0;
+    }
+
+    if (result != IM_REL_OK) {
+        for (i = first; i < first + n; i++) {
+            if (rel->results[i] == IM_REL_OK
+                || rel->results[i] == IM_REL_PENDING)
+            {
+                rel->results[i] = result;
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+im_rel_fail(im_rel_t *rel, ngx_uint_t first, ngx_uint_t n, im_rel_e result)
+{
+    ngx_uint_t  i;
+
+    for (i = first; i < first + n; i++) {
+        rel->results[i] = result;
+    }
+}
+
+
+im_rel_e
+im_rel_error(ngx_int_t rc)
+{
+    switch (rc) {
+
+    case NGX_OK:
+        return IM_REL_OK;
+
+    case NGX_BUSY:
+        return IM_REL_TIMEOUT;
+
+    case NGX_DECLINED:
+        return IM_REL_CONFLICT;
+
+    default:
+        return IM_REL_INTERNAL;
+    }
+}
+
+
+im_rel_e
+im_rel_begin(im_rel_t *rel)
+{
+    im_ctx_t  *ctx = rel->ctx;
+
+    if (ngx_array_init(&rel->deltas, ctx->pool, 16, sizeof(im_rel_delta_t))
+        != NGX_OK
+        || ngx_array_init(&rel->notices, ctx->pool, 8,
+                          sizeof(im_rel_notice_t))
+           != NGX_OK)
+    {
+        return IM_REL_INTERNAL;
+    }
+
+    rel->batch = im_store_batch(ctx, IM_ATOMIC);
+    rel->groups_read = 0;
+
+    return im_rel_error(im_rel_count(ctx, &rel->user, &rel->count));
+}
+
+
+im_rel_e
+im_rel_commit(im_rel_t *rel)
+{
+    im_ctx_t  *ctx = rel->ctx;
+
+    im_key_t          key;
+    ngx_int_t         rc;
+    ngx_uint_t        i;
+    im_inbox_t        row;
+    im_rel_delta_t   *delta;
+    im_rel_notice_t  *notice;
+
+    delta = rel->deltas.elts;
+    notice = rel->notices.elts;
+
+    if (rel->batch == NULL) {
+        return IM_REL_INTERNAL;
+    }
+
+    for (i = 0; i < rel->deltas.nelts; i++) {
+
+        if (delta[i].delta) {
+            im_rel_count_key(ctx, &delta[i].user, &key);
+
+            im_store_add(rel->batch, IM_T_COUNT, &key,
+                         (char *) im_rel_count_record[delta[i].column]
+                                                                 .name.data,
+                         delta[i].delta, INT64_MIN,
+                         (delta[i].delta > 0 && delta[i].max) ? delta[i].max
+                                                              : INT64_MAX);
+        }
+    }
+
+    if (rel->batch->n == 0) {
+        return IM_REL_OK;
+    }
+
+    if (rel->account) {
+        im_rel_key(ctx, &rel->user, &key);
+        im_store_expect(rel->batch, IM_T_ACCOUNT, &key, -1);
+    }
+
+    for (i = 0; i < rel->notices.nelts; i++) {
+
+        ngx_memzero(&row, sizeof(im_inbox_t));
+
+        row.type = IM_INBOX_EVENT;
+        row.inst = notice[i].except;
+
+        if (im_json_render(ctx->pool, notice[i].event, &row.event)
+            != NGX_OK)
+        {
+            return IM_REL_INTERNAL;
+        }
+
+        notice[i].text = row.event;
+        notice[i].op = im_inbox_append(ctx, rel->batch, &notice[i].user,
+                                       &row);
+    }
+
+    rc = im_store_commit(ctx, rel->batch);
+
+    if (rc != NGX_OK) {
+        return im_rel_error(rc);
+    }
+
+    im_fault("before_publish");
+
+    for (i = 0; i < rel->notices.nelts; i++) {
+        im_inbox_publish(ctx, &notice[i].user,
+                         rel->batch->ops[notice[i].op].result,
+                         notice[i].except, &notice[i].text);
+    }
+
+    return IM_REL_OK;
+}
+
+
+void
+im_rel_add(im_rel_t *rel, ngx_str_t *user, im_rel_column_e column,
+    int64_t delta, int64_t max)
+{
+    int64_t         *num;
+    ngx_uint_t       i;
+    im_rel_delta_t  *d;
+
+    if (im_str_eq(user, &rel->user)) {
+        num = (int64_t *) ((u_char *) &rel->count
+                           + im_rel_count_record[column].offset);
+        *num += delta;
+    }
+
+    d = rel->deltas.elts;
+
+    for (i = 0; i < rel->deltas.nelts; i++) {
+        if (d[i].column == column && im_str_eq(&d[i].user, user)) {
+            d[i].delta += delta;
+            return;
+        }
+    }
+
+    d = ngx_array_push(&rel->deltas);
+
+    if (d == NULL) {
+        rel->batch = NULL;
+        return;
+    }
+
+    d->user = *user;
+    d->column = column;
+    d->delta = delta;
+    d->max = max;
+}
+
+
+im_json_t *
+im_rel_notice(im_rel_t *rel, ngx_str_t *user, ngx_uint_t type,
+    ngx_str_t *from, uint32_t except)
+{
+    im_json_t        *mod;
+    ngx_uint_t        i;
+    im_rel_notice_t  *n;
+
+    n = rel->notices.elts;
+
+    for (i = 0; i < rel->notices.nelts; i++) {
+        if (n[i].type == type
+            && n[i].list
+            && n[i].list->n < 2 * IM_REL_CHUNK
+            && im_str_eq(&n[i].user, user)
+            && im_str_eq(&n[i].from, from))
+        {
+            return n[i].list;
+        }
+    }
+
+    n = ngx_array_push(&rel->notices);
+
+    if (n == NULL) {
+        rel->batch = NULL;
+        return NULL;
+    }
+
+    n->user = *user;
+    n->type = type;
+    n->from = *from;
+    n->except = except;
+
+    n->event = im_json_new_obj(rel->ctx->pool);
+    im_json_add_int(n->event, "Event", 7);
+
+    mod = im_json_push_obj(im_json_add_list(n->event, "FriendListMod"));
+
+    im_json_add_int(mod, "PushType", type);
+    im_json_add_str(mod, "From_Account", from);
+
+    n->list = im_json_add_list(mod, im_rel_lists[type]);
+
+    return n->list;
+}
+
+
+void
+im_rel_notice_account(im_rel_t *rel, ngx_str_t *user, ngx_uint_t type,
+    ngx_str_t *account)
+{
+    im_json_push_str(im_rel_notice(rel, user, type, user, 0), account);
+}
+
+
+void
+im_rel_put_friend(im_rel_t *rel, im_friend_t *row)
+{
+    im_key_t     key;
+    im_friend_t  data;
+
+    im_rel_pair_key(rel->ctx, &row->user, &row->peer, &key);
+
+    data = *row;
+
+    ngx_str_null(&data.user);                /* key columns */
+    ngx_str_null(&data.peer);
+
+    if (data.made == 0) {
+        data.made = im_message_id();
+    }
+
+    im_store_replace(rel->batch, IM_T_FRIEND, &key, row->version,
+                     im_record_doc(rel->ctx->pool, im_friend_record, &data));
+
+    if (row->version == 0) {
+        im_rel_add(rel, &row->user, IM_REL_N_FRIENDS, 1,
+                   rel->ctx->app->friends_max);
+    }
+
+    im_rel_add(rel, &row->user, IM_REL_SEQ_STD, 1, 0);
+}
+
+
+void
+im_rel_drop_friend(im_rel_t *rel, im_friend_t *row)
+{
+    im_key_t  key;
+
+    im_rel_pair_key(rel->ctx, &row->user, &row->peer, &key);
+
+    im_store_expect(rel->batch, IM_T_FRIEND, &key, row->version);
+    im_store_delete(rel->batch, IM_T_FRIEND, &key);
+
+    im_rel_add(rel, &row->user, IM_REL_N_FRIENDS, -1, 0);
+    im_rel_add(rel, &row->user, IM_REL_SEQ_STD, 1, 0);
+
+    if (row->groups.len) {
+        im_rel_add(rel, &row->user, IM_REL_SEQ_GROUP, 1, 0);
+    }
+
+    if (row->custom.len) {
+        im_rel_add(rel, &row->user, IM_REL_SEQ_CUSTOM, 1, 0);
+    }
+
+    im_rel_notice_account(rel, &row->user, IM_NOTICE_DELETE, &row->peer);
+}
+
+
+void
+im_rel_expect_friend(im_rel_t *rel, ngx_str_t *user, ngx_str_t *peer,
+    int64_t version)
+{
+    im_key_t  key;
+
+    im_rel_pair_key(rel->ctx, user, peer, &key);
+    im_store_expect(rel->batch, IM_T_FRIEND, &key, version);
+}
+
+
+/* An outgoing one of the acting account. */
+
+void
+im_rel_put_request(im_rel_t *rel, im_pair_t *pair, im_request_t *request)
+{
+    im_key_t       key;
+    im_request_t   data;
+
+    data = *request;
+
+    ngx_str_null(&data.user);
+    ngx_str_null(&data.peer);
+    data.dir = 0;
+    data.made = im_message_id();
+
+    im_rel_request_key(rel->ctx, &rel->user, IM_REQ_OUT, &pair->peer, &key);
+    im_store_replace(rel->batch, IM_T_FRIEND_REQ, &key, pair->out.version,
+                     im_record_doc(rel->ctx->pool, im_request_record,
+                                   &data));
+
+    ngx_str_null(&data.remark);
+
+    im_rel_request_key(rel->ctx, &pair->peer, IM_REQ_IN, &rel->user, &key);
+    im_store_upsert(rel->batch, IM_T_FRIEND_REQ, &key,
+                    im_record_doc(rel->ctx->pool, im_request_record, &data));
+
+    if (pair->out.version == 0) {
+        im_rel_add(rel, &pair->peer, IM_REL_N_REQUESTS, 1,
+                   rel->ctx->app->pendency_max);
+    }
+
+    im_rel_add(rel, &rel->user, IM_REL_SEQ_PENDENCY, 1, 0);
+    im_rel_add(rel, &pair->peer, IM_REL_SEQ_PENDENCY, 1, 0);
+}
+
+
+void
+im_rel_drop_requests(im_rel_t *rel, im_pair_t *pair, ngx_uint_t dirs)
+{
+    ngx_uint_t  gone;
+
+    gone = 0;
+
+    if (dirs & IM_REQ_OUT) {
+        im_rel_drop_request(rel, pair, IM_REQ_OUT);
+        gone |= (pair->out.version != 0);
+    }
+
+    if (dirs & IM_REQ_IN) {
+        im_rel_drop_request(rel, pair, IM_REQ_IN);
+        gone |= (pair->in.version != 0);
+    }
+
+    if (gone) {
+        im_rel_notice_account(rel, &rel->user, IM_NOTICE_REQ_GONE,
+                              &pair->peer);
+        im_rel_notice_account(rel, &pair->peer, IM_NOTICE_REQ_GONE,
+                              &rel->user);
+    }
+}
+
+
+static void
+im_rel_drop_request(im_rel_t *rel, im_pair_t *pair, ngx_uint_t dir)
+{
+    im_key_t       key;
+    ngx_uint_t     other;
+    im_request_t  *request;
+
+    request = (dir == IM_REQ_OUT) ? &pair->out : &pair->in;
+    other = (dir == IM_REQ_OUT) ? IM_REQ_IN : IM_REQ_OUT;
+
+    im_rel_request_key(rel->ctx, &rel->user, dir, &pair->peer, &key);
+    im_store_expect(rel->batch, IM_T_FRIEND_REQ, &key, request->version);
+
+    if (request->version == 0) {
+        return;
+    }
+
+    im_store_delete(rel->batch, IM_T_FRIEND_REQ, &key);
+
+    im_rel_request_key(rel->ctx, &pair->peer, other, &rel->user, &key);
+    im_store_delete(rel->batch, IM_T_FRIEND_REQ, &key);
+
+    im_rel_add(rel, (dir == IM_REQ_OUT) ? &pair->peer : &rel->user,
+               IM_REL_N_REQUESTS, -1, 0);
+    im_rel_add(rel, &rel->user, IM_REL_SEQ_PENDENCY, 1, 0);
+    im_rel_add(rel, &pair->peer, IM_REL_SEQ_PENDENCY, 1, 0);
+}
+
+
+void
+im_rel_put_black(im_rel_t *rel, im_pair_t *pair)
+{
+    im_key_t    key;
+    im_black_t  row;
+
+    ngx_memzero(&row, sizeof(im_black_t));
+
+    row.added = ngx_time();
+    row.made = im_message_id();
+
+    im_rel_pair_key(rel->ctx, &rel->user, &pair->peer, &key);
+
+    im_store_replace(rel->batch, IM_T_BLACK, &key, 0,
+                     im_record_doc(rel->ctx->pool, im_black_record, &row));
+
+    im_rel_add(rel, &rel->user, IM_REL_N_BLACKS, 1,
+               rel->ctx->app->blacklist_max);
+    im_rel_add(rel, &rel->user, IM_REL_SEQ_BLACK, 1, 0);
+
+    im_rel_notice_account(rel, &rel->user, IM_NOTICE_BLACK, &pair->peer);
+}
+
+
+void
+im_rel_drop_black(im_rel_t *rel, im_black_t *row)
+{
+    im_key_t  key;
+
+    im_rel_pair_key(rel->ctx, &row->user, &row->peer, &key);
+
+    im_store_expect(rel->batch, IM_T_BLACK, &key, row->version);
+    im_store_delete(rel->batch, IM_T_BLACK, &key);
+
+    im_rel_add(rel, &row->user, IM_REL_N_BLACKS, -1, 0);
+    im_rel_add(rel, &row->user, IM_REL_SEQ_BLACK, 1, 0);
+
+    im_rel_notice_account(rel, &row->user, IM_NOTICE_UNBLACK, &row->peer);
+}
+
+
+/* Neither has listed the other. */
+
+void
+im_rel_expect_black(im_rel_t *rel, im_pair_t *pair)
+{
+    im_key_t  key;
+
+    im_rel_pair_key(rel->ctx, &rel->user, &pair->peer, &key);
+    im_store_expect(rel->batch, IM_T_BLACK, &key, 0);
+
+    im_rel_pair_key(rel->ctx, &pair->peer, &rel->user, &key);
+    im_store_expect(rel->batch, IM_T_BLACK, &key, 0);
+}
+
+
+im_rel_e
+im_rel_groups(im_rel_t *rel)
+{
+    ngx_int_t  rc;
+
+    if (rel->groups_read) {
+        return IM_REL_OK;
+    }
+
+    rc = im_rel_read_groups(rel->ctx, &rel->user, &rel->groups,
+                            &rel->ngroups);
+
+    rel->groups_read = (rc == NGX_OK);
+
+    return im_rel_error(rc);
+}
+
+
+im_friend_group_t *
+im_rel_group(im_rel_t *rel, ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < rel->ngroups; i++) {
+        if (im_str_eq(&rel->groups[i].name, name)) {
+            return &rel->groups[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+im_rel_e
+im_rel_group_ids(im_rel_t *rel, ngx_str_t *names, ngx_uint_t n,
+    ngx_str_t *ids)
+{
+    im_key_t            key;
+    im_doc_t           *doc;
+    im_rel_e            result;
+    ngx_uint_t          i, k, new;
+    im_friend_group_t  *group, *groups;
+
+    ngx_str_null(ids);
+
+    if (n == 0) {
+        return IM_REL_OK;
+    }
+
+    result = im_rel_groups(rel);
+    if (result != IM_REL_OK) {
+        return result;
+    }
+
+    new = 0;
+
+    for (i = 0; i < n; i++) {
+        for (k = 0; k < i; k++) {
+            if (im_str_eq(&names[i], &names[k])) {
+                break;
+            }
+        }
+
+        new += (k == i && im_rel_group(rel, &names[i]) == NULL);
+    }
+
+    if (new && rel->ngroups + new > (ngx_uint_t)
+                                             rel->ctx->app->friend_groups_max)
+    {
+        return IM_REL_GROUPS_FULL;
+    }
+
+    groups = ngx_palloc(rel->ctx->pool,
+                        (rel->ngroups + new + 1) * sizeof(im_friend_group_t));
+    if (groups == NULL) {
+        return IM_REL_INTERNAL;
+    }
+
+    ngx_memcpy(groups, rel->groups, rel->ngroups * sizeof(im_friend_group_t));
+    rel->groups = groups;
+
+    for (i = 0; i < n; i++) {
+
+        group = im_rel_group(rel, &names[i]);
+
+        im_rel_key(rel->ctx, &rel->user, &key);
+        im_key_str(&key, &names[i]);
+
+        if (group == NULL) {
+            group = &rel->groups[rel->ngroups++];
+
+            group->name = names[i];
+            group->id = im_message_id();
+            group->version = -1;             /* it comes with this commit */
+
+            doc = im_doc(rel->ctx->pool);
+            im_doc_int(doc, "id", group->id);
+
+            im_store_insert(rel->batch, IM_T_FRIEND_GROUP, &key, doc);
+
+            im_rel_add(rel, &rel->user, IM_REL_N_GROUPS, 1,
+                       rel->ctx->app->friend_groups_max);
+            im_rel_add(rel, &rel->user, IM_REL_SEQ_GROUP, 1, 0);
+
+        } else if (group->version != -1) {
+            im_store_expect(rel->batch, IM_T_FRIEND_GROUP, &key,
+                            group->version);
+        }
+
+        if (!im_rel_has_group(ids, group->id)
+            && im_rel_add_id(rel->ctx->pool, ids, group->id) != NGX_OK)
+        {
+            rel->batch = NULL;
+            return IM_REL_INTERNAL;
+        }
+    }
+
+    return IM_REL_OK;
+}
+
+
+ngx_uint_t
+im_rel_has_group(ngx_str_t *ids, int64_t id)
+{
+    u_char     *p, *last, *comma;
+    int64_t     n;
+    ngx_str_t   part;
+
+    p = ids->data;
+    last = p + ids->len;
+
+    while (p < last) {
+        comma = ngx_strlchr(p, last, ',');
+
+        if (comma == NULL) {
+            comma = last;
+        }
+
+        part.data = p;
+        part.len = comma - p;
+
+        if (im_str_int(&part, &n) == NGX_OK && n == id) {
+            return 1;
+        }
+
+        p = comma + 1;
+    }
+
+    return 0;
+}
+
+
+ngx_int_t
+im_rel_add_id(ngx_pool_t *pool, ngx_str_t *ids, int64_t id)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, ids->len + 1 + NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ids->len = ngx_sprintf(p, "%V%s%L", ids, ids->len ? "," : "", id) - p;
+    ids->data = p;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_rel_remove_id(ngx_pool_t *pool, ngx_str_t *ids, int64_t id)
+{
+    u_char     *p, *last, *comma;
+    int64_t     n;
+    ngx_str_t   part, left;
+
+    ngx_str_null(&left);
+
+    p = ids->data;
+    last = p + ids->len;
+
+    while (p < last) {
+        comma = ngx_strlchr(p, last, ',');
+
+        if (comma == NULL) {
+            comma = last;
+        }
+
+        part.data = p;
+        part.len = comma - p;
+
+        if (im_str_int(&part, &n) == NGX_OK && n != id
+            && im_rel_add_id(pool, &left, n) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        p = comma + 1;
+    }
+
+    *ids = left;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_rel_count(im_ctx_t *ctx, ngx_str_t *user, im_rel_count_t *count)
+{
+    im_key_t   key;
+    im_row_t   row;
+    ngx_int_t  rc;
+
+    ngx_memzero(count, sizeof(im_rel_count_t));
+
+    im_rel_count_key(ctx, user, &key);
+
+    rc = im_store_get(ctx, IM_T_COUNT, &key, &row);
+
+    if (rc == NGX_OK) {
+        im_record_load(&row, im_rel_count_record, count);
+    }
+
+    return (rc == NGX_DECLINED) ? NGX_OK : rc;
+}
+
+
+ngx_int_t
+im_rel_pairs(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers, ngx_uint_t n,
+    im_pair_t *pairs)
+{
+    im_key_t    *keys;
+    im_row_t    *rows;
+    ngx_int_t    rc;
+    ngx_uint_t   i, m;
+
+    keys = ngx_palloc(ctx->pool, 2 * IM_REL_CHUNK * sizeof(im_key_t));
+    rows = ngx_palloc(ctx->pool, 2 * IM_REL_CHUNK * sizeof(im_row_t));
+
+    if (keys == NULL || rows == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i += m) {
+        m = ngx_min(n - i, IM_REL_CHUNK);
+
+        rc = im_rel_load(ctx, user, &peers[i], m, &pairs[i], keys, rows);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_rel_load(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers, ngx_uint_t n,
+    im_pair_t *pairs, im_key_t *keys, im_row_t *rows)
+{
+    ngx_int_t   rc;
+    ngx_str_t   name;
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        ngx_memzero(&pairs[i], sizeof(im_pair_t));
+        pairs[i].peer = peers[i];
+
+        im_rel_name(ctx, &peers[i], &name);
+        im_rel_key(ctx, &name, &keys[i]);
+    }
+
+    rc = im_store_get_many(ctx, IM_T_ACCOUNT, keys, n, rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+        pairs[i].exists = (rows[i].data.data != NULL);
+
+        im_rel_name(ctx, &peers[i], &name);
+        im_rel_count_key(ctx, &name, &keys[i]);
+    }
+
+    rc = im_store_get_many(ctx, IM_T_COUNT, keys, n, rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (rows[i].data.data) {
+            im_record_load(&rows[i], im_rel_count_record, &pairs[i].count);
+        }
+    }
+
+    rc = im_rel_load_table(ctx, user, pairs, n, IM_T_FRIEND, keys, rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (rows[2 * i].data.data) {
+            im_record_load(&rows[2 * i], im_friend_record, &pairs[i].mine);
+        }
+
+        if (rows[2 * i + 1].data.data) {
+            im_record_load(&rows[2 * i + 1], im_friend_record,
+                           &pairs[i].his);
+        }
+
+        pairs[i].mine.user = *user;
+        pairs[i].mine.peer = peers[i];
+        pairs[i].mine.version = rows[2 * i].version;
+
+        pairs[i].his.user = peers[i];
+        pairs[i].his.peer = *user;
+        pairs[i].his.version = rows[2 * i + 1].version;
+    }
+
+    rc = im_rel_load_table(ctx, user, pairs, n, IM_T_BLACK, keys, rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (rows[2 * i].data.data) {
+            im_record_load(&rows[2 * i], im_black_record, &pairs[i].black);
+        }
+
+        if (rows[2 * i + 1].data.data) {
+            im_record_load(&rows[2 * i + 1], im_black_record,
+                           &pairs[i].black_his);
+        }
+
+        pairs[i].black.user = *user;
+        pairs[i].black.peer = peers[i];
+        pairs[i].black.version = rows[2 * i].version;
+
+        pairs[i].black_his.user = peers[i];
+        pairs[i].black_his.peer = *user;
+        pairs[i].black_his.version = rows[2 * i + 1].version;
+    }
+
+    rc = im_rel_load_table(ctx, user, pairs, n, IM_T_FRIEND_REQ, keys, rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (rows[2 * i].data.data) {
+            im_record_load(&rows[2 * i], im_request_record, &pairs[i].out);
+        }
+
+        if (rows[2 * i + 1].data.data) {
+            im_record_load(&rows[2 * i + 1], im_request_record,
+                           &pairs[i].in);
+        }
+
+        pairs[i].out.version = rows[2 * i].version;
+        pairs[i].in.version = rows[2 * i + 1].version;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Two rows for each pair; version is 0 where there is none. */
+
+static ngx_int_t
+im_rel_load_table(im_ctx_t *ctx, ngx_str_t *user, im_pair_t *pairs,
+    ngx_uint_t n, im_table_e table, im_key_t *keys, im_row_t *rows)
+{
+    ngx_int_t   rc;
+    ngx_str_t   name;
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        im_rel_name(ctx, &pairs[i].peer, &name);
+
+        if (table == IM_T_FRIEND_REQ) {
+            im_rel_request_key(ctx, user, IM_REQ_OUT, &name, &keys[2 * i]);
+            im_rel_request_key(ctx, user, IM_REQ_IN, &name,
+                               &keys[2 * i + 1]);
+            continue;
+        }
+
+        im_rel_pair_key(ctx, user, &name, &keys[2 * i]);
+        im_rel_pair_key(ctx, &name, user, &keys[2 * i + 1]);
+    }
+
+    rc = im_store_get_many(ctx, table, keys, 2 * n, rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < 2 * n; i++) {
+        if (rows[i].data.data == NULL) {
+            rows[i].version = 0;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* What cannot be an account is looked for by a name that none can have. */
+
+static void
+im_rel_name(im_ctx_t *ctx, ngx_str_t *peer, ngx_str_t *name)
+{
+    if (im_account_syntax(ctx->app, peer)) {
+        *name = *peer;
+
+    } else {
+        ngx_str_set(name, "\x01");
+    }
+}
+
+
+ngx_int_t
+im_rel_read_groups(im_ctx_t *ctx, ngx_str_t *user,
+    im_friend_group_t **groups, ngx_uint_t *n)
+{
+    im_key_t            prefix;
+    ngx_int_t           rc;
+    ngx_uint_t          i, k;
+    im_rel_groups_t     g;
+    im_friend_group_t   group, *list;
+
+    g.ctx = ctx;
+
+    if (ngx_array_init(&g.rows, ctx->pool, 8, sizeof(im_friend_group_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    im_rel_key(ctx, user, &prefix);
+
+    rc = im_store_scan(ctx, IM_T_FRIEND_GROUP, 0, &prefix, NULL, NULL,
+                       IM_ASC, 1000, im_rel_group_row, &g);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    list = g.rows.elts;
+
+    for (i = 1; i < g.rows.nelts; i++) {
+        group = list[i];
+
+        for (k = i; k > 0 && list[k - 1].id > group.id; k--) {
+            list[k] = list[k - 1];
+        }
+
+        list[k] = group;
+    }
+
+    *groups = list;
+    *n = g.rows.nelts;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_rel_group_row(im_row_t *row, void *data)
+{
+    im_rel_groups_t  *g = data;
+
+    im_friend_group_t  *group;
+
+    group = ngx_array_push(&g->rows);
+    if (group == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(group, sizeof(im_friend_group_t));
+
+    im_record_load(row, im_friend_group_record, group);
+    group->version = row->version;
+
+    return NGX_OK;
+}
+
+
+void
+im_rel_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key)
+{
+    im_key_init(key, ctx->app->id);
+    im_key_str(key, user);
+}
+
+
+void
+im_rel_count_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key)
+{
+    static ngx_str_t  kind = ngx_string("relation");
+
+    im_rel_key(ctx, &kind, key);
+    im_key_str(key, user);
+}
+
+
+static void
+im_rel_request_key(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t dir,
+    ngx_str_t *peer, im_key_t *key)
+{
+    im_rel_key(ctx, user, key);
+    im_key_int(key, dir);
+    im_key_str(key, peer);
+}
+
+
+static void
+im_rel_pair_key(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
+    im_key_t *key)
+{
+    im_rel_key(ctx, user, key);
+    im_key_str(key, peer);
+}
