@@ -1,0 +1,74 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_SNS_H_INCLUDED_
+#define _IM_SNS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "domain/im_friend.h"
+#include "domain/im_friend_group.h"
+#include "api/im_cmd.h"
+
+
+/* What the commands of "sns" have in common: who acts, lists of accounts,
+ * results of single accounts. */
+
+#define IM_SNS_ACCOUNTS  1000
+
+
+/* Commands whose results have numbers or names of their own. */
+
+typedef enum {
+    IM_SNS_FRIEND_ADD = 0,
+    IM_SNS_FRIEND_IMPORT,
+    IM_SNS_FRIEND_UPDATE,
+    IM_SNS_FRIEND_RESPONSE,
+    IM_SNS_FRIEND_DELETE,
+    IM_SNS_FRIEND_CHECK,
+    IM_SNS_FRIEND_GET_ALL,
+    IM_SNS_FRIEND_GET_LIST,
+    IM_SNS_PENDENCY_GET,
+    IM_SNS_PENDENCY_DELETE,
+    IM_SNS_BLACK_ADD,
+    IM_SNS_BLACK_DELETE,
+    IM_SNS_BLACK_CHECK,
+    IM_SNS_BLACK_GET,
+    IM_SNS_GROUP_ADD,
+    IM_SNS_GROUP_DELETE,
+    IM_SNS_GROUP_UPDATE
+} im_sns_e;
+
+
+/* The number on the wire. */
+im_code_t im_sns_code(im_ctx_t *ctx, im_sns_e cmd, im_rel_e result);
+
+/*
+ * The acting account, which exists: *from where a back end names it, the
+ * caller himself in a session.  30001, 30003, 30004, 30006.
+ */
+im_code_t im_sns_from(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *user);
+
+/* Accounts of a list, or of the member To_Account of its items, each once.
+ * items (may be NULL): the items in the order of the accounts. */
+im_code_t im_sns_accounts(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
+    ngx_uint_t max, ngx_str_t **peers, im_json_t ***items, ngx_uint_t *n);
+
+/* Adds an account's result to the list, and the account to Fail_Account of
+ * the reply if it is one. */
+im_json_t *im_sns_result(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
+    ngx_str_t *account, im_rel_e result);
+
+/* Adds the list "name" of n results. */
+void im_sns_results(im_ctx_t *ctx, im_sns_e cmd, const char *name,
+    ngx_str_t *peers, ngx_uint_t n, im_rel_e *results);
+
+/* 1 for the name of a friend group. */
+ngx_uint_t im_sns_group_name(ngx_str_t *name);
+
+
+#endif /* _IM_SNS_H_INCLUDED_ */
