@@ -10,6 +10,7 @@
 #include "core/im_fault.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
+#include "domain/im_friend.h"
 #include "domain/im_message.h"
 #include "live/im_session.h"
 #include "live/im_zone.h"
@@ -38,6 +39,8 @@ typedef struct {
 
 static im_code_t im_message_send_stored(im_ctx_t *ctx, im_send_t *send);
 static im_code_t im_message_send_online(im_ctx_t *ctx, im_send_t *send);
+static ngx_int_t im_message_allowed(im_ctx_t *ctx, im_send_t *send,
+    im_code_t *code);
 static ngx_int_t im_message_marker(im_ctx_t *ctx, im_send_t *send,
     ngx_uint_t what, ngx_msec_t ttl, u_char *key, ngx_str_t *result);
 static ngx_int_t im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time,
@@ -97,6 +100,7 @@ static im_code_t
 im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
 {
     int64_t         fixed;
+    im_code_t       code;
     ngx_int_t       rc;
     ngx_str_t       dk;
     im_inbox_t      row;
@@ -120,6 +124,10 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
             || im_message_dk(ctx, send, send->msg.time, &dk) != NGX_OK)
         {
             return im_message_code(ctx, rc);
+        }
+
+        if (im_message_allowed(ctx, send, &code) != NGX_OK) {
+            return code;
         }
 
         batch = im_store_batch(ctx, IM_ORDERED);
@@ -163,6 +171,10 @@ im_message_send_online(im_ctx_t *ctx, im_send_t *send)
         send->msg.time = ngx_time();
     }
 
+    if (im_message_allowed(ctx, send, &code) != NGX_OK) {
+        return code;
+    }
+
     ttl = send->seq_given ? (ngx_msec_t) ctx->app->dedup_c2c * 1000 : 1000;
 
     rc = im_message_marker(ctx, send, IM_KEY_MESSAGE, ttl, key, &result);
@@ -196,6 +208,28 @@ im_message_send_online(im_ctx_t *ctx, im_send_t *send)
     }
 
     return code;
+}
+
+
+/* What relations forbid to clients; a message that is dropped is answered as
+ * if it had been sent. */
+
+static ngx_int_t
+im_message_allowed(im_ctx_t *ctx, im_send_t *send, im_code_t *code)
+{
+    ngx_int_t  rc;
+
+    if (ctx->role != IM_ROLE_USER) {
+        return NGX_OK;
+    }
+
+    rc = im_friend_may_send(ctx, &send->msg.from, &send->msg.to, code);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        *code = im_message_code(ctx, rc);
+    }
+
+    return rc;
 }
 
 
