@@ -600,6 +600,7 @@ class Guest {
         this.room = room;
         this.tries = 0;
         this.running = false;
+        this.waited = false;      /* for the room to be made */
         this.timer = 0;
         this.abort = null;        /* of this try */
     }
@@ -666,6 +667,12 @@ class Guest {
         const heard = () => {
             if (abort === this.abort) {
                 this.live();
+
+                if (this.waited) {
+                    this.waited = false;
+                    this.first();
+                }
+
                 clearTimeout(this.timer);
                 this.timer = setTimeout(() => this.renew(), 90000);
             }
@@ -687,6 +694,22 @@ class Guest {
 
         } else {
             this.again('Connection lost.  Reconnecting …');
+        }
+    }
+
+    /* What was said in a new room before the page saw that it is there. */
+
+    async first() {
+        try {
+            const join = await post(JOIN, this.app, { GroupId: this.room },
+                                    10000);
+            const reply = await post(POLL, this.app, {
+                Key: join.LongPollingKey, StartSeq: 1, HoldTime: 5 }, 10000);
+
+            showall(reply.RspMsgList, this.room);
+
+        } catch (error) {
+            console.info('no first messages', error);
         }
     }
 
@@ -717,6 +740,7 @@ class Guest {
 
         case E_NO_GROUP:
             page.last = 0;
+            this.waited = true;
             this.again('The room “' + cut(this.room, 48) + '” does not exist '
                        + 'yet.  Waiting for it …', 2000);
             return;
@@ -749,10 +773,11 @@ class Guest {
     /* Long polls */
 
     async poll(abort, key) {
-        let seq = page.last ? page.last + 1 : undefined;
+        let seq = page.last ? page.last + 1 : this.waited ? 1 : undefined;
         let hold = 60;
         let bad = 0;
 
+        this.waited = false;
         this.live();
 
         while (abort === this.abort) {
