@@ -98,6 +98,7 @@ static ngx_int_t im_conn_push_ws(im_conn_t *conn, ngx_uint_t opcode,
     ngx_str_t *payload);
 static void im_conn_write_handler(ngx_event_t *wev);
 static ngx_int_t im_conn_flush(im_conn_t *conn);
+static ngx_chain_t *im_conn_send_one(ngx_connection_t *c, ngx_chain_t *cl);
 static void im_conn_sent(im_conn_t *conn, ngx_buf_t *bufs, ngx_uint_t n);
 static void im_conn_leave(im_conn_t *conn);
 static void im_conn_finish(im_conn_t *conn);
@@ -823,7 +824,12 @@ im_conn_flush(im_conn_t *conn)
 
         before = c->sent;
 
-        cl = c->send_chain(c, n ? chain : NULL, 0);
+        if (n == 1 && !c->buffered) {
+            cl = im_conn_send_one(c, chain);
+
+        } else {
+            cl = c->send_chain(c, n ? chain : NULL, 0);
+        }
 
         if (cl == NGX_CHAIN_ERROR) {
             return NGX_ERROR;
@@ -860,6 +866,36 @@ im_conn_flush(im_conn_t *conn)
 #endif
 
     return NGX_OK;
+}
+
+
+/* send() costs the kernel less than writev(); as c->send_chain() */
+
+static ngx_chain_t *
+im_conn_send_one(ngx_connection_t *c, ngx_chain_t *cl)
+{
+    ssize_t     n;
+    ngx_buf_t  *b;
+
+#if (NGX_SSL)
+    if (c->ssl) {
+        return c->send_chain(c, cl, 0);
+    }
+#endif
+
+    b = cl->buf;
+
+    n = c->send(c, b->pos, b->last - b->pos);
+
+    if (n == NGX_ERROR) {
+        return NGX_CHAIN_ERROR;
+    }
+
+    if (n > 0) {
+        b->pos += n;
+    }
+
+    return b->pos < b->last ? cl : NULL;
 }
 
 
