@@ -92,6 +92,38 @@ sub element {
     return;
 }
 
+# The audience that a reader is told next.
+
+sub audience {
+    my ($reader, $want) = @_;
+
+    my $n;
+
+    while (defined(my $event = take($reader, qr/\A(.*?)\n\n/s, 10))) {
+        next unless $event =~ /^event: audience\ndata: (.*)\z/m;
+
+        $n = decode_json($1)->{OnlineMemberNum};
+        last if $n == $want;
+    }
+
+    return $n;
+}
+
+subtest 'the audience is told at first and when it changes' => sub {
+    my $gid = room();
+    my $first = listen_to($gid);
+
+    is audience($first, 1), 1, 'alone';
+
+    my @others = map { listen_to($gid) } 1 .. 3;
+
+    is audience($first, 4), 4, 'others come';
+    is audience($others[2], 4), 4, 'they hear it too';
+
+    close $_->{sock} for @others[0, 1];
+    is audience($first, 2), 2, 'some go';
+};
+
 subtest 'messages, tips, notices' => sub {
     my $gid = room();
     my @readers = map { listen_to($gid) } 1 .. 6;

@@ -31,6 +31,7 @@ extern im_worker_hook_t  im_job_hook;
 extern im_worker_hook_t  im_api_hook;
 extern im_worker_hook_t  im_conn_hook;
 extern im_worker_hook_t  im_room_place_hook;
+extern im_worker_hook_t  im_guest_hook;
 
 
 im_worker_hook_t  *im_worker_hooks[] = {
@@ -51,5 +52,6 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_api_hook,
     &im_conn_hook,
     &im_room_place_hook,
+    &im_guest_hook,
     NULL
 };

@@ -6,8 +6,10 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_worker.h"
 #include "live/im_room.h"
 #include "live/im_room_member.h"
+#include "live/im_slot.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "web/im_guest.h"
@@ -17,12 +19,54 @@
 #define IM_GUEST_MISSED        IM_ROOM_READ_MAX
 #define IM_GUEST_MISSED_BYTES  (48 * 1024)
 
+#define IM_GUEST_TOLD          2048      /* in one tick */
 
+
+/* A room that guests of this worker read. */
+
+typedef struct {
+    ngx_rbtree_node_t  node;         /* key: gno */
+    ngx_uint_t         app;
+    ngx_queue_t        guests;       /* told longest ago first */
+    ngx_uint_t         audience;
+} im_guest_room_t;
+
+
+static ngx_int_t im_guest_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
+static im_guest_room_t *im_guest_room(ngx_uint_t app, uint64_t gno);
+static ngx_int_t im_guest_enter(im_guest_t *guest);
+static void im_guest_leave(im_guest_t *guest);
+static void im_guest_tick(void);
+static ngx_uint_t im_guest_audience(im_guest_room_t *room);
+static im_frame_t *im_guest_audience_frame(ngx_uint_t audience);
 static ngx_int_t im_guest_missed(im_bus_buf_t *buf, void *data);
 static void im_guest_deliver(im_room_member_t *m, im_bus_buf_t *buf);
 static void im_guest_closed(im_room_member_t *m);
 static ngx_int_t im_guest_send(im_guest_t *guest, im_bus_buf_t *buf);
 static im_frame_t *im_guest_frame(im_bus_buf_t *buf);
+
+
+static ngx_rbtree_t       im_guest_rooms;
+static ngx_rbtree_node_t  im_guest_sentinel;
+
+
+im_worker_hook_t  im_guest_hook = {
+    ngx_string("guests"),
+    NULL,                                  /* init conf */
+    NULL,                                  /* init module */
+    im_guest_init_process,                 /* init process */
+    NULL                                   /* exit process */
+};
+
+
+static ngx_int_t
+im_guest_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    ngx_rbtree_init(&im_guest_rooms, &im_guest_sentinel,
+                    ngx_rbtree_insert_value);
+
+    return im_slot_tick_add(im_guest_tick);
+}
 
 
 im_code_t
@@ -59,6 +103,11 @@ im_guest_open(im_ctx_t *ctx, im_guest_t *guest, ngx_str_t *gid)
     if (im_room_subscribe(ctx->app->id, group.gno, &guest->member)
         != NGX_OK)
     {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    if (im_guest_enter(guest) != NGX_OK) {
+        im_room_unsubscribe(&guest->member);
         return IM_E_GROUP_INTERNAL;
     }
 
@@ -99,8 +148,175 @@ im_guest_close(im_guest_t *guest)
 {
     if (guest->open) {
         im_room_unsubscribe(&guest->member);
+        im_guest_leave(guest);
         guest->open = 0;
     }
+}
+
+
+static im_guest_room_t *
+im_guest_room(ngx_uint_t app, uint64_t gno)
+{
+    im_guest_room_t    *room;
+    ngx_rbtree_node_t  *node;
+
+    node = im_guest_rooms.root;
+
+    while (node != &im_guest_sentinel) {
+
+        if (gno == node->key) {
+            room = (im_guest_room_t *) node;
+
+            if (room->app == app) {
+                return room;
+            }
+        }
+
+        node = (gno < node->key) ? node->left : node->right;
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+im_guest_enter(im_guest_t *guest)
+{
+    im_guest_room_t  *room;
+
+    room = im_guest_room(guest->app->id, guest->gno);
+
+    if (room == NULL) {
+        room = ngx_calloc(sizeof(im_guest_room_t), ngx_cycle->log);
+        if (room == NULL) {
+            return NGX_ERROR;
+        }
+
+        room->node.key = guest->gno;
+        room->app = guest->app->id;
+
+        ngx_queue_init(&room->guests);
+        ngx_rbtree_insert(&im_guest_rooms, &room->node);
+    }
+
+    /* nobody's audience is 0: it is told at the next tick */
+
+    guest->told = 0;
+    ngx_queue_insert_head(&room->guests, &guest->queue);
+
+    return NGX_OK;
+}
+
+
+static void
+im_guest_leave(im_guest_t *guest)
+{
+    im_guest_room_t  *room;
+
+    ngx_queue_remove(&guest->queue);
+
+    room = im_guest_room(guest->app->id, guest->gno);
+
+    if (room && ngx_queue_empty(&room->guests)) {
+        ngx_rbtree_delete(&im_guest_rooms, &room->node);
+        ngx_free(room);
+    }
+}
+
+
+/*
+ * Once a second; in rooms with very many guests the later ones are told by
+ * the next ticks.
+ */
+
+static void
+im_guest_tick(void)
+{
+    ngx_uint_t          n, last;
+    im_frame_t         *frame;
+    im_guest_t         *guest;
+    ngx_queue_t        *q;
+    im_guest_room_t    *room;
+    ngx_rbtree_node_t  *node, *next;
+
+    if (im_guest_rooms.root == &im_guest_sentinel) {
+        return;
+    }
+
+    n = IM_GUEST_TOLD;
+
+    for (node = ngx_rbtree_min(im_guest_rooms.root, &im_guest_sentinel);
+         node && n;
+         node = next)
+    {
+        next = ngx_rbtree_next(&im_guest_rooms, node);
+
+        room = (im_guest_room_t *) node;
+        last = im_guest_audience(room);
+        frame = NULL;
+
+        /* sending does not close a guest, so the queue only turns */
+
+        while (n) {
+            q = ngx_queue_head(&room->guests);
+            guest = ngx_queue_data(q, im_guest_t, queue);
+
+            if (guest->told == last) {
+                break;
+            }
+
+            if (frame == NULL) {
+                frame = im_guest_audience_frame(last);
+            }
+
+            if (frame == NULL) {
+                return;
+            }
+
+            guest->told = last;
+
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&room->guests, q);
+
+            (void) guest->ops->send(guest, frame);
+            n--;
+        }
+
+        if (frame) {
+            im_frame_unref(frame);
+        }
+    }
+}
+
+
+static ngx_uint_t
+im_guest_audience(im_guest_room_t *room)
+{
+    im_room_audience_t  a;
+
+    im_room_audience(room->app, room->node.key, &a);
+
+    return a.joined + a.guests;
+}
+
+
+static im_frame_t *
+im_guest_audience_frame(ngx_uint_t audience)
+{
+    u_char       text[128];
+    im_frame_t  *frame;
+
+    frame = im_frame_raw(text, ngx_sprintf(text, "event: audience\n"
+                                           "data: {\"OnlineMemberNum\":%ui}"
+                                           "\n\n", audience)
+                               - text,
+                         ngx_cycle->log);
+
+    if (frame) {
+        frame->priority = IM_ROOM_LOWEST + 1;
+    }
+
+    return frame;
 }
 
 
@@ -128,6 +344,8 @@ static void
 im_guest_closed(im_room_member_t *m)
 {
     im_guest_t  *guest = m->data;
+
+    im_guest_leave(guest);
 
     guest->open = 0;
     guest->ops->close(guest);

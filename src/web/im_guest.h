@@ -47,14 +47,16 @@ struct im_guest_s {
 
     im_room_member_t   member;
     uint64_t           gno;
-    void              *room;         /* the implementation's own */
+    ngx_queue_t        queue;        /* guests of the room in this worker */
+    ngx_uint_t         told;         /* the audience that it knows */
     unsigned           open:1;
 };
 
 
 /*
  * Finds the room and subscribes; what came after guest->last and is still
- * there is sent at once.  May suspend: the transport keeps the guest until it
+ * there is sent at once, then the audience: at first, and when it has
+ * changed, an event "audience" with {"OnlineMemberNum":n}.  May suspend: the transport keeps the guest until it
  * returns.  IM_OK; IM_E_GROUP_ID, IM_E_GROUP_NONE: no such room;
  * IM_E_GROUP_RIGHT: guests do not read groups of this type; others: failed.
  */
