@@ -555,6 +555,7 @@ async function stream(app, room, signal, heard) {
 
 
 function accept(event, room) {
+    const named = /^event: ?(.*)$/m.exec(event);
     const data = event.split(/\r?\n/).filter((line) => /^data:/.test(line))
                       .map((line) => line.slice(5)).join('\n');
 
@@ -563,6 +564,11 @@ function accept(event, room) {
     }
 
     try {
+        if (named && named[1] === 'audience') {
+            audience(JSON.parse(data).OnlineMemberNum);
+            return;
+        }
+
         show(JSON.parse(data), room);
 
     } catch (error) {

@@ -61,6 +61,12 @@ test('a guest receives what REST sends', async () => {
                        'Evening show');
 });
 
+test('guests alone see the audience', async () => {
+    await guest.waitForFunction(
+        () => !document.getElementById('audience').hidden
+              && Number(document.getElementById('count').textContent) >= 1);
+}, 60000);
+
 test('a message is text, whatever is in it', async () => {
     const words = '<img src=x onerror="document.title=1"><b>bold</b>';
 
