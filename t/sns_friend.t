@@ -11,63 +11,12 @@ use warnings;
 use lib 't/lib';
 
 use Test::IM;
+use Test::IM::Sns;
 use Test::More;
 
 my $im = Test::IM->new->run(workers => 2, app => 'rate 0;');
 
-sub sns {
-    my ($command, $from, %body) = @_;
-    return $im->rest("sns/$command", { From_Account => $from, %body });
-}
-
-sub add {
-    my ($from, $to, %o) = @_;
-    my %top = map { exists $o{$_} ? ($_ => delete $o{$_}) : () }
-              qw/ AddType ForceAddFlags /;
-
-    return sns('friend_add', $from, %top, AddFriendItem => [
-        map { { To_Account => $_, AddSource => 'AddSource_Type_Web', %o } }
-        ref $to ? @$to : $to ]);
-}
-
-sub allow {
-    my ($user, $type, $forbid) = @_;
-    $im->rest('profile/portrait_set', { From_Account => $user,
-        ProfileItem => [
-            { Tag => 'Tag_Profile_IM_AllowType',
-              Value => "AllowType_Type_$type" },
-            $forbid ? { Tag => 'Tag_Profile_IM_AdminForbidType',
-                        Value => $forbid } : () ] })->code_is(0);
-}
-
-sub friends {
-    my ($user) = @_;
-    my $reply = sns('friend_get', $user, StartIndex => 0);
-    return { map { $_->{To_Account} => { map { $_->{Tag} => $_->{Value} }
-                                         @{ $_->{ValueItem} } } }
-             @{ $reply->json('/UserDataItem') } };
-}
-
-sub codes {
-    my ($reply, $list) = @_;
-    return [map { $_->{ResultCode} }
-            @{ $reply->code_is(0)->json('/' . ($list // 'ResultItem')) }];
-}
-
-sub relation {
-    my ($from, $to) = @_;
-    my $reply = sns('friend_check', $from, To_Account => [$to],
-                    CheckType => 'CheckResult_Type_Both');
-    return $reply->json('/InfoItem/0/Relation') =~ s/CheckResult_Type_//r;
-}
-
-sub mod {
-    my ($ws, $type) = @_;
-    my $event = $ws->next_event(sub {
-        $_[0]{FriendListMod} && $_[0]{FriendListMod}[0]{PushType} == $type
-    });
-    return $event ? $event->{FriendListMod}[0] : undef;
-}
+sns_server($im);
 
 
 subtest 'one round, both ways' => sub {
