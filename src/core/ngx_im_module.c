@@ -106,6 +106,10 @@ static ngx_conf_num_bounds_t  ngx_im_friend_page = {
     ngx_conf_check_num_bounds, 1, 1000
 };
 
+static ngx_conf_num_bounds_t  ngx_im_status_subs = {
+    ngx_conf_check_num_bounds, 1, 1000
+};
+
 
 /* for settings of an application, which im {} may give too */
 
@@ -288,6 +292,8 @@ static ngx_command_t  ngx_im_commands[] = {
     ngx_im_setting(pendency_max, ngx_conf_set_num_slot, &ngx_im_count),
     ngx_im_setting(friend_page, ngx_conf_set_num_slot, &ngx_im_friend_page),
     ngx_im_setting(friend_rate, ngx_conf_set_num_slot, &ngx_im_rate),
+    ngx_im_setting(status_subs_max, ngx_conf_set_num_slot,
+                   &ngx_im_status_subs),
     ngx_im_setting(allow_type, ngx_conf_set_enum_slot, ngx_im_allow_type),
     ngx_im_setting_flag(b_codes),
 

@@ -120,7 +120,7 @@ typedef struct {
     ngx_int_t        friend_page;
     ngx_int_t        friend_rate;          /* requests of a user per minute */
     ngx_int_t        status_subs_max;
-    ngx_uint_t       allow_type;           /* default Tag_Profile_IM_AllowType */
+    ngx_uint_t       allow_type;           /* default AllowType */
     ngx_flag_t       nick_search;
     ngx_flag_t       b_codes;
     ngx_array_t     *profile_fields;       /* of im_app_field_t, or NULL */

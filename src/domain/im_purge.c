@@ -41,7 +41,9 @@ static void im_purge_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key);
 static im_table_e  im_purge_tables[] = {
     IM_T_CONV,
     IM_T_READ,
-    IM_T_CONTACT_GROUP
+    IM_T_CONTACT_GROUP,
+    IM_T_STATUS,
+    IM_T_STATUS_SUB
 };
 
 

@@ -10,10 +10,12 @@
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "domain/im_inbox.h"
+#include "domain/im_status.h"
 #include "web/im_room_peer.h"
 #include "web/im_web_session.h"
 
 
+#define IM_WEB_USER_LEN     64       /* no account is longer */
 #define IM_WEB_SYNC_ITEMS   50
 #define IM_WEB_SYNC_PAUSE   200
 #define IM_WEB_PUSH         "im_open_push.msg_push"
@@ -142,6 +144,7 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
     }
 
     im_peer_rooms_restore(ctx, peer);
+    im_status_begun(ctx->app->id, &ctx->user);
 
     return IM_OK;
 }
@@ -150,6 +153,9 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
 void
 im_web_session_end(im_peer_t *peer, ngx_uint_t logout)
 {
+    u_char         name[IM_WEB_USER_LEN];
+    ngx_str_t      user;
+    ngx_uint_t     app;
     im_session_t  *s;
 
     s = peer->session;
@@ -162,7 +168,14 @@ im_web_session_end(im_peer_t *peer, ngx_uint_t logout)
 
     peer->session = NULL;
 
+    app = s->app;
+    user.data = name;
+    user.len = ngx_min(s->user.len, IM_WEB_USER_LEN);
+    ngx_memcpy(name, s->user.data, user.len);
+
     im_web_session_free(s->data);
+
+    im_status_ended(app, &user, logout);
 }
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_login.h"
+#include "domain/im_status.h"
 #include "api/im_cmd.h"
 #include "web/im_web_session.h"
 
@@ -50,7 +51,7 @@ im_cmd_wslogin(im_ctx_t *ctx, void *data)
 {
     im_code_t    code;
     ngx_int_t    rc;
-    ngx_str_t    a2;
+    ngx_str_t    a2, text;
     im_login_t   login;
 
     if (ctx->inst) {
@@ -86,7 +87,11 @@ im_cmd_wslogin(im_ctx_t *ctx, void *data)
     im_json_add_cstr(ctx->reply, "PurchaseBits", IM_PURCHASE_BITS);
     im_json_add_int(ctx->reply, "HelloInterval",
                     ctx->app->hello_interval / 1000);
-    im_json_add_cstr(ctx->reply, "CustomStatus", "");
+    if (im_status_text(ctx, &ctx->user, &text) != NGX_OK) {
+        return IM_E_LOGIN_BUSY;
+    }
+
+    im_json_add_str(ctx->reply, "CustomStatus", &text);
 
     return IM_OK;
 }
