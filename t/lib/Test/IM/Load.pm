@@ -41,6 +41,7 @@ has retry => sub {
 };
 
 has [qw/ senders users messages seen acks codes closes logins stopped /];
+has on_ack => undef;         # called with the message
 has disorder => sub { [] };
 has problems => sub { [] };
 
@@ -154,6 +155,7 @@ sub answered ($self, $c, $m, $body) {
     $m->{acked} = time;
     $c->{message} = undef;
     $self->acks($self->acks + 1);
+    $self->on_ack->($m) if $self->on_ack;
 
     # a connection may send 50 frames in a second
     $self->later($self->pause * ($c->{ws} ? 3 : 1), sub {
@@ -449,8 +451,8 @@ sub compare ($self, $what, $list) {
                    "$what has them in order");
 }
 
-sub check_history ($self) {
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
+# All messages of all pairs, as a server has them.
+sub history ($self, $im = $self->im) {
     my (%done, @list);
 
     for my $pair (sort keys %{ $self->pairs }) {
@@ -462,13 +464,13 @@ sub check_history ($self) {
         my @all;
 
         for ( ;; ) {
-            my $reply = $self->im->rest('openim/admin_getroammsg', {
+            my $reply = $im->rest('openim/admin_getroammsg', {
                 From_Account => $from, To_Account => $to, MaxCnt => 100,
                 %page });
 
             if ($reply->code // -1) {
                 $reply->code_is(0);
-                return;
+                return [];
             }
 
             unshift @all, @{ $reply->json('/MsgList') };
@@ -481,7 +483,12 @@ sub check_history ($self) {
         push @list, @all;
     }
 
-    $self->compare('admin_getroammsg', \@list);
+    return \@list;
+}
+
+sub check_history ($self) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $self->compare('admin_getroammsg', $self->history);
 }
 
 # What a fresh login of each user finds with its peers.
