@@ -71,8 +71,8 @@ typedef struct {
 
 
 static ngx_int_t im_session_init(ngx_cycle_t *cycle, im_conf_t *conf);
-static ngx_int_t im_session_enter(im_session_t *s, ngx_uint_t *slot,
-    uint64_t *serial);
+static ngx_int_t im_session_enter(im_session_t *s, ngx_uint_t again,
+    ngx_uint_t *slot, uint64_t *serial);
 static void im_session_unlink(im_zone_sh_t *sh, im_session_node_t *node);
 static void im_session_end(im_session_t *s, ngx_uint_t code);
 static void im_session_slots(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
@@ -196,7 +196,7 @@ im_session_attach(im_session_t *s)
 
     old = im_session_find(s->app, &s->user, s->inst);
 
-    if (im_session_enter(s, &slot, &serial) != NGX_OK) {
+    if (im_session_enter(s, 0, &slot, &serial) != NGX_OK) {
         im_zone_full();
         return NGX_BUSY;
     }
@@ -247,11 +247,17 @@ im_session_attach(im_session_t *s)
 }
 
 
-/* makes the entry in the zone; *slot and *serial: of the one replaced */
+/*
+ * Makes the entry in the zone; *slot and *serial: of the one replaced.
+ * again: the session keeps its number, and a younger one of the instance its
+ * entry: NGX_DECLINED.
+ */
 
 static ngx_int_t
-im_session_enter(im_session_t *s, ngx_uint_t *slot, uint64_t *serial)
+im_session_enter(im_session_t *s, ngx_uint_t again, ngx_uint_t *slot,
+    uint64_t *serial)
 {
+    ngx_int_t           rc;
     ngx_queue_t        *q;
     im_zone_sh_t       *sh;
     im_zone_node_t      key;
@@ -304,6 +310,14 @@ im_session_enter(im_session_t *s, ngx_uint_t *slot, uint64_t *serial)
             node = NULL;
         }
 
+        if (node && again && node->serial >= s->serial) {
+            rc = (node->serial == s->serial) ? NGX_OK : NGX_DECLINED;
+
+            im_zone_unlock(sh);
+
+            return rc;
+        }
+
         if (node) {
             *slot = node->slot;
             *serial = node->serial;
@@ -323,7 +337,9 @@ im_session_enter(im_session_t *s, ngx_uint_t *slot, uint64_t *serial)
         sh->nsessions++;
     }
 
-    s->serial = ++sh->serial;
+    if (!again) {
+        s->serial = ++sh->serial;
+    }
 
     node->user = user;
     node->serial = s->serial;
@@ -904,6 +920,7 @@ static void
 im_session_walk_handler(ngx_event_t *ev)
 {
     uint64_t       serial;
+    ngx_int_t      rc;
     ngx_uint_t     n, slot;
     ngx_queue_t   *q, *bucket;
     im_session_t  *s;
@@ -932,12 +949,26 @@ im_session_walk_handler(ngx_event_t *ev)
                 continue;
             }
 
-            if ((im_session_walks & IM_SESSION_REENTER)
-                && im_session_enter(s, &slot, &serial) != NGX_OK)
-            {
-                im_zone_full();
-                im_session_end(s, 1012);
-                continue;
+            if (im_session_walks & IM_SESSION_REENTER) {
+
+                rc = im_session_enter(s, 1, &slot, &serial);
+
+                if (rc == NGX_DECLINED) {
+                    im_session_end(s, 1000);
+                    continue;
+                }
+
+                if (rc != NGX_OK) {
+                    im_zone_full();
+                    im_session_end(s, 1012);
+                    continue;
+                }
+            }
+
+            /* one that reads already may have seen the head before: again */
+
+            if (s->syncing) {
+                s->seen = NGX_MAX_INT_T_VALUE;
             }
 
             /* the owner reads the stream up to its head */

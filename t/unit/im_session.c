@@ -15,6 +15,7 @@ static void event(im_session_t *s, im_bus_buf_t *buf, ngx_str_t *json);
 static void resync(im_session_t *s);
 static void kick(im_session_t *s, ngx_uint_t type, ngx_str_t *info);
 static void closed(im_session_t *s, ngx_uint_t code);
+static void empty_zone(void);
 
 
 typedef struct {
@@ -185,6 +186,11 @@ test_cursor(void)
     is(&a, "resync ", "a lapped worker resyncs");
     is(&c, "resync ", "all its sessions");
 
+    im_session_lost();
+    is(&a, "", "one that reads the stream already");
+    ok(im_session_caught_up(&a.s, 18) == NGX_AGAIN, "reads it once more");
+    ok(im_session_caught_up(&a.s, 18) == NGX_OK, "and no more");
+
     im_session_detach(&a.s);
     im_session_detach(&b.s);
     im_session_detach(&c.s);
@@ -319,10 +325,56 @@ test_workers(void)
 static void
 test_reset(void)
 {
-    session_t  a;
+    uint64_t   serial;
     ngx_pid_t  pid;
+    session_t  a, b;
 
     attach(&a, &ann, 1, 0);
+    serial = a.s.serial;
+
+    empty_zone();
+    ok(!im_session_online(APP, &ann), "the zone was emptied");
+
+    attach(&b, &bob, 1, 0);
+
+    im_session_tick();
+    is(&a, "resync ", "sessions enter it again, and resync");
+    is(&b, "resync ", "one that is there already resyncs only");
+    ok(im_session_online(APP, &ann), "they are there");
+    ok(a.s.serial == serial, "under the number that who reads knows");
+
+    im_session_detach(&b.s);
+    ok(!im_session_online(APP, &bob), "and can be removed");
+
+    empty_zone();
+
+    pid = live_fork();
+
+    if (pid == 0) {
+        live_claim(2);
+        attach(&b, &ann, 1, 0);
+        _exit(0);
+    }
+
+    (void) live_wait(pid);
+
+    im_session_tick();
+    is(&a, "close1000 ", "an instance that has connected elsewhere ends");
+    ok(im_session_online(APP, &ann), "its younger session is there");
+
+    im_bus_slot(2)->beat = ngx_current_msec - 4000;
+    im_slot_reap();
+
+    ok(!im_session_online(APP, &ann), "until it goes");
+}
+
+
+/* a worker dies in the lock */
+
+static void
+empty_zone(void)
+{
+    ngx_pid_t  pid;
 
     pid = live_fork();
 
@@ -334,15 +386,7 @@ test_reset(void)
     }
 
     (void) live_wait(pid);
-
-    ok(!im_session_online(APP, &ann), "the zone was emptied");
-
-    im_session_tick();
-    is(&a, "resync ", "sessions enter it again, and resync");
-    ok(im_session_online(APP, &ann), "they are there");
-
-    im_session_detach(&a.s);
-    ok(!im_session_online(APP, &ann), "and can be removed");
+    (void) im_session_online(APP, &bob);
 }
 
 
