@@ -90,6 +90,12 @@ ngx_int_t im_pendency_list(im_ctx_t *ctx, ngx_str_t *user, int64_t from,
 im_rel_e im_pendency_report(im_ctx_t *ctx, ngx_str_t *user, int64_t time);
 
 
+/* Removes a slice of the relations of an account that has gone, and tells the
+ * others.  NGX_AGAIN: there may be more; NGX_DECLINED: the account is there
+ * again. */
+ngx_int_t im_friend_purge(im_ctx_t *ctx, ngx_str_t *user);
+
+
 /*
  * Each account that has the user in its friend table, in slices: fn may
  * suspend.

@@ -9,6 +9,7 @@
 #include "core/im_fault.h"
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
+#include "domain/im_friend.h"
 #include "domain/im_inbox.h"
 #include "domain/im_login.h"
 #include "domain/im_purge.h"
@@ -43,7 +44,8 @@ static im_table_e  im_purge_tables[] = {
     IM_T_READ,
     IM_T_CONTACT_GROUP,
     IM_T_STATUS,
-    IM_T_STATUS_SUB
+    IM_T_STATUS_SUB,
+    IM_T_FRIEND_GROUP
 };
 
 
@@ -197,6 +199,11 @@ im_purge_rest(im_ctx_t *ctx, ngx_str_t *user)
 
     if (im_login_close_all(ctx, user, IM_KICK_REST) != IM_OK) {
         return NGX_BUSY;
+    }
+
+    rc = im_friend_purge(ctx, user);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     im_purge_key(ctx, user, &key);

@@ -327,9 +327,9 @@ im_rel_commit(im_rel_t *rel)
         return IM_REL_OK;
     }
 
-    if (rel->account) {
+    if (rel->account || rel->gone) {
         im_rel_key(ctx, &rel->user, &key);
-        im_store_expect(rel->batch, IM_T_ACCOUNT, &key, -1);
+        im_store_expect(rel->batch, IM_T_ACCOUNT, &key, rel->gone ? 0 : -1);
     }
 
     for (i = 0; i < rel->notices.nelts; i++) {
@@ -412,6 +412,10 @@ im_rel_notice(im_rel_t *rel, ngx_str_t *user, ngx_uint_t type,
     im_json_t        *mod;
     ngx_uint_t        i;
     im_rel_notice_t  *n;
+
+    if (rel->gone && im_str_eq(user, &rel->user)) {
+        return NULL;
+    }
 
     n = rel->notices.elts;
 

@@ -196,6 +196,7 @@ struct im_rel_s {
     void              *data;
     unsigned           profiles:1;   /* wants pair->profile */
     unsigned           account:1;    /* the acting account must exist */
+    unsigned           gone:1;       /* it must not, and hears nothing */
 
     /* of the commit that is being made */
     im_batch_t        *batch;
