@@ -48,7 +48,7 @@ static im_code_t im_sns_delete_type(im_ctx_t *ctx, ngx_str_t *type,
 static ngx_uint_t im_sns_rate(im_ctx_t *ctx, const char *what,
     ngx_uint_t n);
 static im_rel_e im_sns_add_item(im_ctx_t *ctx, im_json_t *node,
-    im_friend_item_t *item);
+    ngx_uint_t groups, im_friend_item_t *item);
 static im_rel_e im_sns_import_item(im_ctx_t *ctx, im_json_t *node,
     im_friend_item_t *item);
 static im_rel_e im_sns_update_item(im_ctx_t *ctx, im_json_t *node,
@@ -249,7 +249,7 @@ im_cmd_friend_add(im_ctx_t *ctx, void *data)
     }
 
     for (i = 0; i < n; i++) {
-        items[i].wrong = im_sns_add_item(ctx, nodes[i], &items[i]);
+        items[i].wrong = im_sns_add_item(ctx, nodes[i], 1, &items[i]);
     }
 
     allowed = im_sns_rate(ctx, "friend_add", n);
@@ -583,8 +583,11 @@ im_sns_rate(im_ctx_t *ctx, const char *what, ngx_uint_t n)
 }
 
 
+/* groups: how many may be named. */
+
 static im_rel_e
-im_sns_add_item(im_ctx_t *ctx, im_json_t *node, im_friend_item_t *item)
+im_sns_add_item(im_ctx_t *ctx, im_json_t *node, ngx_uint_t groups,
+    im_friend_item_t *item)
 {
     u_char     *p, *last;
     size_t      len;
@@ -620,7 +623,8 @@ im_sns_add_item(im_ctx_t *ctx, im_json_t *node, im_friend_item_t *item)
     }
 
     if (result == IM_REL_OK) {
-        result = im_sns_group(ctx, im_json_get(node, "GroupName"), 1, item);
+        result = im_sns_group(ctx, im_json_get(node, "GroupName"), groups,
+                              item);
     }
 
     return result;
@@ -632,24 +636,9 @@ im_sns_import_item(im_ctx_t *ctx, im_json_t *node, im_friend_item_t *item)
 {
     im_rel_e    result;
     ngx_str_t   tag;
-    im_json_t  *list, *value, *group, *rest;
+    im_json_t  *list, *value;
 
-    /* GroupName is an array here */
-
-    group = im_json_get(node, "GroupName");
-    rest = im_json_new_obj(ctx->pool);
-
-    im_json_each(value, node) {
-        if (value != group) {
-            im_json_add_node(rest, (char *) value->key.data, value);
-        }
-    }
-
-    result = im_sns_add_item(ctx, rest, item);
-
-    if (result == IM_REL_OK) {
-        result = im_sns_group(ctx, group, ctx->app->friend_groups_max, item);
-    }
+    result = im_sns_add_item(ctx, node, ctx->app->friend_groups_max, item);
 
     if (result != IM_REL_OK) {
         return result;

@@ -586,6 +586,7 @@ static ngx_int_t
 im_friend_merge(im_rel_t *rel, ngx_str_t *custom, im_json_t *values,
     im_json_t *changes, ngx_uint_t *changed)
 {
+    char        *name;
     u_char      *p;
     ngx_str_t    tag, was, is;
     im_json_t   *old, *merged, *node, *change;
@@ -604,14 +605,26 @@ im_friend_merge(im_rel_t *rel, ngx_str_t *custom, im_json_t *values,
 
     im_json_each(node, old) {
         if (im_json_get_key(values, &node->key) == NULL) {
-            im_json_add_node(merged, (char *) node->key.data, node);
+
+            name = im_str_c(pool, &node->key);
+            if (name == NULL) {
+                return NGX_ERROR;
+            }
+
+            im_json_add_node(merged, name, node);
         }
     }
 
     im_json_each(node, values) {
 
         if (node->type == IM_JSON_NUM || node->u.text.len) {
-            im_json_add_node(merged, (char *) node->key.data, node);
+
+            name = im_str_c(pool, &node->key);
+            if (name == NULL) {
+                return NGX_ERROR;
+            }
+
+            im_json_add_node(merged, name, node);
         }
 
         change = im_json_get_key(old, &node->key);

@@ -749,6 +749,7 @@ im_profile_apply_field(im_ctx_t *ctx, im_profile_t *profile,
     im_app_field_t *field, ngx_str_t *name, im_json_t *value,
     im_json_t *changes)
 {
+    char        *key;
     ngx_str_t    was, is;
     im_json_t   *old, *merged, *node, *change;
     ngx_uint_t   right;
@@ -801,7 +802,13 @@ im_profile_apply_field(im_ctx_t *ctx, im_profile_t *profile,
 
     im_json_each(node, old) {
         if (!im_str_eq(&node->key, &field->name)) {
-            im_json_add_node(merged, (char *) node->key.data, node);
+
+            key = im_str_c(ctx->pool, &node->key);
+            if (key == NULL) {
+                return IM_E_PROFILE_INTERNAL;
+            }
+
+            im_json_add_node(merged, key, node);
         }
     }
 
