@@ -12,7 +12,8 @@
 #include "api/im_cmd.h"
 
 
-#define IM_PROFILE_MAX  100
+#define IM_PROFILE_MAX     100
+#define IM_PROFILE_SEARCH  20
 
 
 typedef struct {
@@ -27,9 +28,17 @@ typedef struct {
 } im_portrait_set_req_t;
 
 
+typedef struct {
+    ngx_str_t          keyword;
+    im_int_t           limit;
+    ngx_str_t          next;
+} im_portrait_search_req_t;
+
+
 static im_code_t im_cmd_portrait_get(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_portrait_get_all(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_portrait_set(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_portrait_search(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_profile_load(im_ctx_t *ctx, ngx_str_t *users,
     ngx_uint_t n, u_char **exists, im_profile_t **profiles);
 static ngx_uint_t im_cmd_profile_users(ngx_str_t *users, ngx_uint_t n,
@@ -71,6 +80,23 @@ static im_field_t  im_portrait_set_fields[] = {
 };
 
 
+static im_field_t  im_portrait_search_fields[] = {
+
+    { ngx_string("Keyword"), IM_STR, IM_REQUIRED|IM_NO_NUL,
+      offsetof(im_portrait_search_req_t, keyword), 1, IM_PROFILE_NKEY,
+      IM_E_PROFILE_PARAM, 0 },
+
+    { ngx_string("Limit"), IM_INT, IM_OPTIONAL,
+      offsetof(im_portrait_search_req_t, limit), 1, IM_PROFILE_MAX,
+      IM_E_PROFILE_PARAM, 0 },
+
+    { ngx_string("Next"), IM_STR, IM_OPTIONAL,
+      offsetof(im_portrait_search_req_t, next), 0, 0, IM_E_PROFILE_PARAM, 0 },
+
+      im_null_field
+};
+
+
 im_command_t  im_cmd_profile[] = {
 
     { ngx_string("profile"), ngx_string("portrait_get"),
@@ -84,6 +110,10 @@ im_command_t  im_cmd_profile[] = {
     { ngx_string("profile"), ngx_string("portrait_set"),
       im_cmd_portrait_set, IM_BY_ADMIN|IM_BY_SELF|IM_BY_USER,
       im_portrait_set_fields, sizeof(im_portrait_set_req_t), 0, 0 },
+
+    { ngx_string("profile"), ngx_string("portrait_search"),
+      im_cmd_portrait_search, IM_BY_ADMIN|IM_BY_SELF|IM_BY_USER,
+      im_portrait_search_fields, sizeof(im_portrait_search_req_t), 0, 0 },
 
       im_null_command
 };
@@ -260,6 +290,72 @@ im_cmd_portrait_set(im_ctx_t *ctx, void *data)
     }
 
     return im_profile_set(ctx, user, req->items);
+}
+
+
+/* Not a command of the specification: the app's back end, and users where it
+ * is allowed, find accounts by their nicknames. */
+
+static im_code_t
+im_cmd_portrait_search(im_ctx_t *ctx, void *data)
+{
+    im_portrait_search_req_t  *req = data;
+
+    ngx_int_t      rc;
+    ngx_str_t      next;
+    im_json_t     *list, *item;
+    ngx_uint_t     i;
+    ngx_array_t    found;
+    im_profile_t  *profile;
+
+    if (ctx->role != IM_ROLE_ADMIN && !ctx->app->nick_search) {
+        return IM_E_PROFILE_ADMIN;
+    }
+
+    rc = im_str_unhex(ctx->pool, &next, &req->next);
+
+    if (rc == NGX_DECLINED) {
+        ngx_str_set(&ctx->info, "\"Next\" is not of an answer");
+        return IM_E_PROFILE_PARAM;
+    }
+
+    if (rc != NGX_OK
+        || ngx_array_init(&found, ctx->pool, 16, sizeof(im_profile_t))
+           != NGX_OK)
+    {
+        return IM_E_PROFILE_INTERNAL;
+    }
+
+    rc = im_profile_search(ctx, &req->keyword,
+                           req->limit.set ? (ngx_uint_t) req->limit.value
+                                          : IM_PROFILE_SEARCH,
+                           &next, &found);
+
+    if (rc == NGX_DECLINED) {
+        ngx_str_set(&ctx->info, "\"Next\" is not of such a search");
+        return IM_E_PROFILE_PARAM;
+    }
+
+    if (rc != NGX_OK || im_str_hex(ctx->pool, &next, &next) != NGX_OK) {
+        return IM_E_PROFILE_INTERNAL;
+    }
+
+    profile = found.elts;
+    list = im_json_add_list(ctx->reply, "UserProfileItem");
+
+    for (i = 0; i < found.nelts; i++) {
+        item = im_json_push_obj(list);
+
+        im_json_add_str(item, "To_Account", &profile[i].user);
+        im_profile_json(ctx, im_json_add_list(item, "ProfileItem"),
+                        &profile[i]);
+        im_json_add_int(item, "ResultCode", 0);
+        im_json_add_cstr(item, "ResultInfo", "");
+    }
+
+    im_json_add_str(ctx->reply, "Next", &next);
+
+    return IM_OK;
 }
 
 

@@ -295,6 +295,7 @@ static ngx_command_t  ngx_im_commands[] = {
     ngx_im_setting(status_subs_max, ngx_conf_set_num_slot,
                    &ngx_im_status_subs),
     ngx_im_setting(allow_type, ngx_conf_set_enum_slot, ngx_im_allow_type),
+    ngx_im_setting_flag(nick_search),
     ngx_im_setting_flag(b_codes),
 
     { ngx_string("profile_field"),

@@ -16,7 +16,6 @@
 
 #define IM_PROFILE_TRIES  8
 #define IM_PROFILE_VALUE  500        /* bytes */
-#define IM_PROFILE_NKEY   64
 #define IM_PROFILE_TAG    "Tag_Profile_"
 #define IM_PROFILE_OWN    "Tag_Profile_Custom_"
 
@@ -35,14 +34,6 @@ typedef struct {
 } im_profile_tag_t;
 
 
-typedef struct {
-    ngx_array_t       *profiles;
-    ngx_str_t          keyword;
-    ngx_uint_t         limit;
-    ngx_uint_t         more;
-} im_profile_search_t;
-
-
 static im_profile_tag_t *im_profile_find(ngx_str_t *name);
 static im_app_field_t *im_profile_field(im_ctx_t *ctx, ngx_str_t *name);
 static void im_profile_tag_json(im_ctx_t *ctx, im_json_t *list,
@@ -53,6 +44,8 @@ static im_code_t im_profile_apply_field(im_ctx_t *ctx, im_profile_t *profile,
 static ngx_int_t im_profile_nkey(im_ctx_t *ctx, ngx_str_t *nick,
     ngx_str_t *nkey);
 static ngx_int_t im_profile_search_row(im_row_t *row, void *data);
+static void im_profile_page_key(im_profile_t *profile, im_key_t *prefix,
+    im_key_t *key, ngx_str_t *text);
 static ngx_int_t im_profile_tell_owner(im_ctx_t *ctx, ngx_str_t *owner,
     void *data);
 static im_code_t im_profile_apply(im_ctx_t *ctx, im_profile_t *profile,
@@ -514,12 +507,10 @@ ngx_int_t
 im_profile_search(im_ctx_t *ctx, ngx_str_t *keyword, ngx_uint_t limit,
     ngx_str_t *next, ngx_array_t *profiles)
 {
-    im_key_t              prefix, from, to;
-    ngx_int_t             rc;
-    ngx_str_t             nkey;
-    ngx_uint_t            first;
-    im_profile_t         *last;
-    im_profile_search_t   search;
+    im_key_t       prefix, from, to;
+    ngx_int_t      rc;
+    ngx_str_t      nkey, key;
+    im_profile_t  *profile;
 
     if (im_profile_nkey(ctx, keyword, &nkey) != NGX_OK) {
         return NGX_ERROR;
@@ -532,67 +523,78 @@ im_profile_search(im_ctx_t *ctx, ngx_str_t *keyword, ngx_uint_t limit,
     to.len--;                                /* of a string, its beginning */
 
     from = to;
-    first = 0;
 
     if (next->len) {
-        if (prefix.len + next->len > IM_KEY_LEN) {
+
+        if (prefix.len + next->len > IM_KEY_LEN
+            || next->len < nkey.len
+            || ngx_memcmp(next->data, nkey.data, nkey.len) != 0)
+        {
             return NGX_DECLINED;
         }
 
         from = prefix;
         ngx_memcpy(from.data + from.len, next->data, next->len);
         from.len += next->len;
-        first = 1;
     }
 
-    search.profiles = profiles;
-    search.keyword = *keyword;
-    search.limit = limit;
-    search.more = 0;
-
     rc = im_store_scan(ctx, IM_T_PROFILE, IM_PROFILE_NICK, &prefix, &from,
-                       &to, IM_ASC, limit + 1 + first, im_profile_search_row,
-                       &search);
+                       &to, IM_ASC, limit + 2, im_profile_search_row,
+                       profiles);
 
     if (rc != NGX_OK && rc != NGX_DECLINED) {
         return rc;
     }
 
-    if (first && profiles->nelts) {          /* the last one of that page */
-        profiles->nelts--;
-        ngx_memmove(profiles->elts, (im_profile_t *) profiles->elts + 1,
-                    profiles->nelts * sizeof(im_profile_t));
+    profile = profiles->elts;
+
+    if (next->len && profiles->nelts) {
+
+        im_profile_page_key(&profile[0], &prefix, &from, &key);
+
+        if (im_str_eq(&key, next)) {         /* the last one of that page */
+            profiles->nelts--;
+            ngx_memmove(profile, profile + 1,
+                        profiles->nelts * sizeof(im_profile_t));
+        }
     }
 
     ngx_str_null(next);
 
     if (profiles->nelts > limit) {
-
         profiles->nelts = limit;
-        last = (im_profile_t *) profiles->elts + limit - 1;
 
-        from = prefix;
-        im_key_str(&from, &last->nkey);
-        im_key_str(&from, &last->user);
+        im_profile_page_key(&profile[limit - 1], &prefix, &from, &key);
 
-        next->len = from.len - prefix.len;
-        next->data = from.data + prefix.len;
-
-        return im_str_dup(ctx->pool, next, next);
+        return im_str_dup(ctx->pool, next, &key);
     }
 
     return NGX_OK;
 }
 
 
+static void
+im_profile_page_key(im_profile_t *profile, im_key_t *prefix, im_key_t *key,
+    ngx_str_t *text)
+{
+    *key = *prefix;
+
+    im_key_str(key, &profile->nkey);
+    im_key_str(key, &profile->user);
+
+    text->data = key->data + prefix->len;
+    text->len = key->len - prefix->len;
+}
+
+
 static ngx_int_t
 im_profile_search_row(im_row_t *row, void *data)
 {
-    im_profile_search_t  *search = data;
+    ngx_array_t  *profiles = data;
 
     im_profile_t  *profile;
 
-    profile = ngx_array_push(search->profiles);
+    profile = ngx_array_push(profiles);
     if (profile == NULL) {
         return NGX_ERROR;
     }

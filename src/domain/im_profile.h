@@ -35,6 +35,9 @@ typedef struct {
 } im_profile_t;
 
 
+#define IM_PROFILE_NKEY   64         /* bytes */
+
+
 /* Values of Tag_Profile_IM_AllowType. */
 
 #define IM_ALLOW_ANY      0
@@ -74,9 +77,10 @@ void im_profile_tags_json(im_ctx_t *ctx, im_json_t *list,
     im_profile_t *profile, ngx_str_t *tags, ngx_uint_t n);
 
 /*
- * Profiles whose nickname begins with the keyword, letters A-Z as a-z: calls
- * push im_profile_t to the array, at most limit, beginning after a page key
- * of the last call (empty: at the first), which is set (empty: no more).
+ * Profiles whose nickname begins with the keyword of at most IM_PROFILE_NKEY
+ * bytes, letters A-Z as a-z: pushes im_profile_t, at most limit (up to 100).
+ * next: page key of the last call or empty; set to that of the next page,
+ * empty: no more.  NGX_DECLINED: next is not of such a search.
  */
 ngx_int_t im_profile_search(im_ctx_t *ctx, ngx_str_t *keyword,
     ngx_uint_t limit, ngx_str_t *next, ngx_array_t *profiles);
