@@ -1,0 +1,43 @@
+#!/bin/sh
+
+# Copyright (C) The ngx_im authors
+
+# All measurements, and their tables as Markdown.  Takes some 15 minutes.
+#
+#   bench/run.sh [FOLDER]
+#
+# The folder (default: a new one in /tmp) gets raw results and result.md.
+# Numbers of single rounds, which bench/table.pl makes a table of, lie in
+# *.tsv and room.log.  See common.sh for the environment.
+
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(dirname "$here")
+
+[ -f "${IM_BENCH:-$top/../shared/bench}/fanout.c" ] || {
+    echo "$0: error: no load tools in \"${IM_BENCH:-$top/../shared/bench}\"," \
+         "write their folder to IM_BENCH" >&2
+    exit 1
+}
+
+[ -n "${IM_BENCH_NGINX:-}" ] || "$top/build.sh" optimised
+
+IM_BENCH_OUT=${1:-$(mktemp -d /tmp/im-bench-XXXXXX)}
+export IM_BENCH_OUT
+mkdir -p "$IM_BENCH_OUT"
+
+(cd "$IM_BENCH_OUT" && rm -rf ./*.tsv ./room.log ./machine ./run)
+
+"$here/idle.sh" 10000 1
+"$here/sendmsg.sh" 5 10000 1
+"$here/room.sh" 5 1 1000 5000
+"$here/room.sh" 5 2 1000
+
+rm -rf "$IM_BENCH_OUT/run"
+
+"$here/table.pl" "$IM_BENCH_OUT" > "$IM_BENCH_OUT/result.md"
+
+cat "$IM_BENCH_OUT/result.md"
+echo
+echo "raw results: $IM_BENCH_OUT"

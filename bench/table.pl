@@ -1,0 +1,179 @@
+#!/usr/bin/perl
+
+# Copyright (C) The ngx_im authors
+
+# Tables of a folder of results, as Markdown: medians of the rounds, and in
+# brackets the least and the greatest.
+#
+#   bench/table.pl FOLDER
+
+use strict;
+use warnings;
+
+my $dir = shift or die "table.pl FOLDER\n";
+
+
+sub lines {
+    my ($name) = @_;
+
+    open my $fh, '<', "$dir/$name" or return;
+    my @lines = <$fh>;
+    chomp @lines;
+
+    return @lines;
+}
+
+sub median {
+    my @v = sort { $a <=> $b } @_;
+
+    return 0 unless @v;
+    return @v % 2 ? $v[@v / 2] : ($v[@v / 2 - 1] + $v[@v / 2]) / 2;
+}
+
+# "median (least to greatest)" by a format of one number
+sub spread {
+    my ($format, @v) = @_;
+
+    @v = sort { $a <=> $b } @v;
+
+    return '' unless @v;
+    return sprintf $format, $v[0] if $v[0] == $v[-1];
+    return sprintf "$format ($format to $format)", median(@v), $v[0], $v[-1];
+}
+
+sub row { print '| ', join(' | ', @_), " |\n" }
+
+sub head {
+    row(@_);
+    row(map { '---' } @_);
+}
+
+
+print "- $_\n" for lines('machine');
+print "\n";
+
+
+if (my @rows = lines('idle.tsv')) {
+    my %names = (open => 'open', login => 'logged in');
+
+    shift @rows;
+
+    print "### Memory of an idle WebSocket connection, KB\n\n";
+    head('connections', 'state', 'workers', 'of the worker', 'of the zone',
+         'pages of the store\'s file');
+
+    for (@rows) {
+        my ($mode, $workers, $n, $own, $zone, $store) = split /\t/;
+        row($n, $names{$mode}, $workers, $own, $zone, $store);
+    }
+
+    print "\n";
+}
+
+
+if (my @rows = lines('sendmsg.tsv')) {
+    my (%v, %round);
+
+    shift @rows;
+
+    for (@rows) {
+        my ($system, $workers, $round, $per_s, $cpu, $group, $p50, $p99)
+            = split /\t/;
+
+        push @{ $v{$system}{per_s} }, $per_s;
+        push @{ $v{$system}{cpu} }, $cpu;
+        push @{ $v{$system}{group} }, $group;
+        push @{ $v{$system}{p50} }, $p50 if $p50;
+        push @{ $v{$system}{p99} }, $p99 if $p99;
+
+        $round{$system}{$round} = [$per_s, $cpu];
+    }
+
+    for my $round (keys %{ $round{im} }) {
+        my ($im, $lmdb) = map { $round{$_}{$round} } qw/ im lmdb /;
+        next unless $lmdb;
+
+        push @{ $v{im}{x} }, $im->[0] / $lmdb->[0];
+        push @{ $v{im}{xcpu} }, $im->[1] / $lmdb->[1];
+    }
+
+    print "### openim/sendmsg, 64 connections, durable\n\n";
+    head('', 'messages/s', 'x', 'CPU us/message', 'x', 'in a commit',
+         'p50 ms', 'p99 ms');
+
+    for my $system (qw/ lmdb im /) {
+        my $s = $v{$system};
+
+        row($system eq 'im' ? 'ngx_im' : 'LMDB alone',
+            spread('%.0f', @{ $s->{per_s} }),
+            spread('%.2f', @{ $s->{x} || [1] }),
+            spread('%.1f', @{ $s->{cpu} }),
+            spread('%.2f', @{ $s->{xcpu} || [1] }),
+            sprintf('%.0f', median(@{ $s->{group} })),
+            spread('%.1f', @{ $s->{p50} || [] }),
+            spread('%.1f', @{ $s->{p99} || [] }));
+    }
+
+    print "\n";
+}
+
+
+# room.log: a line "## ... | options | round ..." before each round, then a
+# line RESULT of each system
+
+if (my @log = lines('room.log')) {
+    my (@cases, %case, $case, $n);
+
+    for (@log) {
+        if (/^## fan \| .*? \| (.*?) \| round/) {
+            $case = $1;
+            push @cases, $case unless $case{$case};
+            $n = $case{$case}{rounds}++;
+            next;
+        }
+
+        next unless s/^RESULT //;
+
+        my %f = map { split /=/, $_, 2 } split ' ';
+        my $s = $case{$case}{ $f{label} } //= {};
+
+        next if $f{lost} || !$f{ok};
+
+        push @{ $s->{per_s} }, $f{per_s};
+        push @{ $s->{$_} }, $f{$_} for qw/ cpu_per_m p50 p99 /;
+
+        $s->{bad} += $f{dup} + $f{stray} + $f{errors};
+        $s->{round}{$n} = \%f;
+    }
+
+    print "### A message to all of a live room\n\n";
+
+    for $case (@cases) {
+        my $limit = $case{$case}{limit}{round};
+
+        print "`$case`, $case{$case}{rounds} rounds\n\n";
+        head('', 'deliveries/s', 'x', 'CPU s per million', 'x', 'p50 ms',
+             'p99 ms', 'p99 x');
+
+        for my $system (qw/ limit limitb im im2 nchan nchan2 mosquitto nats /)
+        {
+            my $s = $case{$case}{$system} or next;
+            my @rounds = grep { $limit->{$_} } keys %{ $s->{round} };
+            my %x;
+
+            for my $key (qw/ per_s cpu_per_m p99 /) {
+                $x{$key} = spread('%.2f', map {
+                    $s->{round}{$_}{$key} / ($limit->{$_}{$key} || 1)
+                } @rounds);
+            }
+
+            row($system =~ /^im/ ? "ngx_$system" : $system,
+                sprintf('%.0f', median(@{ $s->{per_s} })), $x{per_s},
+                sprintf('%.2f', median(@{ $s->{cpu_per_m} })), $x{cpu_per_m},
+                sprintf('%.1f', median(@{ $s->{p50} })),
+                sprintf('%.1f', median(@{ $s->{p99} })), $x{p99});
+        }
+
+        print "\n";
+    }
+}
