@@ -44,7 +44,6 @@ static const char  *im_sns_names[IM_REL_MAX] = {
     "My_Friend_Num_Exceed_Threshold",
     "Peer_Friend_Num_Exceed_Threshold",
     "Group_Num_Exceed_Threshold",
-    "Friend_Group_Num_Exceed_Threshold",
     "Pendency_Num_Exceed_Threshold",
     "Black_Num_Exceed_Threshold",
     "Friend_Exist",
@@ -95,7 +94,6 @@ static im_sns_code_t  im_sns_codes[] = {
     { IM_SNS_ANY, IM_REL_FULL, IM_E_SNS_FULL },
     { IM_SNS_ANY, IM_REL_PEER_FULL, IM_E_SNS_PEER_FULL },
     { IM_SNS_ANY, IM_REL_GROUPS_FULL, IM_E_SNS_GROUPS_FULL },
-    { IM_SNS_ANY, IM_REL_MANY_GROUPS, IM_E_SNS_GROUPS_FULL },
     { IM_SNS_ANY, IM_REL_REQUESTS_FULL, IM_E_SNS_REQUESTS_FULL },
     { IM_SNS_ANY, IM_REL_BLACK_FULL, IM_E_SNS_BLACK_FULL },
     { IM_SNS_ANY, IM_REL_BLOCKING, IM_E_SNS_BLOCKING },
@@ -171,11 +169,9 @@ static im_sns_code_t  im_sns_b_codes[] = {
     { IM_SNS_GROUP_ADD, IM_REL_COUNT, IM_E_B_GROUP_COUNT },
     { IM_SNS_GROUP_ADD, IM_REL_LENGTH, IM_E_B_GROUP_NAME },
     { IM_SNS_GROUP_ADD, IM_REL_GROUPS_FULL, IM_E_B_GROUPS_FULL },
-    { IM_SNS_GROUP_ADD, IM_REL_MANY_GROUPS, IM_E_B_GROUP_MANY },
     { IM_SNS_GROUP_ADD, IM_REL_GROUP_EXISTS, IM_E_B_GROUP_TAKEN },
     { IM_SNS_GROUP_DELETE, IM_REL_COUNT, IM_E_B_GROUP_DELETE },
     { IM_SNS_GROUP_DELETE, IM_REL_NO_GROUP, IM_E_B_GROUP_NONE },
-    { IM_SNS_GROUP_UPDATE, IM_REL_MANY_GROUPS, IM_E_B_GROUP_IN_MANY },
 
     { IM_SNS_ANY, IM_REL_MAX, 0 }
 };

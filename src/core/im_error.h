@@ -250,11 +250,9 @@
     E(B_GROUP_COUNT,      32201, "not 1 to 32 names")                         \
     E(B_GROUP_NAME,       32202, "the name has not 1 to 30 bytes")            \
     E(B_GROUPS_FULL,      32215, "too many friend groups")                    \
-    E(B_GROUP_MANY,       32217, "the friend is in too many groups")          \
     E(B_GROUP_TAKEN,      32218, "there is a friend group of this name")      \
     E(B_GROUP_DELETE,     32301, "not 1 to 32 names")                         \
     E(B_GROUP_NONE,       32309, "no such friend group")                      \
-    E(B_GROUP_IN_MANY,    32521, "the friend is in too many groups")          \
     /* conversations, configuration, history */                               \
     E(CONTACT_ACCOUNT,    50001, "the account does not exist")                \
     E(CONTACT_PARAM,      50002, "illegal parameter")                         \

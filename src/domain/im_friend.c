@@ -38,12 +38,6 @@ static im_rel_e im_friend_delete_item(im_rel_t *rel, im_pair_t *pair,
     ngx_uint_t i);
 static im_rel_e im_pendency_delete_item(im_rel_t *rel, im_pair_t *pair,
     ngx_uint_t i);
-static im_rel_e im_black_add_item(im_rel_t *rel, im_pair_t *pair,
-    ngx_uint_t i);
-static im_rel_e im_black_delete_item(im_rel_t *rel, im_pair_t *pair,
-    ngx_uint_t i);
-static void im_friend_run(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
-    ngx_uint_t n, im_rel_item_pt item, void *data, im_rel_e *results);
 
 
 void
@@ -790,76 +784,6 @@ im_pendency_delete_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
 
 
 void
-im_black_add(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers, ngx_uint_t n,
-    im_rel_e *results)
-{
-    im_friend_run(ctx, user, peers, n, im_black_add_item, NULL, results);
-}
-
-
-static im_rel_e
-im_black_add_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
-{
-    if (!pair->exists) {
-        return IM_REL_ACCOUNT;
-    }
-
-    if (im_str_eq(&pair->peer, &rel->user)) {
-        return IM_REL_PARAM;
-    }
-
-    if (pair->black.version) {
-        return IM_REL_BLACK_EXISTS;
-    }
-
-    if (rel->count.blacks >= rel->ctx->app->blacklist_max) {
-        return IM_REL_BLACK_FULL;
-    }
-
-    im_rel_put_black(rel, pair);
-
-    if (pair->mine.version) {
-        im_rel_drop_friend(rel, &pair->mine);
-
-    } else {
-        im_rel_expect_friend(rel, &rel->user, &pair->peer, 0);
-    }
-
-    if (pair->his.version) {
-        im_rel_drop_friend(rel, &pair->his);
-
-    } else {
-        im_rel_expect_friend(rel, &pair->peer, &rel->user, 0);
-    }
-
-    im_rel_drop_requests(rel, pair, IM_REQ_IN|IM_REQ_OUT);
-
-    return IM_REL_OK;
-}
-
-
-void
-im_black_delete(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
-    ngx_uint_t n, im_rel_e *results)
-{
-    im_friend_run(ctx, user, peers, n, im_black_delete_item, NULL, results);
-}
-
-
-static im_rel_e
-im_black_delete_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
-{
-    if (pair->black.version == 0) {
-        return pair->exists ? IM_REL_NO_BLACK : IM_REL_ACCOUNT;
-    }
-
-    im_rel_drop_black(rel, &pair->black);
-
-    return IM_REL_OK;
-}
-
-
-static void
 im_friend_run(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers, ngx_uint_t n,
     im_rel_item_pt item, void *data, im_rel_e *results)
 {
@@ -878,39 +802,4 @@ im_friend_run(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers, ngx_uint_t n,
     rel.profiles = (item == im_friend_add_item);
 
     im_rel_run(&rel);
-}
-
-
-ngx_int_t
-im_friend_may_send(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *to,
-    im_code_t *code)
-{
-    ngx_int_t  rc;
-    im_pair_t  pair;
-
-    if (im_str_eq(from, to)) {
-        return NGX_OK;
-    }
-
-    rc = im_rel_pairs(ctx, from, to, 1, &pair);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (ctx->app->check_friend
-        && (pair.mine.version == 0 || pair.his.version == 0))
-    {
-        *code = pair.mine.version ? IM_E_MSG_NOT_HIS_FRIEND
-                : pair.his.version ? IM_E_MSG_NOT_MY_FRIEND
-                : IM_E_MSG_NOT_FRIENDS;
-
-        return NGX_DECLINED;
-    }
-
-    if (pair.black_his.version) {
-        *code = ctx->app->blacklist_report ? IM_E_MSG_BLOCKED : IM_OK;
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
 }

@@ -66,6 +66,10 @@ void im_black_add(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
 void im_black_delete(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
     ngx_uint_t n, im_rel_e *results);
 
+/* Runs an item function for all peers. */
+void im_friend_run(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
+    ngx_uint_t n, im_rel_item_pt item, void *data, im_rel_e *results);
+
 /*
  * Whether a client may send a C2C message.  NGX_OK; NGX_DECLINED with the
  * code that the sender is answered, IM_OK: he sees success although the

@@ -361,10 +361,6 @@ im_friend_group_put_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
         return IM_REL_INTERNAL;
     }
 
-    if (names->n > (ngx_uint_t) rel->ctx->app->friend_groups_max) {
-        return IM_REL_MANY_GROUPS;
-    }
-
     for (k = 0; k < work->n; k++) {
         group = im_rel_group(rel, &work->names[k]);
 

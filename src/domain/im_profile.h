@@ -85,5 +85,10 @@ void im_profile_tags_json(im_ctx_t *ctx, im_json_t *list,
 ngx_int_t im_profile_search(im_ctx_t *ctx, ngx_str_t *keyword,
     ngx_uint_t limit, ngx_str_t *next, ngx_array_t *profiles);
 
+/* The beginning of a nickname in the form that a search compares. */
+ngx_int_t im_profile_nkey(im_ctx_t *ctx, ngx_str_t *nick, ngx_str_t *nkey);
+
+extern im_record_t  im_profile_record[];
+
 
 #endif /* _IM_PROFILE_H_INCLUDED_ */

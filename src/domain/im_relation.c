@@ -10,7 +10,6 @@
 #include "core/im_str.h"
 #include "domain/im_account.h"
 #include "domain/im_inbox.h"
-#include "domain/im_message.h"
 #include "domain/im_relation.h"
 
 
@@ -34,12 +33,6 @@ typedef struct {
 } im_rel_notice_t;
 
 
-typedef struct {
-    im_ctx_t          *ctx;
-    ngx_array_t        rows;         /* of im_friend_group_t */
-} im_rel_groups_t;
-
-
 static ngx_uint_t im_rel_chunk(im_rel_t *rel, ngx_uint_t first,
     ngx_uint_t n);
 static void im_rel_fail(im_rel_t *rel, ngx_uint_t first, ngx_uint_t n,
@@ -51,13 +44,6 @@ static ngx_int_t im_rel_load_table(im_ctx_t *ctx, ngx_str_t *user,
     im_pair_t *pairs, ngx_uint_t n, im_table_e table, im_key_t *keys,
     im_row_t *rows);
 static void im_rel_name(im_ctx_t *ctx, ngx_str_t *peer, ngx_str_t *name);
-static void im_rel_drop_request(im_rel_t *rel, im_pair_t *pair,
-    ngx_uint_t dir);
-static void im_rel_request_key(im_ctx_t *ctx, ngx_str_t *user,
-    ngx_uint_t dir, ngx_str_t *peer, im_key_t *key);
-static void im_rel_pair_key(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
-    im_key_t *key);
-static ngx_int_t im_rel_group_row(im_row_t *row, void *data);
 
 
 im_record_t  im_friend_record[] = {
@@ -93,13 +79,6 @@ im_record_t  im_black_record[] = {
     { ngx_string("peer"), IM_COL_STR, offsetof(im_black_t, peer) },
     { ngx_string("added"), IM_COL_INT, offsetof(im_black_t, added) },
     { ngx_string("made"), IM_COL_INT, offsetof(im_black_t, made) },
-      im_null_record
-};
-
-
-static im_record_t  im_friend_group_record[] = {
-    { ngx_string("name"), IM_COL_STR, offsetof(im_friend_group_t, name) },
-    { ngx_string("id"), IM_COL_INT, offsetof(im_friend_group_t, id) },
       im_null_record
 };
 
@@ -464,424 +443,6 @@ im_rel_notice_account(im_rel_t *rel, ngx_str_t *user, ngx_uint_t type,
 }
 
 
-void
-im_rel_put_friend(im_rel_t *rel, im_friend_t *row)
-{
-    im_key_t     key;
-    im_friend_t  data;
-
-    im_rel_pair_key(rel->ctx, &row->user, &row->peer, &key);
-
-    data = *row;
-
-    ngx_str_null(&data.user);                /* key columns */
-    ngx_str_null(&data.peer);
-
-    if (data.made == 0) {
-        data.made = im_message_id();
-    }
-
-    im_store_replace(rel->batch, IM_T_FRIEND, &key, row->version,
-                     im_record_doc(rel->ctx->pool, im_friend_record, &data));
-
-    if (row->version == 0) {
-        im_rel_add(rel, &row->user, IM_REL_N_FRIENDS, 1,
-                   rel->ctx->app->friends_max);
-    }
-
-    im_rel_add(rel, &row->user, IM_REL_SEQ_STD, 1, 0);
-}
-
-
-void
-im_rel_drop_friend(im_rel_t *rel, im_friend_t *row)
-{
-    im_key_t  key;
-
-    im_rel_pair_key(rel->ctx, &row->user, &row->peer, &key);
-
-    im_store_expect(rel->batch, IM_T_FRIEND, &key, row->version);
-    im_store_delete(rel->batch, IM_T_FRIEND, &key);
-
-    im_rel_add(rel, &row->user, IM_REL_N_FRIENDS, -1, 0);
-    im_rel_add(rel, &row->user, IM_REL_SEQ_STD, 1, 0);
-
-    if (row->groups.len) {
-        im_rel_add(rel, &row->user, IM_REL_SEQ_GROUP, 1, 0);
-    }
-
-    if (row->custom.len) {
-        im_rel_add(rel, &row->user, IM_REL_SEQ_CUSTOM, 1, 0);
-    }
-
-    im_rel_notice_account(rel, &row->user, IM_NOTICE_DELETE, &row->peer);
-}
-
-
-void
-im_rel_expect_friend(im_rel_t *rel, ngx_str_t *user, ngx_str_t *peer,
-    int64_t version)
-{
-    im_key_t  key;
-
-    im_rel_pair_key(rel->ctx, user, peer, &key);
-    im_store_expect(rel->batch, IM_T_FRIEND, &key, version);
-}
-
-
-/* An outgoing one of the acting account. */
-
-void
-im_rel_put_request(im_rel_t *rel, im_pair_t *pair, im_request_t *request)
-{
-    im_key_t       key;
-    im_request_t   data;
-
-    data = *request;
-
-    ngx_str_null(&data.user);
-    ngx_str_null(&data.peer);
-    data.dir = 0;
-    data.made = im_message_id();
-
-    im_rel_request_key(rel->ctx, &rel->user, IM_REQ_OUT, &pair->peer, &key);
-    im_store_replace(rel->batch, IM_T_FRIEND_REQ, &key, pair->out.version,
-                     im_record_doc(rel->ctx->pool, im_request_record,
-                                   &data));
-
-    ngx_str_null(&data.remark);
-
-    im_rel_request_key(rel->ctx, &pair->peer, IM_REQ_IN, &rel->user, &key);
-    im_store_upsert(rel->batch, IM_T_FRIEND_REQ, &key,
-                    im_record_doc(rel->ctx->pool, im_request_record, &data));
-
-    if (pair->out.version == 0) {
-        im_rel_add(rel, &pair->peer, IM_REL_N_REQUESTS, 1,
-                   rel->ctx->app->pendency_max);
-    }
-
-    im_rel_add(rel, &rel->user, IM_REL_SEQ_PENDENCY, 1, 0);
-    im_rel_add(rel, &pair->peer, IM_REL_SEQ_PENDENCY, 1, 0);
-}
-
-
-void
-im_rel_drop_requests(im_rel_t *rel, im_pair_t *pair, ngx_uint_t dirs)
-{
-    ngx_uint_t  gone;
-
-    gone = 0;
-
-    if (dirs & IM_REQ_OUT) {
-        im_rel_drop_request(rel, pair, IM_REQ_OUT);
-        gone |= (pair->out.version != 0);
-    }
-
-    if (dirs & IM_REQ_IN) {
-        im_rel_drop_request(rel, pair, IM_REQ_IN);
-        gone |= (pair->in.version != 0);
-    }
-
-    if (gone) {
-        im_rel_notice_account(rel, &rel->user, IM_NOTICE_REQ_GONE,
-                              &pair->peer);
-        im_rel_notice_account(rel, &pair->peer, IM_NOTICE_REQ_GONE,
-                              &rel->user);
-    }
-}
-
-
-static void
-im_rel_drop_request(im_rel_t *rel, im_pair_t *pair, ngx_uint_t dir)
-{
-    im_key_t       key;
-    ngx_uint_t     other;
-    im_request_t  *request;
-
-    request = (dir == IM_REQ_OUT) ? &pair->out : &pair->in;
-    other = (dir == IM_REQ_OUT) ? IM_REQ_IN : IM_REQ_OUT;
-
-    im_rel_request_key(rel->ctx, &rel->user, dir, &pair->peer, &key);
-    im_store_expect(rel->batch, IM_T_FRIEND_REQ, &key, request->version);
-
-    if (request->version == 0) {
-        return;
-    }
-
-    im_store_delete(rel->batch, IM_T_FRIEND_REQ, &key);
-
-    im_rel_request_key(rel->ctx, &pair->peer, other, &rel->user, &key);
-    im_store_delete(rel->batch, IM_T_FRIEND_REQ, &key);
-
-    im_rel_add(rel, (dir == IM_REQ_OUT) ? &pair->peer : &rel->user,
-               IM_REL_N_REQUESTS, -1, 0);
-    im_rel_add(rel, &rel->user, IM_REL_SEQ_PENDENCY, 1, 0);
-    im_rel_add(rel, &pair->peer, IM_REL_SEQ_PENDENCY, 1, 0);
-}
-
-
-void
-im_rel_put_black(im_rel_t *rel, im_pair_t *pair)
-{
-    im_key_t    key;
-    im_black_t  row;
-
-    ngx_memzero(&row, sizeof(im_black_t));
-
-    row.added = ngx_time();
-    row.made = im_message_id();
-
-    im_rel_pair_key(rel->ctx, &rel->user, &pair->peer, &key);
-
-    im_store_replace(rel->batch, IM_T_BLACK, &key, 0,
-                     im_record_doc(rel->ctx->pool, im_black_record, &row));
-
-    im_rel_add(rel, &rel->user, IM_REL_N_BLACKS, 1,
-               rel->ctx->app->blacklist_max);
-    im_rel_add(rel, &rel->user, IM_REL_SEQ_BLACK, 1, 0);
-
-    im_rel_notice_account(rel, &rel->user, IM_NOTICE_BLACK, &pair->peer);
-}
-
-
-void
-im_rel_drop_black(im_rel_t *rel, im_black_t *row)
-{
-    im_key_t  key;
-
-    im_rel_pair_key(rel->ctx, &row->user, &row->peer, &key);
-
-    im_store_expect(rel->batch, IM_T_BLACK, &key, row->version);
-    im_store_delete(rel->batch, IM_T_BLACK, &key);
-
-    im_rel_add(rel, &row->user, IM_REL_N_BLACKS, -1, 0);
-    im_rel_add(rel, &row->user, IM_REL_SEQ_BLACK, 1, 0);
-
-    im_rel_notice_account(rel, &row->user, IM_NOTICE_UNBLACK, &row->peer);
-}
-
-
-/* Neither has listed the other. */
-
-void
-im_rel_expect_black(im_rel_t *rel, im_pair_t *pair)
-{
-    im_key_t  key;
-
-    im_rel_pair_key(rel->ctx, &rel->user, &pair->peer, &key);
-    im_store_expect(rel->batch, IM_T_BLACK, &key, 0);
-
-    im_rel_pair_key(rel->ctx, &pair->peer, &rel->user, &key);
-    im_store_expect(rel->batch, IM_T_BLACK, &key, 0);
-}
-
-
-im_rel_e
-im_rel_groups(im_rel_t *rel)
-{
-    ngx_int_t  rc;
-
-    if (rel->groups_read) {
-        return IM_REL_OK;
-    }
-
-    rc = im_rel_read_groups(rel->ctx, &rel->user, &rel->groups,
-                            &rel->ngroups);
-
-    rel->groups_read = (rc == NGX_OK);
-
-    return im_rel_error(rc);
-}
-
-
-im_friend_group_t *
-im_rel_group(im_rel_t *rel, ngx_str_t *name)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < rel->ngroups; i++) {
-        if (im_str_eq(&rel->groups[i].name, name)) {
-            return &rel->groups[i];
-        }
-    }
-
-    return NULL;
-}
-
-
-im_rel_e
-im_rel_group_ids(im_rel_t *rel, ngx_str_t *names, ngx_uint_t n,
-    ngx_str_t *ids)
-{
-    im_key_t            key;
-    im_doc_t           *doc;
-    im_rel_e            result;
-    ngx_uint_t          i, k, new;
-    im_friend_group_t  *group, *groups;
-
-    ngx_str_null(ids);
-
-    if (n == 0) {
-        return IM_REL_OK;
-    }
-
-    result = im_rel_groups(rel);
-    if (result != IM_REL_OK) {
-        return result;
-    }
-
-    new = 0;
-
-    for (i = 0; i < n; i++) {
-        for (k = 0; k < i; k++) {
-            if (im_str_eq(&names[i], &names[k])) {
-                break;
-            }
-        }
-
-        new += (k == i && im_rel_group(rel, &names[i]) == NULL);
-    }
-
-    if (new && rel->ngroups + new > (ngx_uint_t)
-                                             rel->ctx->app->friend_groups_max)
-    {
-        return IM_REL_GROUPS_FULL;
-    }
-
-    groups = ngx_palloc(rel->ctx->pool,
-                        (rel->ngroups + new + 1) * sizeof(im_friend_group_t));
-    if (groups == NULL) {
-        return IM_REL_INTERNAL;
-    }
-
-    ngx_memcpy(groups, rel->groups, rel->ngroups * sizeof(im_friend_group_t));
-    rel->groups = groups;
-
-    for (i = 0; i < n; i++) {
-
-        group = im_rel_group(rel, &names[i]);
-
-        im_rel_key(rel->ctx, &rel->user, &key);
-        im_key_str(&key, &names[i]);
-
-        if (group == NULL) {
-            group = &rel->groups[rel->ngroups++];
-
-            group->name = names[i];
-            group->id = im_message_id();
-            group->version = -1;             /* it comes with this commit */
-
-            doc = im_doc(rel->ctx->pool);
-            im_doc_int(doc, "id", group->id);
-
-            im_store_insert(rel->batch, IM_T_FRIEND_GROUP, &key, doc);
-
-            im_rel_add(rel, &rel->user, IM_REL_N_GROUPS, 1,
-                       rel->ctx->app->friend_groups_max);
-            im_rel_add(rel, &rel->user, IM_REL_SEQ_GROUP, 1, 0);
-
-        } else if (group->version != -1) {
-            im_store_expect(rel->batch, IM_T_FRIEND_GROUP, &key,
-                            group->version);
-        }
-
-        if (!im_rel_has_group(ids, group->id)
-            && im_rel_add_id(rel->ctx->pool, ids, group->id) != NGX_OK)
-        {
-            rel->batch = NULL;
-            return IM_REL_INTERNAL;
-        }
-    }
-
-    return IM_REL_OK;
-}
-
-
-ngx_uint_t
-im_rel_has_group(ngx_str_t *ids, int64_t id)
-{
-    u_char     *p, *last, *comma;
-    int64_t     n;
-    ngx_str_t   part;
-
-    p = ids->data;
-    last = p + ids->len;
-
-    while (p < last) {
-        comma = ngx_strlchr(p, last, ',');
-
-        if (comma == NULL) {
-            comma = last;
-        }
-
-        part.data = p;
-        part.len = comma - p;
-
-        if (im_str_int(&part, &n) == NGX_OK && n == id) {
-            return 1;
-        }
-
-        p = comma + 1;
-    }
-
-    return 0;
-}
-
-
-ngx_int_t
-im_rel_add_id(ngx_pool_t *pool, ngx_str_t *ids, int64_t id)
-{
-    u_char  *p;
-
-    p = ngx_pnalloc(pool, ids->len + 1 + NGX_INT64_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ids->len = ngx_sprintf(p, "%V%s%L", ids, ids->len ? "," : "", id) - p;
-    ids->data = p;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-im_rel_remove_id(ngx_pool_t *pool, ngx_str_t *ids, int64_t id)
-{
-    u_char     *p, *last, *comma;
-    int64_t     n;
-    ngx_str_t   part, left;
-
-    ngx_str_null(&left);
-
-    p = ids->data;
-    last = p + ids->len;
-
-    while (p < last) {
-        comma = ngx_strlchr(p, last, ',');
-
-        if (comma == NULL) {
-            comma = last;
-        }
-
-        part.data = p;
-        part.len = comma - p;
-
-        if (im_str_int(&part, &n) == NGX_OK && n != id
-            && im_rel_add_id(pool, &left, n) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        p = comma + 1;
-    }
-
-    *ids = left;
-
-    return NGX_OK;
-}
-
-
 ngx_int_t
 im_rel_count(im_ctx_t *ctx, ngx_str_t *user, im_rel_count_t *count)
 {
@@ -1096,73 +657,6 @@ im_rel_name(im_ctx_t *ctx, ngx_str_t *peer, ngx_str_t *name)
 }
 
 
-ngx_int_t
-im_rel_read_groups(im_ctx_t *ctx, ngx_str_t *user,
-    im_friend_group_t **groups, ngx_uint_t *n)
-{
-    im_key_t            prefix;
-    ngx_int_t           rc;
-    ngx_uint_t          i, k;
-    im_rel_groups_t     g;
-    im_friend_group_t   group, *list;
-
-    g.ctx = ctx;
-
-    if (ngx_array_init(&g.rows, ctx->pool, 8, sizeof(im_friend_group_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    im_rel_key(ctx, user, &prefix);
-
-    rc = im_store_scan(ctx, IM_T_FRIEND_GROUP, 0, &prefix, NULL, NULL,
-                       IM_ASC, 1000, im_rel_group_row, &g);
-
-    if (rc != NGX_OK && rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    list = g.rows.elts;
-
-    for (i = 1; i < g.rows.nelts; i++) {
-        group = list[i];
-
-        for (k = i; k > 0 && list[k - 1].id > group.id; k--) {
-            list[k] = list[k - 1];
-        }
-
-        list[k] = group;
-    }
-
-    *groups = list;
-    *n = g.rows.nelts;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-im_rel_group_row(im_row_t *row, void *data)
-{
-    im_rel_groups_t  *g = data;
-
-    im_friend_group_t  *group;
-
-    group = ngx_array_push(&g->rows);
-    if (group == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(group, sizeof(im_friend_group_t));
-
-    im_record_load(row, im_friend_group_record, group);
-    group->version = row->version;
-
-    return NGX_OK;
-}
-
-
 void
 im_rel_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key)
 {
@@ -1181,7 +675,7 @@ im_rel_count_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key)
 }
 
 
-static void
+void
 im_rel_request_key(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t dir,
     ngx_str_t *peer, im_key_t *key)
 {
@@ -1191,7 +685,7 @@ im_rel_request_key(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t dir,
 }
 
 
-static void
+void
 im_rel_pair_key(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
     im_key_t *key)
 {

@@ -37,7 +37,6 @@ typedef enum {
     IM_REL_FULL,                     /* own friends */
     IM_REL_PEER_FULL,
     IM_REL_GROUPS_FULL,
-    IM_REL_MANY_GROUPS,              /* of one friend */
     IM_REL_REQUESTS_FULL,
     IM_REL_BLACK_FULL,
     IM_REL_EXISTS,                   /* is a friend */
@@ -274,6 +273,10 @@ extern im_record_t  im_black_record[];
 
 void im_rel_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key);
 void im_rel_count_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key);
+void im_rel_pair_key(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
+    im_key_t *key);
+void im_rel_request_key(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t dir,
+    ngx_str_t *peer, im_key_t *key);
 
 
 #endif /* _IM_RELATION_H_INCLUDED_ */
