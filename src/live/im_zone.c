@@ -13,7 +13,7 @@
 #include "live/im_zone.h"
 
 
-#define IM_ZONE_LAYOUT  1
+#define IM_ZONE_LAYOUT  2
 #define IM_ZONE_EVICT   16           /* entries of a table at once */
 #define IM_ZONE_TRIES   4
 
@@ -31,6 +31,7 @@ static ngx_int_t im_zone_node_cmp(im_zone_node_t *a, im_zone_node_t *b);
 static void im_zone_remove(im_zone_sh_t *sh, ngx_uint_t table,
     im_zone_entry_t *e);
 static void im_zone_evict(im_zone_sh_t *sh, ngx_uint_t table, ngx_uint_t n);
+static ngx_uint_t im_zone_largest(im_zone_sh_t *sh);
 
 
 im_worker_hook_t  im_zone_hook = {
@@ -262,6 +263,13 @@ im_zone_full(void)
 }
 
 
+size_t
+im_zone_size(void)
+{
+    return im_zone_pool->end - im_zone_pool->start;
+}
+
+
 void
 im_zone_stat(im_zone_stat_t *stat)
 {
@@ -419,14 +427,13 @@ im_zone_new_locked(im_zone_sh_t *sh, ngx_uint_t table, u_char *key,
     lru = &sh->lru[table];
     size = offsetof(im_zone_entry_t, data) + ngx_max(len, 8);
 
-    /* tidy up a little; tables may have half of the zone */
+    /* tidy up a little; tables may have half of the zone: the largest one
+     * makes way, so that whoever fills one does not empty the others */
 
     im_zone_evict(sh, table, 0);
 
-    if (sh->lru_bytes + size
-        > (size_t) (im_zone_pool->end - im_zone_pool->start) / 2)
-    {
-        im_zone_evict(sh, table, IM_ZONE_EVICT);
+    if (sh->lru_bytes + size > im_zone_size() / 2) {
+        im_zone_evict(sh, im_zone_largest(sh), IM_ZONE_EVICT);
     }
 
     e = im_zone_alloc_locked(sh, size);
@@ -443,6 +450,7 @@ im_zone_new_locked(im_zone_sh_t *sh, ngx_uint_t table, u_char *key,
     ngx_queue_insert_head(&lru->queue, &e->queue);
 
     lru->count++;
+    lru->bytes += size;
     sh->lru_bytes += size;
 
     return e;
@@ -460,6 +468,7 @@ im_zone_remove(im_zone_sh_t *sh, ngx_uint_t table, im_zone_entry_t *e)
     ngx_rbtree_delete(&lru->rbtree, &e->node);
 
     lru->count--;
+    lru->bytes -= e->size;
     sh->lru_bytes -= e->size;
 
     ngx_slab_free_locked(im_zone_pool, e);
@@ -494,6 +503,23 @@ im_zone_evict(im_zone_sh_t *sh, ngx_uint_t table, ngx_uint_t n)
 
         im_zone_remove(sh, table, e);
     }
+}
+
+
+static ngx_uint_t
+im_zone_largest(im_zone_sh_t *sh)
+{
+    ngx_uint_t  i, largest;
+
+    largest = 0;
+
+    for (i = 1; i < IM_LRU_TABLES; i++) {
+        if (sh->lru[i].bytes > sh->lru[largest].bytes) {
+            largest = i;
+        }
+    }
+
+    return largest;
 }
 
 

@@ -120,6 +120,7 @@ typedef struct {
     ngx_rbtree_node_t       sentinel;
     ngx_queue_t             queue;   /* most recently used first */
     ngx_uint_t              count;
+    size_t                  bytes;
 } im_zone_lru_t;
 
 
@@ -183,6 +184,7 @@ typedef struct {
     ngx_uint_t              nsessions;
     ngx_uint_t              nrooms;
     ngx_uint_t              njoined;
+    ngx_uint_t              nguests;
     ngx_uint_t              evicted;
     ngx_uint_t              full;
 } im_zone_sh_t;
@@ -197,6 +199,7 @@ void im_zone_unlock(im_zone_sh_t *sh);
 void *im_zone_alloc_locked(im_zone_sh_t *sh, size_t size);
 void im_zone_free_locked(im_zone_sh_t *sh, void *p);
 void im_zone_full(void);
+size_t im_zone_size(void);
 
 /* The living entry or NULL; a new one with len bytes of zeroed data, or NULL:
  * full.  The caller sets expires. */

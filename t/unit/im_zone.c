@@ -183,6 +183,46 @@ test_stamps(void)
 }
 
 
+/* Whoever can make entries of one table without any login. */
+
+static void
+test_flood(void)
+{
+    u_char      key[IM_ZONE_KEY_LEN], mark[8][IM_ZONE_KEY_LEN];
+    ngx_str_t   part;
+    ngx_uint_t  i, n;
+
+    for (i = 0; i < 8; i++) {
+        part.data = (u_char *) &i;
+        part.len = sizeof(i);
+
+        im_zone_key(mark[i], 1400000001, IM_KEY_ONCE, &part, 1);
+        (void) im_marker_take(mark[i], 1000000, NULL, NULL);
+    }
+
+    for (i = 0; i < 20000; i++) {
+        part.data = (u_char *) &i;
+        part.len = sizeof(i);
+
+        im_zone_key(key, 1400000001, IM_KEY_FAILURES, &part, 1);
+        (void) im_failures_add(key, 1000000);
+
+        if (i % 50 == 0) {
+            im_zone_key(key, 1400000001, IM_KEY_OTHER, &part, 1);
+            (void) im_marker_take(key, 1000000, NULL, NULL);
+        }
+    }
+
+    for (n = 0, i = 0; i < 8; i++) {
+        n += im_marker_take(mark[i], 1000, NULL, NULL) == NGX_BUSY;
+    }
+
+    ok(n == 8, "a flood of failures leaves the markers alone");
+
+    ngx_current_msec += 2000000;
+}
+
+
 static void
 test_full(void)
 {
@@ -256,6 +296,7 @@ main(void)
     test_sigs();
     test_rates();
     test_stamps();
+    test_flood();
     test_full();
     test_fault();
 
