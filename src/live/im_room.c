@@ -16,6 +16,7 @@
 #define IM_ROOM_IDLE     600000      /* then an empty room is forgotten */
 #define IM_ROOM_BATCH    128         /* nodes removed under one lock */
 #define IM_ROOM_BATCHES  32          /* of them in a tick */
+#define IM_ROOM_GUESTS   4           /* part of the zone that guests have */
 
 
 /* in the zone */
@@ -985,7 +986,14 @@ im_room_guest_touch(ngx_uint_t app, uint64_t gno, uint64_t id, ngx_msec_t ttl)
             goto done;
         }
 
-        /* a full zone counts no more guests */
+        /* a full zone counts no more guests; and nobody can fill it with
+         * them, who need no login */
+
+        if (sh->nguests >= im_zone_size() / IM_ROOM_GUESTS
+                           / sizeof(im_room_guest_t))
+        {
+            goto done;
+        }
 
         g = im_zone_alloc_locked(sh, sizeof(im_room_guest_t));
 
@@ -999,6 +1007,7 @@ im_room_guest_touch(ngx_uint_t app, uint64_t gno, uint64_t id, ngx_msec_t ttl)
         ngx_queue_insert_tail(&room->polls, &g->queue);
         ngx_rbtree_insert(&sh->guests, &g->node.node);
         room->npolls++;
+        sh->nguests++;
 
     } else {
         ngx_queue_remove(&g->polls);
@@ -1042,6 +1051,7 @@ im_room_guest_free(im_zone_sh_t *sh, im_room_guest_t *g)
     ngx_rbtree_delete(&sh->guests, &g->node.node);
 
     g->room->npolls--;
+    sh->nguests--;
 
     im_zone_free_locked(sh, g);
 }

@@ -561,6 +561,37 @@ test_rate(void)
 }
 
 
+/* Guests need no login: the rest of the zone is not theirs. */
+
+static void
+test_guests(void)
+{
+    uint64_t             i;
+    im_zone_stat_t       stat;
+    im_room_audience_t   a;
+
+    (void) im_room_open(APP, 77);
+
+    for (i = 0; i < 20000; i++) {
+        im_room_guest_touch(APP, 77, i + 1, 60000);
+    }
+
+    im_zone_stat(&stat);
+    im_room_audience(APP, 77, &a);
+
+    ok(a.guests > 100, "guests are counted");
+    ok(stat.used < stat.size * 3 / 4, "and do not fill the zone");
+
+    im_room_guest_leave(APP, 77, 1);
+    im_room_guest_touch(APP, 77, 30000, 60000);
+    im_room_audience(APP, 77, &a);
+    im_room_guest_touch(APP, 77, 30001, 60000);
+    im_room_guest_leave(APP, 77, 30001);
+
+    ok(a.guests > 100, "a place that was left is taken again");
+}
+
+
 int
 main(void)
 {
@@ -583,6 +614,7 @@ main(void)
     test_reset("in_zone_lock");
     test_reset("in_bus_lock");
     test_rate();
+    test_guests();
 
     return done();
 }
