@@ -8,12 +8,15 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_login.h"
+#include "domain/im_platform.h"
 #include "domain/im_status.h"
 #include "api/im_cmd.h"
 #include "web/im_web_session.h"
 
 
 static im_code_t im_cmd_wslogin(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_wslogin_ended(im_ctx_t *ctx, ngx_str_t *a2,
+    uint32_t inst);
 static im_code_t im_cmd_wslogout(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_wshello(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_status_ignored(im_ctx_t *ctx, void *data);
@@ -76,6 +79,10 @@ im_cmd_wslogin(im_ctx_t *ctx, void *data)
     }
 
     code = im_web_session_begin(ctx, &login);
+    if (code == IM_OK) {
+        code = im_cmd_wslogin_ended(ctx, &a2, login.inst);
+    }
+
     if (code != IM_OK) {
         return code;
     }
@@ -94,6 +101,48 @@ im_cmd_wslogin(im_ctx_t *ctx, void *data)
     im_json_add_str(ctx->reply, "CustomStatus", &text);
 
     return IM_OK;
+}
+
+
+/*
+ * Who ends a login looks for its session after the commit: there was none
+ * if the login was ended before the session began.
+ */
+
+static im_code_t
+im_cmd_wslogin_ended(im_ctx_t *ctx, ngx_str_t *a2, uint32_t inst)
+{
+    im_code_t    code;
+    ngx_int_t    rc;
+    im_peer_t   *peer;
+    im_login_t   login;
+
+    rc = im_login_find(ctx, a2, &login);
+
+    if (rc == NGX_OK && login.end == IM_END_NONE) {
+        return IM_OK;
+    }
+
+    if (rc == NGX_OK && login.end == IM_END_KICK) {
+        im_json_add_int(ctx->reply, "KickType", login.kick);
+        im_platform_json(im_json_add_obj(ctx->reply, "NewInstInfo"),
+                         login.by, login.by_inst);
+        code = IM_E_KICKED;
+
+    } else if (rc == NGX_OK || rc == NGX_DECLINED) {
+        code = IM_E_LOGGED_OUT;
+
+    } else {
+        code = IM_E_LOGIN_BUSY;
+    }
+
+    peer = im_peer_get(ctx->peer);
+
+    if (peer && peer->session && peer->session->inst == inst) {
+        im_web_session_end(peer, code != IM_E_LOGIN_BUSY);
+    }
+
+    return code;
 }
 
 
