@@ -87,6 +87,9 @@ static void im_conn_feed_ws(im_conn_t *conn, u_char *p, u_char *last);
 static void im_conn_feed_length(im_conn_t *conn, u_char *p, u_char *last);
 static void im_conn_control(im_conn_t *conn, ngx_str_t *payload);
 static void im_conn_message(im_conn_t *conn, ngx_str_t *text);
+static ngx_int_t im_conn_keep_text(im_conn_t *conn, ngx_pool_t *pool,
+    ngx_str_t *dst, ngx_str_t *text);
+static void im_conn_text_free(void *data);
 static ngx_int_t im_conn_append(im_conn_in_t *in, ngx_str_t *piece,
     ngx_log_t *log);
 static void im_conn_in_free(im_conn_in_t *in);
@@ -522,7 +525,7 @@ im_conn_message(im_conn_t *conn, ngx_str_t *text)
         return;
     }
 
-    if (im_str_dup(pool, &copy, text) != NGX_OK) {
+    if (im_conn_keep_text(conn, pool, &copy, text) != NGX_OK) {
         ngx_destroy_pool(pool);
         im_conn_close(&conn->peer, IM_WS_INTERNAL);
         return;
@@ -531,6 +534,44 @@ im_conn_message(im_conn_t *conn, ngx_str_t *text)
     if (im_web_frame(&conn->peer, pool, &copy) != NGX_OK) {
         im_conn_close(&conn->peer, IM_WS_POLICY);
     }
+}
+
+
+/* What came in pieces stays where it is, and counted, until the command has
+ * ended. */
+
+static ngx_int_t
+im_conn_keep_text(im_conn_t *conn, ngx_pool_t *pool, ngx_str_t *dst,
+    ngx_str_t *text)
+{
+    im_conn_in_t        *in;
+    ngx_pool_cleanup_t  *cln;
+
+    if (text->len == 0 || text->data != conn->in.data) {
+        return im_str_dup(pool, dst, text);
+    }
+
+    cln = ngx_pool_cleanup_add(pool, sizeof(im_conn_in_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    in = cln->data;
+    *in = conn->in;
+    cln->handler = im_conn_text_free;
+
+    *dst = *text;
+
+    ngx_memzero(&conn->in, sizeof(im_conn_in_t));
+
+    return NGX_OK;
+}
+
+
+static void
+im_conn_text_free(void *data)
+{
+    im_conn_in_free(data);
 }
 
 
