@@ -26,7 +26,8 @@
 #define NGX_HTTP_IM_EVENTS_NOOP   ": ping\n\n"
 
 
-/* Frames that nginx's filters have, each until it is sent. */
+/* Frames that nginx's filters have, each until it is sent.  Filters may look
+ * at the buffers later: their memory is the reader's. */
 
 typedef struct ngx_http_im_event_s  ngx_http_im_event_t;
 
@@ -59,7 +60,11 @@ typedef struct {
     ngx_http_im_event_t   *first;    /* given to the filters, not sent */
     ngx_http_im_event_t  **last;
     ngx_http_im_event_t   *next;     /* of them, not given yet */
+    ngx_http_im_event_t   *free;
     size_t                 unsent;
+
+    ngx_buf_t              buf;      /* to flush, without data */
+    ngx_chain_t            chain;
 
     ngx_event_t            event;    /* posted: something is to be done */
 
@@ -78,6 +83,8 @@ static ngx_int_t ngx_http_im_events_start(ngx_http_im_reader_t *reader);
 static ngx_int_t ngx_http_im_events_send(im_guest_t *guest,
     im_frame_t *frame);
 static void ngx_http_im_events_close(im_guest_t *guest);
+static ngx_http_im_event_t *ngx_http_im_events_alloc(
+    ngx_http_im_reader_t *reader);
 static ngx_int_t ngx_http_im_events_text(ngx_http_im_reader_t *reader,
     char *text);
 static void ngx_http_im_events_write_handler(ngx_http_request_t *r);
@@ -170,6 +177,9 @@ ngx_http_im_events_handler(ngx_http_request_t *r)
 
     reader->pool = pool;
     reader->last = &reader->first;
+
+    reader->buf.flush = 1;
+    reader->chain.buf = &reader->buf;
 
     reader->guest.ops = &ngx_http_im_events_ops;
     reader->guest.data = reader;
@@ -426,7 +436,7 @@ ngx_http_im_events_send(im_guest_t *guest, im_frame_t *frame)
         return NGX_BUSY;
     }
 
-    e = ngx_calloc(sizeof(ngx_http_im_event_t), reader->pool->log);
+    e = ngx_http_im_events_alloc(reader);
     if (e == NULL) {
         return NGX_ERROR;
     }
@@ -456,6 +466,24 @@ ngx_http_im_events_send(im_guest_t *guest, im_frame_t *frame)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_http_im_event_t *
+ngx_http_im_events_alloc(ngx_http_im_reader_t *reader)
+{
+    ngx_http_im_event_t  *e;
+
+    e = reader->free;
+
+    if (e == NULL) {
+        return ngx_pcalloc(reader->pool, sizeof(ngx_http_im_event_t));
+    }
+
+    reader->free = e->next;
+    ngx_memzero(e, sizeof(ngx_http_im_event_t));
+
+    return e;
 }
 
 
@@ -551,6 +579,14 @@ ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
         ngx_queue_insert_tail(&ngx_http_im_events_list, &reader->queue);
     }
 
+    /* the chunked filter forgets what was sent only if it is given something:
+     * until then it looks at the buffers */
+
+    if (out == NULL) {
+        reader->chain.next = NULL;
+        out = &reader->chain;
+    }
+
     rc = ngx_http_output_filter(r, out);
 
     if (rc == NGX_ERROR) {
@@ -603,7 +639,9 @@ ngx_http_im_events_release(ngx_http_im_reader_t *reader)
         im_stat_add(IM_STAT_BYTES, e->buf.end - e->buf.start);
 
         im_frame_unref(e->frame);
-        ngx_free(e);
+
+        e->next = reader->free;
+        reader->free = e;
     }
 }
 
@@ -640,7 +678,6 @@ ngx_http_im_events_free(ngx_http_im_reader_t *reader)
         reader->first = e->next;
 
         im_frame_unref(e->frame);
-        ngx_free(e);
     }
 
     ngx_destroy_pool(reader->pool);
