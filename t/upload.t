@@ -134,4 +134,33 @@ subtest 'no secrets in the log' => sub {
     like $text, qr/^PUT \Q$file\E\?\S*sign=\*\*\*\S* 200$/m, 'an upload';
 };
 
+subtest 'what is uploaded is not served as a page' => sub {
+    my $conf = path("$Test::IM::top/conf/im.conf")->slurp;
+    my ($location) = $conf =~ m{^(\s+location /files/ \{.*?^        \})}ms;
+
+    ok $location, 'the location of conf/im.conf' or return;
+
+    my $site = Test::IM->new->run(server => $location,
+        http => 'types { text/html html; application/javascript js; }');
+
+    path($site->dir . '/data')->make_path->chmod(0777);
+
+    for my $name (qw/ x.html x.HTML x.js x.svg x.xml x /) {
+        my $file = "/files/1400000001/ab/$name";
+        my $key = hmac_sha256('ngx_im upload ticket 1', $site->key);
+        my $expires = time + 900;
+
+        is $site->ua->put($site->url($file, app => $site->app_id,
+            expires => $expires,
+            sign => hmac_sha256_hex("$expires\n$file", $key)),
+            '<script>alert(1)</script>')->res->code, 200, "$name is written";
+
+        my $headers = $site->ua->get($site->url($file))->res->headers;
+
+        is $headers->content_type, 'application/octet-stream', 'its type';
+        is $headers->header('X-Content-Type-Options'), 'nosniff', 'for sure';
+        is $headers->header('Content-Security-Policy'), 'sandbox', 'alone';
+    }
+};
+
 done_testing;
