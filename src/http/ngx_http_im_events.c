@@ -554,6 +554,7 @@ ngx_http_im_events_write_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
 {
+    off_t                 before;
     ngx_int_t             rc;
     ngx_event_t          *wev;
     ngx_chain_t          *out, **ll;
@@ -587,6 +588,8 @@ ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
         out = &reader->chain;
     }
 
+    before = r->connection->sent;
+
     rc = ngx_http_output_filter(r, out);
 
     if (rc == NGX_ERROR) {
@@ -597,7 +600,9 @@ ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
 
     if (reader->first || r->connection->buffered) {
 
-        if (!wev->timer_set) {
+        /* whoever reads slowly is not stuck */
+
+        if (!wev->timer_set || r->connection->sent != before) {
             ngx_add_timer(wev, NGX_HTTP_IM_EVENTS_STUCK);
         }
 
