@@ -105,8 +105,10 @@ sub start ($self) {
 
     $self->wait_for(sub {
         if (waitpid($pid, WNOHANG) == $pid) {
+            my $status = $?;
             $self->pid(undef);
-            Test::More::BAIL_OUT("nginx did not start:\n" . $self->output
+            Test::More::BAIL_OUT("nginx did not start, status $status:\n"
+                                 . $self->output
                                  . $self->log_text);
         }
 
