@@ -39,7 +39,7 @@ admin=administrator
 
 build_packages="gcc make libc6-dev pkg-config perl nginx nginx-dev
                 libnginx-mod-stream libyajl-dev liblmdb-dev libbson-dev
-                zlib1g-dev libssl-dev libboost-context-dev"
+                zlib1g-dev libssl-dev libcurl4-openssl-dev libboost-context-dev"
 
 test_packages="binutils libmojolicious-perl openssl procps"
 
