@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_callback.h"
 #include "domain/im_group.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
@@ -348,10 +349,17 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
                                                  : type->max_member;
     }
 
+    code = im_callback_group_before_create(ctx, &group, req->members);
+    if (code != IM_OK) {
+        return code;
+    }
+
     code = im_group_create(ctx, &group);
     if (code != IM_OK) {
         return code;
     }
+
+    im_callback_group_after_create(ctx, &group, req->members);
 
     if (group.owner.len) {
         im_group_notice_user(ctx, &group, &group.owner, IM_REPORT_CREATE, 0,
@@ -663,7 +671,13 @@ im_cmd_destroy_group(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_RIGHT;
     }
 
-    return im_group_destroy(ctx, &group);
+    code = im_group_destroy(ctx, &group);
+
+    if (code == IM_OK) {
+        im_callback_group_destroyed(ctx, &group, NULL, 0);
+    }
+
+    return code;
 }
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_callback.h"
 #include "domain/im_elem.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
@@ -175,7 +176,7 @@ im_cmd_send_group_msg(im_ctx_t *ctx, void *data)
     im_json_add_int(ctx->reply, "MsgTime", send.time);
     im_json_add_int(ctx->reply, "MsgSeq", send.seq);
 
-    if (send.dropped) {
+    if (send.dropped == IM_DROPPED_RATE) {
         im_json_add_cstr(ctx->reply, "MsgDropReason", "MsgFreqCtrl");
     }
 
@@ -231,6 +232,10 @@ im_cmd_send_group_msg_check(im_ctx_t *ctx, im_group_msg_req_t *req,
     send->cloud = req->cloud;
     send->client_time = req->client_time.value;
     send->client_seq = req->client_seq.value;
+
+    if (ctx->role == IM_ROLE_ADMIN) {
+        send->forbid = im_callback_forbid(req->forbid);
+    }
 
     if (req->at && req->at->n
         && im_json_render(ctx->pool, req->at, &send->at) != NGX_OK)

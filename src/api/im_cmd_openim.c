@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_callback.h"
 #include "domain/im_elem.h"
 #include "domain/im_message.h"
 #include "api/im_cmd.h"
@@ -195,6 +196,7 @@ im_cmd_sendmsg(im_ctx_t *ctx, void *data)
     im_code_t     code;
     ngx_str_t     key;
     im_send_t     send;
+    ngx_uint_t    forbid;
     im_account_t  account;
 
     code = im_cmd_msg_fill(ctx, req, &im_elem_rest, &send);
@@ -218,6 +220,11 @@ im_cmd_sendmsg(im_ctx_t *ctx, void *data)
     }
 
     send.msg.to = req->to;
+
+    forbid = im_callback_forbid(req->forbid);
+
+    send.ask = !(forbid & IM_FORBID_BEFORE);
+    send.tell = !(forbid & IM_FORBID_AFTER);
 
     code = im_message_send(ctx, &send);
     if (code != IM_OK) {

@@ -274,6 +274,8 @@ im_cmd_sendmsg(im_ctx_t *ctx, void *data)
     send.inst = ctx->inst;
     send.keep_own = 1;
     send.push_own = 1;
+    send.ask = 1;
+    send.tell = 1;
 
     code = im_message_send(ctx, &send);
     if (code != IM_OK) {

@@ -37,6 +37,16 @@
     C(STORE_BUSY,     "im_store_busy_total")                                  \
     C(STORE_ERRORS,   "im_store_errors_total")                                \
     C(SWEPT,          "im_store_swept_total")                                 \
+    C(CB_OK,          "im_callbacks_total{result=\"ok\"}")                     \
+    C(CB_FAILED,      "im_callbacks_total{result=\"failed\"}")                 \
+    C(CB_SKIPPED,     "im_callbacks_total{result=\"skipped\"}")                \
+    C(CB_DROPPED,     "im_callbacks_total{result=\"dropped\"}")                \
+    C(CB_REFUSED,     "im_callback_refusals_total")                           \
+    C(CB_TIME,        "im_callback_milliseconds_total")                       \
+    C(CB_OPENED,      "im_callback_breaker_opened_total")                     \
+    G(CB_FLYING,      "im_callbacks_in_flight")                               \
+    G(CB_QUEUE,       "im_callbacks_queued")                                  \
+    G(CB_OPEN,        "im_callback_breakers_open")                            \
     G(CONN_WS,        "im_connections{transport=\"ws\"}")                     \
     G(CONN_TCP,       "im_connections{transport=\"tcp\"}")                    \
     G(CONN_SSE,       "im_connections{transport=\"sse\"}")                    \

@@ -28,7 +28,9 @@ extern im_worker_hook_t  im_slot_hook;
 extern im_worker_hook_t  im_cache_hook;
 extern im_worker_hook_t  im_group_member_hook;
 extern im_worker_hook_t  im_job_hook;
+extern im_worker_hook_t  im_callback_hook;
 extern im_worker_hook_t  im_curl_hook;
+extern im_worker_hook_t  im_callback_client_hook;
 extern im_worker_hook_t  im_api_hook;
 extern im_worker_hook_t  im_conn_hook;
 extern im_worker_hook_t  im_room_place_hook;
@@ -50,7 +52,9 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_cache_hook,
     &im_group_member_hook,
     &im_job_hook,
+    &im_callback_hook,
     &im_curl_hook,
+    &im_callback_client_hook,
     &im_api_hook,
     &im_conn_hook,
     &im_room_place_hook,

@@ -13,8 +13,6 @@
 #define IM_KEY_FILE_SIZE  8192
 
 
-static ngx_int_t ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_str_t *text, char *what);
 static void ngx_im_app_free_key(void *data);
 static ngx_uint_t ngx_im_app_rights(u_char *name);
 
@@ -126,7 +124,7 @@ ngx_im_app_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         name.data = value[1].data + 5;
         name.len = value[1].len - 5;
 
-        if (ngx_im_app_read_file(cf, &name, &app->key,
+        if (ngx_im_app_read_file(cf, &name, &app->key, IM_KEY_FILE_SIZE,
                                  "with a secret of 64 random characters")
             != NGX_OK)
         {
@@ -167,6 +165,7 @@ ngx_im_app_public_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     if (ngx_im_app_read_file(cf, &value[1], &app->public_key,
+                             IM_KEY_FILE_SIZE,
                              "with the public key in PEM form")
         != NGX_OK)
     {
@@ -368,9 +367,9 @@ ngx_im_app_rights(u_char *name)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text,
-    char *what)
+    size_t max, char *what)
 {
     u_char    *p;
     ssize_t    n;
@@ -389,22 +388,22 @@ ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text,
         return NGX_ERROR;
     }
 
-    p = ngx_pnalloc(cf->pool, IM_KEY_FILE_SIZE + 1);
+    p = ngx_pnalloc(cf->pool, max + 1);
 
     if (p == NULL) {
         n = NGX_ERROR;
 
     } else {
-        n = ngx_read_fd(fd, p, IM_KEY_FILE_SIZE + 1);
+        n = ngx_read_fd(fd, p, max + 1);
 
         if (n == -1) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
                                ngx_read_fd_n " \"%V\" failed", name);
 
-        } else if (n > IM_KEY_FILE_SIZE) {
+        } else if ((size_t) n > max) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" is longer than %d bytes, it is not "
-                               "a file %s", name, IM_KEY_FILE_SIZE, what);
+                               "\"%V\" is longer than %uz bytes, it is not "
+                               "a file %s", name, max, what);
             n = NGX_ERROR;
         }
     }

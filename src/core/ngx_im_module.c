@@ -234,6 +234,13 @@ static ngx_command_t  ngx_im_commands[] = {
       0,
       NULL },
 
+    { ngx_string("callback"),
+      NGX_IM_APP_CONF|NGX_DIRECT_CONF|NGX_CONF_2MORE,
+      ngx_im_app_callback,
+      0,
+      0,
+      NULL },
+
     ngx_im_setting_flag(allow_account_delete),
     ngx_im_setting_flag(rest_rich_media),
     ngx_im_setting_flag(allow_utf8_userid),

@@ -60,6 +60,25 @@ typedef struct {
 } im_app_field_t;
 
 
+/* Third-party callbacks of an application. */
+
+typedef struct {
+    ngx_str_t        url;
+    ngx_array_t      commands;             /* of ngx_str_t */
+    uint64_t         events;               /* the same, a bit each */
+    ngx_msec_t       timeout;
+    ngx_str_t        token;                /* "": not signed */
+    ngx_str_t        ca;                   /* PEM text, "": the system's */
+    ngx_str_t        cert;                 /* the client's, PEM, or "" */
+    ngx_str_t        key;
+
+    void            *state;                /* of this worker */
+
+    unsigned         refuse:1;             /* what could not be asked */
+    unsigned         verify:1;             /* the receiver's certificate */
+} im_callback_conf_t;
+
+
 /*
  * An application of the configuration.  The settings may also be given in
  * im {} and are inherited from there.  Types: time_t seconds, ngx_msec_t
@@ -71,6 +90,8 @@ typedef struct {
     ngx_str_t        public_key;           /* PEM text, or empty */
     EVP_PKEY        *pkey;                 /* the same, read, or NULL */
     ngx_array_t      admins;               /* of ngx_str_t, at least one */
+    im_callback_conf_t
+                    *callback;             /* NULL: none */
 
     ngx_flag_t       allow_account_delete;
     ngx_flag_t       rest_rich_media;
@@ -185,6 +206,10 @@ char *ngx_im_app_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_public_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_field(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_app_callback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* Reads a file of at most max bytes; what: the text of a refusal. */
+ngx_int_t ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *text, size_t max, char *what);
 void ngx_im_app_init(im_app_t *app);
 void ngx_im_app_merge(im_app_t *prev, im_app_t *app);
 

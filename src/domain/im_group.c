@@ -11,6 +11,7 @@
 #include "live/im_room.h"
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
+#include "domain/im_callback.h"
 #include "domain/im_group.h"
 #include "domain/im_group_attr.h"
 #include "domain/im_group_member.h"
@@ -485,6 +486,7 @@ im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
 
             if (info->n) {
                 im_group_tip_info(ctx, group, info);
+                im_callback_group_info(ctx, group, info);
             }
 
             return IM_OK;

@@ -11,6 +11,7 @@
 #include "core/im_worker.h"
 #include "live/im_room.h"
 #include "domain/im_account.h"
+#include "domain/im_callback.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
@@ -261,6 +262,8 @@ im_group_member_quit(im_ctx_t *ctx, im_group_t *group)
     if (group->type->notice != IM_NOTICE_NONE) {
         im_group_tip_member(ctx, group, IM_TIP_QUIT, &ctx->user, 1);
     }
+
+    im_callback_group_exited(ctx, group, "Quit", &ctx->user, 1);
 
     return IM_OK;
 }

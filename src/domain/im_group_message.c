@@ -13,6 +13,7 @@
 #include "live/im_zone.h"
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
+#include "domain/im_callback.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
@@ -29,6 +30,10 @@ static im_code_t im_group_message_live(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send);
 static im_code_t im_group_message_rights(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, ngx_uint_t *exempt);
+static im_code_t im_group_message_ask(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, ngx_uint_t *exempt);
+static ngx_msec_t im_group_message_busy(im_ctx_t *ctx,
+    im_group_send_t *send);
 static ngx_int_t im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, u_char *key);
 static void im_group_message_result(im_group_send_t *send, ngx_str_t *text);
@@ -70,6 +75,10 @@ im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
     (void) im_marker_done(key, &result,
                           (ngx_msec_t) ctx->app->dedup_group * 1000);
 
+    if (!send->dropped) {
+        im_callback_group_after_send(ctx, group, send);
+    }
+
     return IM_OK;
 }
 
@@ -84,11 +93,20 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
     im_room_limits_t   limits;
 
     code = im_group_message_rights(ctx, group, send, &exempt);
+
+    if (code == IM_OK) {
+        code = im_group_message_ask(ctx, group, send, &exempt);
+    }
+
     if (code != IM_OK) {
         return code;
     }
 
     send->time = ngx_time();
+
+    if (send->dropped) {
+        return IM_OK;
+    }
 
     ngx_memzero(&limits, sizeof(im_room_limits_t));
     limits.total = ctx->app->group_rate;
@@ -100,7 +118,7 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
         != NGX_OK)
     {
         send->seq = 0;
-        send->dropped = 1;
+        send->dropped = IM_DROPPED_RATE;
         return IM_OK;
     }
 
@@ -116,6 +134,55 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
     }
 
     return im_group_code(rc);
+}
+
+
+/* The app's own verdict; after it the group and the rights may be others. */
+
+static im_code_t
+im_group_message_ask(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
+    ngx_uint_t *exempt)
+{
+    int64_t        gno;
+    im_code_t      code;
+    ngx_str_t      gid;
+    im_verdict_t   verdict;
+
+    code = im_callback_group_before_send(ctx, group, send, &verdict);
+
+    if (code != IM_OK || !verdict.waited) {
+        return code;
+    }
+
+    gid = group->gid;
+    gno = group->gno;
+
+    code = im_group_load(ctx, &gid, group);
+
+    if (code == IM_OK && group->gno != gno) {
+        code = IM_E_GROUP_NONE;
+    }
+
+    if (code == IM_OK) {
+        code = im_group_message_rights(ctx, group, send, exempt);
+    }
+
+    if (verdict.drop) {
+        send->seq = 0;
+        send->dropped = IM_DROPPED_APP;
+    }
+
+    return code;
+}
+
+
+/* Milliseconds that sending takes at most. */
+
+static ngx_msec_t
+im_group_message_busy(im_ctx_t *ctx, im_group_send_t *send)
+{
+    return IM_SEND_MARKER + ((send->forbid & IM_FORBID_BEFORE) ? 0
+                      : im_callback_time(ctx->app, IM_CB_GROUP_BEFORE_SEND));
 }
 
 
@@ -195,14 +262,15 @@ im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
 
     for (waited = 0; /* void */ ; waited += IM_SEND_STEP) {
 
-        rc = im_marker_take(key, IM_SEND_MARKER, ctx->pool, &result);
+        rc = im_marker_take(key, im_group_message_busy(ctx, send), ctx->pool,
+                            &result);
 
         if (rc == NGX_DONE) {
             im_group_message_result(send, &result);
             return NGX_DONE;
         }
 
-        if (rc != NGX_BUSY || waited >= IM_SEND_MARKER) {
+        if (rc != NGX_BUSY || waited >= im_group_message_busy(ctx, send)) {
             return rc;
         }
 

@@ -29,6 +29,12 @@
 #define IM_REPORT_CUSTOM   255
 
 
+/* Success to the sender, but nobody gets it. */
+
+#define IM_DROPPED_RATE    1
+#define IM_DROPPED_APP     2         /* by the app's callback, silently */
+
+
 typedef struct {
     ngx_str_t          from;
     ngx_uint_t         forged;       /* From_Account of REST: no member */
@@ -39,10 +45,11 @@ typedef struct {
     int64_t            client_time;  /* 0: none */
     int64_t            client_seq;   /* 0: none */
     ngx_str_t          at;           /* GroupAtInfo, JSON or empty */
+    ngx_uint_t         forbid;       /* callbacks, IM_FORBID_* */
 
     int64_t            time;         /* of the answer */
     int64_t            seq;
-    ngx_uint_t         dropped;      /* by the rate limit */
+    ngx_uint_t         dropped;      /* IM_DROPPED_* */
 } im_group_send_t;
 
 

@@ -81,7 +81,7 @@ im_login_open(im_ctx_t *ctx, ngx_uint_t platform, int64_t expire,
     im_code_t      code;
     ngx_int_t      rc;
     ngx_str_t      hash, bytes;
-    ngx_uint_t     tries;
+    ngx_uint_t     i, tries;
     im_device_t   *fresh;
     im_account_t   account;
     im_devices_t   devices;
@@ -152,6 +152,13 @@ im_login_open(im_ctx_t *ctx, ngx_uint_t platform, int64_t expire,
         if (code == IM_OK) {
             ctx->inst = login->inst;
             ctx->tinyid = login->tinyid;
+
+            for (i = 0; i < devices.n; i++) {
+                if (devices.list[i].out) {
+                    login->kicked |= (uint32_t) 1
+                                     << (devices.list[i].platform & 15);
+                }
+            }
 
             im_login_tell(ctx, &ctx->user, &devices, login);
 
@@ -244,6 +251,7 @@ im_login_find(im_ctx_t *ctx, ngx_str_t *a2, im_login_t *login)
 
     im_record_load(&row, im_login_record, login);
     login->version = row.version;
+    login->kicked = 0;
 
     return NGX_OK;
 }

@@ -41,6 +41,7 @@ typedef struct {
     int64_t            by;           /* platform of the kicker */
     int64_t            by_inst;
     int64_t            version;
+    uint32_t           kicked;       /* bits of platforms it has ended now */
 } im_login_t;
 
 

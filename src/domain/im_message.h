@@ -145,6 +145,8 @@ typedef struct {
     unsigned           seq_order:1;  /* and orders messages of a second */
     unsigned           keep_own:1;   /* into the history of the sender */
     unsigned           push_own:1;   /* to the sender's (other) instances */
+    unsigned           ask:1;        /* C2C.CallbackBeforeSendMsg */
+    unsigned           tell:1;       /* C2C.CallbackAfterSendMsg */
 } im_send_t;
 
 

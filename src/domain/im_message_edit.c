@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_fault.h"
 #include "core/im_str.h"
+#include "domain/im_callback.h"
 #include "domain/im_message.h"
 
 
@@ -105,6 +106,8 @@ im_message_recall(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *to,
 
         if (rc == NGX_OK) {
             im_message_tell(ctx, batch, &event, notices, n);
+            im_callback_c2c_recall(ctx, from, to, key);
+
             return IM_OK;
         }
 

@@ -10,6 +10,7 @@
 #include "core/im_fault.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
+#include "domain/im_callback.h"
 #include "domain/im_friend.h"
 #include "domain/im_message.h"
 #include "live/im_session.h"
@@ -41,6 +42,10 @@ static im_code_t im_message_send_stored(im_ctx_t *ctx, im_send_t *send);
 static im_code_t im_message_send_online(im_ctx_t *ctx, im_send_t *send);
 static ngx_int_t im_message_allowed(im_ctx_t *ctx, im_send_t *send,
     im_code_t *code);
+static ngx_int_t im_message_ask(im_ctx_t *ctx, im_send_t *send,
+    im_code_t *code);
+static void im_message_tell(im_ctx_t *ctx, im_send_t *send, im_code_t code);
+static ngx_msec_t im_message_busy(im_ctx_t *ctx, im_send_t *send);
 static ngx_int_t im_message_marker(im_ctx_t *ctx, im_send_t *send,
     ngx_uint_t what, ngx_msec_t ttl, u_char *key, ngx_str_t *result);
 static ngx_int_t im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time,
@@ -74,14 +79,17 @@ im_message_send(im_ctx_t *ctx, im_send_t *send)
     ngx_str_t   result;
 
     if (send->msg.opts & IM_MSG_ONLINE) {
-        return im_message_send_online(ctx, send);
+        code = im_message_send_online(ctx, send);
+        im_message_tell(ctx, send, code);
+
+        return code;
     }
 
     /* two that run at once must not both look before either commits: the
      * time window of their dk may differ */
 
-    rc = im_message_marker(ctx, send, IM_KEY_COMMIT, IM_SEND_MARKER, key,
-                           &result);
+    rc = im_message_marker(ctx, send, IM_KEY_COMMIT,
+                           im_message_busy(ctx, send), key, &result);
     if (rc == NGX_BUSY) {
         return im_message_code(ctx, rc);
     }
@@ -91,6 +99,8 @@ im_message_send(im_ctx_t *ctx, im_send_t *send)
     if (rc == NGX_OK) {
         im_marker_release(key);
     }
+
+    im_message_tell(ctx, send, code);
 
     return code;
 }
@@ -117,6 +127,7 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
         rc = im_message_duplicate(ctx, send, &row);
 
         if (rc == NGX_OK) {
+            send->tell = 0;
             return im_message_repeat(ctx, send, &row);
         }
 
@@ -126,9 +137,15 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
             return im_message_code(ctx, rc);
         }
 
-        if (im_message_allowed(ctx, send, &code) != NGX_OK) {
+        if (im_message_allowed(ctx, send, &code) != NGX_OK
+            || im_message_ask(ctx, send, &code) != NGX_OK)
+        {
             return code;
         }
+
+        /* the app knows the message by its time */
+
+        fixed = send->msg.time;
 
         batch = im_store_batch(ctx, IM_ORDERED);
 
@@ -177,7 +194,9 @@ im_message_send_online(im_ctx_t *ctx, im_send_t *send)
 
     ttl = send->seq_given ? (ngx_msec_t) ctx->app->dedup_c2c * 1000 : 1000;
 
-    rc = im_message_marker(ctx, send, IM_KEY_MESSAGE, ttl, key, &result);
+    rc = im_message_marker(ctx, send, IM_KEY_MESSAGE,
+                           ngx_max(ttl, im_message_busy(ctx, send)), key,
+                           &result);
 
     if (rc == NGX_BUSY) {
         return im_message_code(ctx, rc);
@@ -186,7 +205,17 @@ im_message_send_online(im_ctx_t *ctx, im_send_t *send)
     if (rc == NGX_DONE && im_message_key_parse(&result, &first) == NGX_OK) {
         send->msg.time = first.time;
         send->msg.mseq = first.mseq;
+        send->tell = 0;
         return IM_OK;
+    }
+
+    if (im_message_ask(ctx, send, &code) != NGX_OK) {
+
+        if (rc == NGX_OK) {
+            im_marker_release(key);
+        }
+
+        return code;
     }
 
     code = im_message_publish(ctx, send, &send->msg,
@@ -229,7 +258,57 @@ im_message_allowed(im_ctx_t *ctx, im_send_t *send, im_code_t *code)
         *code = im_message_code(ctx, rc);
     }
 
+    if (rc == NGX_DECLINED && *code == IM_OK) {
+        im_message_tell(ctx, send, IM_E_MSG_BLOCKED);
+    }
+
     return rc;
+}
+
+
+/* The app's own verdict, and what was checked before once more if it took
+ * time.  NGX_DECLINED: the message ends here, with *code. */
+
+static ngx_int_t
+im_message_ask(im_ctx_t *ctx, im_send_t *send, im_code_t *code)
+{
+    ngx_uint_t  waited;
+
+    if (!send->ask) {
+        return NGX_OK;
+    }
+
+    send->ask = 0;
+
+    *code = im_callback_c2c_before(ctx, &send->msg, &waited);
+
+    if (*code != IM_OK) {
+        send->tell = 0;
+        return NGX_DECLINED;
+    }
+
+    return waited ? im_message_allowed(ctx, send, code) : NGX_OK;
+}
+
+
+static void
+im_message_tell(im_ctx_t *ctx, im_send_t *send, im_code_t code)
+{
+    if (send->tell) {
+        send->tell = 0;
+        im_callback_c2c_after(ctx, &send->msg, code);
+    }
+}
+
+
+/* Milliseconds that sending takes at most. */
+
+static ngx_msec_t
+im_message_busy(im_ctx_t *ctx, im_send_t *send)
+{
+    return IM_SEND_MARKER + (send->ask ? im_callback_time(ctx->app,
+                                                          IM_CB_C2C_BEFORE)
+                                       : 0);
 }
 
 
@@ -241,7 +320,7 @@ im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
 {
     ngx_int_t    rc;
     ngx_str_t    parts[3];
-    ngx_uint_t   waited;
+    ngx_msec_t   waited;
 
     parts[0] = send->msg.from;
     parts[1] = send->msg.to;
@@ -261,7 +340,7 @@ im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
 
         rc = im_marker_take(key, ngx_max(ttl, 1), ctx->pool, result);
 
-        if (rc != NGX_BUSY || waited >= IM_SEND_MARKER) {
+        if (rc != NGX_BUSY || waited >= im_message_busy(ctx, send)) {
             return rc;
         }
 

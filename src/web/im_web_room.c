@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_str.h"
 #include "live/im_room.h"
+#include "domain/im_callback.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_room_key.h"
@@ -33,6 +34,8 @@ typedef struct {
 
 
 static im_code_t im_cmd_apply_join_group(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_apply_check(im_ctx_t *ctx, ngx_str_t *gid,
+    im_group_t *group);
 static im_code_t im_cmd_apply_user(im_ctx_t *ctx, im_group_t *group);
 static im_code_t im_cmd_apply_key(im_ctx_t *ctx, im_group_t *group,
     int64_t start);
@@ -100,20 +103,21 @@ im_cmd_apply_join_group(im_ctx_t *ctx, void *data)
 {
     im_apply_req_t  *req = data;
 
-    int64_t     start;
-    im_code_t   code;
-    im_group_t  group;
+    int64_t      start;
+    im_code_t    code;
+    im_group_t   group;
+    ngx_uint_t   waited;
 
-    code = im_group_load(ctx, &req->gid, &group);
-    if (code != IM_OK) {
-        return code;
+    code = im_cmd_apply_check(ctx, &req->gid, &group);
+
+    if (code == IM_OK && ctx->role != IM_ROLE_GUEST) {
+        code = im_callback_group_before_join(ctx, &group, &waited);
+
+        if (code == IM_OK && waited) {
+            code = im_cmd_apply_check(ctx, &req->gid, &group);
+        }
     }
 
-    if (!group.type->live) {
-        return IM_E_GROUP_RIGHT;
-    }
-
-    code = im_group_member_may_join(ctx, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -141,6 +145,24 @@ im_cmd_apply_join_group(im_ctx_t *ctx, void *data)
     im_json_add_str(ctx->reply, "AVChatRoomKey", &group.gid);
 
     return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_apply_check(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
+{
+    im_code_t  code;
+
+    code = im_group_load(ctx, gid, group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (!group->type->live) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    return im_group_member_may_join(ctx, group);
 }
 
 
@@ -177,6 +199,10 @@ im_cmd_apply_user(im_ctx_t *ctx, im_group_t *group)
 
     if (fresh && group->type->notice != IM_NOTICE_NONE) {
         im_group_tip_member(ctx, group, IM_TIP_JOIN, &ctx->user, 1);
+    }
+
+    if (fresh) {
+        im_callback_group_joined(ctx, group, "Apply", &ctx->user, 1);
     }
 
     return IM_OK;

@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
+#include "domain/im_callback.h"
 #include "domain/im_inbox.h"
 #include "domain/im_status.h"
 #include "web/im_room_peer.h"
@@ -30,6 +31,7 @@ typedef struct {
     im_peer_t         *peer;
     ngx_str_t          tinyid;
     int64_t            expire;
+    unsigned           told:1;       /* the app knows that it is online */
 } im_web_session_t;
 
 
@@ -50,6 +52,9 @@ static void im_web_session_kick(im_session_t *s, ngx_uint_t type,
     ngx_str_t *info);
 static void im_web_session_close(im_session_t *s, ngx_uint_t code);
 static void im_web_session_free(im_web_session_t *ws);
+static void im_web_session_online(im_ctx_t *ctx, im_web_session_t *ws,
+    im_login_t *login);
+static void im_web_session_offline(im_web_session_t *ws, im_state_e state);
 static void im_web_sync_run(void *data);
 static im_web_session_t *im_web_sync_session(im_web_sync_t *sync);
 static ngx_int_t im_web_sync_send(im_web_sync_t *sync, ngx_array_t *items);
@@ -82,6 +87,12 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
     }
 
     if (peer->session) {
+
+        if (peer->session->inst == login->inst) {
+            ws = peer->session->data;
+            ws->told = 0;
+        }
+
         im_web_session_end(peer, peer->session->inst != login->inst);
     }
 
@@ -143,10 +154,51 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
         im_web_session_resync(s);
     }
 
+    im_web_session_online(ctx, ws, login);
+
     im_peer_rooms_restore(ctx, peer);
     im_status_begun(ctx->app->id, &ctx->user);
 
     return IM_OK;
+}
+
+
+static void
+im_web_session_online(im_ctx_t *ctx, im_web_session_t *ws, im_login_t *login)
+{
+    ngx_uint_t  i, n, kicked[IM_SESSION_PLATFORMS];
+
+    n = 0;
+
+    for (i = 0; i < IM_SESSION_PLATFORMS; i++) {
+        if (login->kicked & 1 << i) {
+            kicked[n++] = i;
+        }
+    }
+
+    im_callback_state(ctx->app, &login->user, login->platform,
+                      &ws->peer->ip, IM_STATE_LOGIN, kicked, n);
+
+    ws->told = 1;
+}
+
+
+/* Once for each time that it was online. */
+
+static void
+im_web_session_offline(im_web_session_t *ws, im_state_e state)
+{
+    im_session_t  *s;
+
+    if (!ws->told) {
+        return;
+    }
+
+    ws->told = 0;
+    s = &ws->session;
+
+    im_callback_state(ws->peer->app, &s->user, s->platform, &ws->peer->ip,
+                      state, NULL, 0);
 }
 
 
@@ -163,6 +215,9 @@ im_web_session_end(im_peer_t *peer, ngx_uint_t logout)
     if (s == NULL) {
         return;
     }
+
+    im_web_session_offline(s->data, logout ? IM_STATE_LOGOUT
+                                           : IM_STATE_LOST);
 
     im_peer_rooms_close(peer, logout);
 
@@ -377,6 +432,10 @@ im_web_session_kick(im_session_t *s, ngx_uint_t type, ngx_str_t *info)
         ngx_destroy_pool(pool);
     }
 
+    if (type != IM_KICK_REST) {
+        ws->told = 0;                    /* the login that kicks tells it */
+    }
+
     im_web_session_end(peer, 1);
 }
 
@@ -389,6 +448,13 @@ im_web_session_close(im_session_t *s, ngx_uint_t code)
 
     ws = s->data;
     peer = ws->peer;
+
+    if (code == 1000) {
+        ws->told = 0;                    /* it has connected elsewhere */
+
+    } else if (code == 1001 && s->transport == IM_SESSION_TCP) {
+        im_web_session_offline(ws, IM_STATE_TIMEOUT);
+    }
 
     im_web_session_end(peer, 0);
 

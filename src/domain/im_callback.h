@@ -1,0 +1,161 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_CALLBACK_H_INCLUDED_
+#define _IM_CALLBACK_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_ctx.h"
+#include "core/im_error.h"
+#include "domain/im_group_message.h"
+#include "domain/im_message.h"
+
+
+/*
+ * Third-party callbacks: what the server asks and tells the app's own back
+ * end.
+ */
+
+typedef enum {
+    IM_CB_STATE = 0,
+    IM_CB_C2C_BEFORE,
+    IM_CB_C2C_AFTER,
+    IM_CB_C2C_RECALL,
+    IM_CB_GROUP_BEFORE_CREATE,
+    IM_CB_GROUP_AFTER_CREATE,
+    IM_CB_GROUP_BEFORE_JOIN,
+    IM_CB_GROUP_JOINED,
+    IM_CB_GROUP_EXITED,
+    IM_CB_GROUP_BEFORE_SEND,
+    IM_CB_GROUP_AFTER_SEND,
+    IM_CB_GROUP_DESTROYED,
+    IM_CB_GROUP_INFO,
+    IM_CALLBACKS
+} im_callback_e;
+
+
+/* What the client needs of one callback. */
+
+typedef struct {
+    im_app_t          *app;
+    ngx_str_t         *command;
+    ngx_str_t          body;         /* JSON */
+    ngx_str_t          ip;
+    char              *platform;     /* OptPlatform */
+} im_callback_call_t;
+
+
+/* Filled in by client/im_callback_client.c at start. */
+
+typedef struct {
+    /* Suspends.  NGX_OK: HTTP status 200, and the answer; NGX_BUSY, NGX_ERROR:
+     * none, which is counted and logged. */
+    ngx_int_t        (*ask)(im_ctx_t *ctx, im_callback_call_t *call,
+                            im_json_t **answer);
+
+    /* Queues; calls with the same lane keep their order. */
+    void             (*tell)(im_callback_call_t *call, ngx_str_t *lane);
+} im_callback_client_t;
+
+extern im_callback_client_t  *im_callback_client;
+
+
+/* The verdict of a before-callback. */
+
+typedef struct {
+    im_json_t         *answer;       /* NULL: nothing was asked, or no answer */
+    unsigned           waited:1;     /* what was checked may have changed */
+    unsigned           drop:1;       /* success to the caller, nothing sent */
+} im_verdict_t;
+
+
+/* 1: the app wants this one. */
+ngx_uint_t im_callback_wants(im_app_t *app, im_callback_e event);
+
+/* Milliseconds that asking takes at most. */
+ngx_msec_t im_callback_time(im_app_t *app, im_callback_e event);
+
+/* A body on ctx->pool that the caller adds to. */
+im_json_t *im_callback_body(im_ctx_t *ctx, im_callback_e event);
+
+/* IM_OK or the code that refuses. */
+im_code_t im_callback_ask(im_ctx_t *ctx, im_callback_e event,
+    im_json_t *body, im_verdict_t *verdict);
+
+/* Needs of ctx only app, pool, log, via, platform, ip; never suspends. */
+void im_callback_tell(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
+    ngx_str_t *lane);
+
+/* NGX_OK: an object with an integer ErrorCode. */
+ngx_int_t im_callback_parse(ngx_pool_t *pool, ngx_str_t *text,
+    im_json_t **answer);
+
+/*
+ * Replaces body and cloud by what the answer has; rest: the rules of a
+ * message.  IM_OK, or what the app has chosen for an answer that is wrong.
+ */
+im_code_t im_callback_rewrite(im_ctx_t *ctx, im_callback_e event,
+    im_verdict_t *verdict, ngx_uint_t group, ngx_str_t *body,
+    ngx_str_t *cloud);
+
+
+/*
+ * The events.
+ */
+
+#define IM_FORBID_BEFORE  1
+#define IM_FORBID_AFTER   2
+
+/* Bits for a list ForbidCallbackControl, which may be NULL. */
+ngx_uint_t im_callback_forbid(im_json_t *list);
+
+/* Asks, and rewrites; msg has time and mseq. */
+im_code_t im_callback_c2c_before(im_ctx_t *ctx, im_message_t *msg,
+    ngx_uint_t *waited);
+void im_callback_c2c_after(im_ctx_t *ctx, im_message_t *msg, im_code_t code);
+void im_callback_c2c_recall(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *to,
+    im_msg_key_t *key);
+
+im_code_t im_callback_group_before_send(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, im_verdict_t *verdict);
+void im_callback_group_after_send(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send);
+
+/* members: list of objects with Member_Account, or NULL. */
+im_code_t im_callback_group_before_create(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *members);
+void im_callback_group_after_create(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *members);
+im_code_t im_callback_group_before_join(im_ctx_t *ctx, im_group_t *group,
+    ngx_uint_t *waited);
+/* "Apply" or "Invited" */
+void im_callback_group_joined(im_ctx_t *ctx, im_group_t *group,
+    const char *how, ngx_str_t *users, ngx_uint_t n);
+/* "Quit" or "Kicked" */
+void im_callback_group_exited(im_ctx_t *ctx, im_group_t *group,
+    const char *how, ngx_str_t *users, ngx_uint_t n);
+void im_callback_group_destroyed(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *users, ngx_uint_t n);
+/* info: MsgGroupNewInfo of the tip. */
+void im_callback_group_info(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *info);
+
+
+typedef enum {
+    IM_STATE_LOGIN = 0,
+    IM_STATE_LOGOUT,
+    IM_STATE_LOST,                   /* the connection has gone */
+    IM_STATE_TIMEOUT
+} im_state_e;
+
+/* kicked: platforms of the instances that the login has ended. */
+void im_callback_state(im_app_t *app, ngx_str_t *user, ngx_uint_t platform,
+    ngx_str_t *ip, im_state_e state, ngx_uint_t *kicked, ngx_uint_t n);
+
+
+#endif /* _IM_CALLBACK_H_INCLUDED_ */
