@@ -1,0 +1,246 @@
+#!/usr/bin/perl
+
+# Copyright (C) The ngx_im authors
+
+# C2C.CallbackBeforeSendMsg and C2C.CallbackAfterSendMsg: form of requests,
+# verdicts, rewriting.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+
+use Digest::SHA qw/ sha256_hex /;
+use Test::IM;
+use Test::IM::Receiver;
+use Test::More;
+use Time::HiRes qw/ time /;
+
+my $before = 'C2C.CallbackBeforeSendMsg';
+my $after = 'C2C.CallbackAfterSendMsg';
+my $recall = 'C2C.CallbackAfterMsgWithDraw';
+
+my $app = Test::IM::Receiver->new(path => '/im?own=1')->start;
+
+my $im = Test::IM->new->run(workers => 2,
+    app => 'rate 0; web_instances 4; callback "' . $app->url
+           . "\" $before $after $recall token=xxxxyyyy;");
+
+$im->users(qw/ ann bob cid /);
+
+my $bob = $im->ws_login('bob');
+my $random = 1;
+
+sub text { { MsgType => 'TIMTextElem', MsgContent => { Text => $_[0] } } }
+
+sub msg {
+    my (%o) = @_;
+
+    return $im->rest('openim/sendmsg', {
+        To_Account => 'bob', From_Account => 'ann', MsgRandom => $random++,
+        MsgBody => [text('hello')], %o });
+}
+
+# how bob got it
+sub heard { ($bob->next_event('C2cMsgArray')->{C2cMsgArray} // [])->[0] }
+
+subtest 'what is sent' => sub {
+    my $reply = msg(MsgSeq => 7001, MsgRandom => 90210,
+                    CloudCustomData => 'cloud')->code_is(0);
+    my $time = $reply->json('/MsgTime');
+
+    my ($r) = $app->wait_requests($before, 1);
+    my $body = $r->{body};
+
+    is $r->{method}, 'POST', 'POST';
+    is $r->{path}, '/im', 'path';
+    like $r->{raw}, qr/^own=1&SdkAppid=1400000001&CallbackCommand=\Q$before\E
+                       &contenttype=json&ClientIP=127\.0\.0\.1
+                       &OptPlatform=RESTAPI&Sign=[0-9a-f]{64}
+                       &RequestTime=\d+$/x, 'query in its order';
+    is $r->{query}{Sign}, sha256_hex("xxxxyyyy$r->{query}{RequestTime}"),
+       'signature';
+    like $r->{headers}{'Content-Type'}, qr{^application/json}, 'type';
+    ok $r->{headers}{'Content-Length'}, 'not chunked';
+
+    cmp_ok abs(delete($body->{EventTime}) / 1000 - time), '<', 5,
+           'EventTime in milliseconds';
+
+    my $same = {
+        From_Account => 'ann', To_Account => 'bob', MsgSeq => 7001,
+        MsgRandom => 90210, MsgTime => $time,
+        MsgKey => "7001_90210_$time", OnlineOnlyFlag => 0,
+        MsgBody => [text('hello')], CloudCustomData => 'cloud' };
+
+    is_deeply $body, { CallbackCommand => $before, %$same }, 'before';
+
+    ($r) = $app->wait_requests($after, 1);
+    $body = $r->{body};
+    delete $body->{EventTime};
+
+    is_deeply $body, { CallbackCommand => $after, %$same,
+        SendMsgResult => 0, ErrorInfo => 'send msg succeed' }, 'after';
+
+    is heard()->{MsgBody}[0]{MsgContent}{Text}, 'hello', 'delivered';
+};
+
+subtest 'by a client' => sub {
+    $app->clear;
+
+    my $ann = $im->ws_login('ann');
+    my %m = (To_Account => 'bob', MsgSeq => 5, MsgRandom => 77,
+             MsgBody => [text('web')]);
+
+    $ann->request('openim.sendmsg', { %m })->code_is(0);
+    is heard()->{MsgBody}[0]{MsgContent}{Text}, 'web', 'delivered';
+
+    my ($r) = $app->wait_requests($after, 1);
+    is $r->{query}{OptPlatform}, 'Web', 'platform';
+    is $r->{query}{ClientIP}, '127.0.0.1', 'address';
+
+    $ann->request('openim.sendmsg', { %m })->code_is(0, 'once more');
+    msg(MsgLifeTime => 0)->code_is(0, 'another');
+    heard();
+
+    my @before = $app->wait_requests($before, 2);
+    my @after = $app->wait_requests($after, 2);
+
+    is @before, 2, 'a duplicate is not asked';
+    is @after, 2, 'nor told';
+    is $before[1]{body}{OnlineOnlyFlag}, 1, 'online only';
+};
+
+subtest 'verdicts' => sub {
+    $app->clear;
+
+    for ([1, 20006], [2, 20006], [3, 20006], [-7, 20006], [120000, 20006],
+         [120001, 120001], [130000, 130000], [130001, 20006],
+         [10100, 10100], [10200, 10200], [10201, 20006])
+    {
+        my ($verdict, $code) = @$_;
+
+        $app->answer($before => { ErrorCode => $verdict,
+                                  ErrorInfo => "no $verdict" });
+
+        my $reply = msg()->code_is($code, "verdict $verdict");
+        $reply->json_is('/ErrorInfo', "no $verdict") if $code == $verdict;
+    }
+
+    $bob->no_event('C2cMsgArray', 0.3);
+    is scalar(my @none = $app->requests($after)), 0, 'none is told';
+
+    $app->answer($before => { ErrorCode => 1 });
+    my $reply = msg(MsgRandom => 5151)->code_is(20006);
+    $app->answer($before => { ErrorCode => 0 });
+    msg(MsgRandom => 5151)->code_is(0, 'a refused one may be sent again');
+    heard();
+};
+
+subtest 'rewriting' => sub {
+    $app->clear;
+    $app->answer($before => { MsgBody => [text('***'), text('more')],
+                              CloudCustomData => 'new' });
+
+    my %m = (MsgRandom => 4711, MsgSeq => 3);
+    my $key = msg(%m)->code_is(0)->json('/MsgKey');
+
+    my $got = heard();
+    is $got->{MsgBody}[0]{MsgContent}{Text}, '***', 'pushed';
+    is $got->{MsgBody}[1]{MsgContent}{Text}, 'more', 'the whole body';
+    is $got->{CloudCustomData}, 'new', 'CloudCustomData';
+
+    my ($r) = $app->wait_requests($after, 1);
+    is_deeply $r->{body}{MsgBody}, [text('***'), text('more')], 'told';
+
+    my $list = $im->rest('openim/admin_getroammsg', {
+        From_Account => 'ann', To_Account => 'bob', MaxCnt => 100,
+        MinTime => 0, MaxTime => int(time) + 10 })->json('/MsgList');
+    ($got) = grep { $_->{MsgKey} eq $key } @$list;
+    is $got->{MsgBody}[0]{MsgContent}{Text}, '***', 'stored';
+
+    is msg(%m)->code_is(0)->json('/MsgKey'), $key,
+       'the original again is a duplicate';
+    $bob->no_event('C2cMsgArray', 0.2);
+
+    for (['a string' => 'x'], ['an empty list' => []],
+         ['an unknown element' => [{ MsgType => 'X' }]],
+         ['too long' => [text('x' x 13000)]])
+    {
+        my ($name, $body) = @$_;
+
+        $app->answer($before => { MsgBody => $body });
+        msg()->code_is(0, $name);
+        is heard()->{MsgBody}[0]{MsgContent}{Text}, 'hello',
+           'the original is sent';
+    }
+
+    $app->answer($before => { CloudCustomData => 'only' });
+    msg()->code_is(0);
+    $got = heard();
+    is $got->{CloudCustomData}, 'only', 'CloudCustomData alone';
+    is $got->{MsgBody}[0]{MsgContent}{Text}, 'hello', 'body as it was';
+};
+
+subtest 'who is exempt' => sub {
+    $app->clear;
+
+    $im->rest('openim/batchsendmsg', {
+        To_Account => ['bob'], From_Account => 'ann', MsgRandom => $random++,
+        MsgBody => [text('batch')] })->code_is(0);
+    $im->rest('openim/importmsg', {
+        SyncFromOldSystem => 1, To_Account => 'bob', From_Account => 'ann',
+        MsgRandom => $random++, MsgTimeStamp => int(time),
+        MsgBody => [text('import')] })->code_is(0);
+    msg(ForbidCallbackControl => ['ForbidBeforeSendMsgCallback',
+                                  'ForbidAfterSendMsgCallback'])
+        ->code_is(0);
+    msg(MsgBody => [])->code;
+    msg(To_Account => 'nobody')->code_is(90012);
+
+    msg(ForbidCallbackControl => ['ForbidBeforeSendMsgCallback'])
+        ->code_is(0);
+    $app->wait_requests($after, 1);
+    msg(ForbidCallbackControl => ['ForbidAfterSendMsgCallback'])
+        ->code_is(0);
+
+    is scalar(my @b = $app->requests($before)), 1, 'asked once';
+    is scalar(my @a = $app->requests($after)), 1, 'told once';
+};
+
+subtest 'recall' => sub {
+    $app->clear;
+
+    my $key = msg()->code_is(0)->json('/MsgKey');
+    $im->rest('openim/admin_msgwithdraw', {
+        From_Account => 'ann', To_Account => 'bob', MsgKey => $key })
+        ->code_is(0);
+
+    my ($r) = $app->wait_requests($recall, 1);
+    delete $r->{body}{EventTime};
+    is_deeply $r->{body}, { CallbackCommand => $recall,
+        From_Account => 'ann', To_Account => 'bob', MsgKey => $key },
+        'told';
+};
+
+subtest 'order of a pair' => sub {
+    $app->clear;
+
+    msg(MsgBody => [text("$_")])->code_is(0) for 1 .. 30;
+
+    my @texts = map { $_->{body}{MsgBody}[0]{MsgContent}{Text} }
+                $app->wait_requests($after, 30);
+
+    is_deeply \@texts, [1 .. 30], 'as they were sent'
+        if $im->options->{workers} == 1;
+    is_deeply [sort { $a <=> $b } @texts], [1 .. 30], 'each once';
+};
+
+subtest 'connections are kept' => sub {
+    $app->clear;
+    msg()->code_is(0) for 1 .. 20;
+
+    my %seen = map { $_->{connection} => 1 } $app->wait_requests($before, 20);
+    cmp_ok scalar(keys %seen), '<=', 6, 'few for many requests';
+};
+
+done_testing;

@@ -1,0 +1,234 @@
+#!/usr/bin/perl
+
+# Copyright (C) The ngx_im authors
+
+# Receivers that fail: each way of it, both policies, the breaker, the limit
+# of requests, and that nobody else is slower for it.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+
+use IO::Socket::INET;
+use Mojo::IOLoop;
+use Test::IM;
+use Test::IM::Receiver;
+use Test::More;
+use Time::HiRes qw/ time sleep /;
+
+my $before = 'C2C.CallbackBeforeSendMsg';
+my $after = 'C2C.CallbackAfterSendMsg';
+
+my $app = Test::IM::Receiver->new->start;
+my $key2 = 'k' x 64;
+my $key3 = 'r' x 64;
+my $key4 = 's' x 64;
+my $dead = Test::IM->free_port;
+
+# more applications: one refuses what could not be asked, one has a receiver
+# that does not exist, one has patience
+my $im = Test::IM->new->run(workers => 1, app => 'rate 0; callback '
+    . $app->url . " $before $after timeout=500ms;", im => <<"END");
+    rate 0;
+    app 2 {
+        key $key2;
+        callback @{[ $app->url ]} all timeout=500ms fail=refuse;
+    }
+    app 3 {
+        key $key3;
+        callback http://127.0.0.1:$dead/ all timeout=500ms fail=refuse;
+    }
+    app 4 {
+        key $key4;
+        callback @{[ $app->url ]} all timeout=3s fail=refuse;
+    }
+END
+
+$im->users(qw/ ann bob /);
+
+my $random = 1;
+
+sub on {
+    my ($id, $command, $body) = @_;
+
+    my %key = (2 => $key2, 3 => $key3, 4 => $key4);
+
+    return $im->rest($command, $body, query => {
+        sdkappid => $id, usersig => $im->usersig('administrator',
+            sdkappid => $id, key => $key{$id}) });
+}
+
+sub body {
+    return { To_Account => 'bob', From_Account => 'ann',
+             MsgRandom => $random++,
+             MsgBody => [{ MsgType => 'TIMTextElem',
+                           MsgContent => { Text => 'hello' } }], @_ };
+}
+
+sub msg { $im->rest('openim/sendmsg', body()) }
+sub msg2 { on(2, 'openim/sendmsg', body()) }
+sub msg3 { on(3, 'openim/sendmsg', body()) }
+
+# closes the breaker
+sub heal {
+    $app->clear;
+    sleep 1.1;
+    msg();
+    msg2();
+    $app->wait_requests($after, 2);
+    $app->clear;
+}
+
+for my $id (2 .. 4) {
+    on($id, 'im_open_login_svc/account_import', { UserID => $_ })
+        ->code_is(0) for qw/ ann bob /;
+}
+
+subtest 'each way to fail' => sub {
+    for (['hang', undef, mode => 'hang'],
+         ['drip', undef, mode => 'drip'],
+         ['reset', undef, mode => 'reset'],
+         ['bytes', undef, mode => 'bytes'],
+         ['huge', undef, mode => 'huge'],
+         ['redirect', undef, mode => 'redirect'],
+         ['status 500', { ErrorCode => 1 }, status => 500],
+         ['status 204', { ErrorCode => 1 }, status => 204],
+         ['empty', '', mode => 'text'],
+         ['no JSON', '<html>ErrorCode 1</html>', mode => 'text'],
+         ['no object', '[1]', mode => 'text'],
+         ['no ErrorCode', '{"ActionStatus":"OK"}', mode => 'text'],
+         ['ErrorCode is a string', '{"ErrorCode":"1"}', mode => 'text'],
+         ['too late', { ErrorCode => 1 }, delay => 0.9])
+    {
+        my ($name, $json, %mode) = @$_;
+
+        $app->clear;
+        $app->answer($before => $json, %mode);
+
+        my $start = time;
+        msg()->code_is(0, "$name: delivered");
+        cmp_ok time - $start, '<', 0.85, "$name: not later than that";
+
+        $start = time;
+        msg2()->code_is(80003, "$name: refused");
+        cmp_ok time - $start, '<', 0.85, "$name: not later than that";
+
+        my @list = $app->requests($before);
+        is @list, 2, "$name: no second try" if $name ne 'reset';
+    }
+
+    is scalar(my @r = $app->requests('Redirected')), 0,
+       'redirects are not followed';
+
+    heal();
+};
+
+subtest 'other fields are not needed' => sub {
+    $app->answer($before => '{"ErrorCode":0}', mode => 'text');
+    msg2()->code_is(0);
+    $app->answer($before => ' {"ErrorCode":1,"x":[{}]} ', mode => 'text');
+    msg2()->code_is(20006);
+    heal();
+};
+
+subtest 'nobody listens' => sub {
+    my $start = time;
+    msg3()->code_is(80003, 'refused');
+    cmp_ok time - $start, '<', 0.4, 'at once';
+    $im->log_like(qr/callback C2C\.CallbackBeforeSendMsg of app 3 failed/);
+};
+
+subtest 'breaker' => sub {
+    my $opened = $im->metric('im_callback_breaker_opened_total');
+
+    msg3()->code_is(80003) for 1 .. 15;
+
+    is $im->metric('im_callback_breaker_opened_total'), $opened + 1, 'opens';
+    cmp_ok $im->metric('im_callback_breakers_open'), '>=', 1, 'is open';
+    cmp_ok $im->metric('im_callbacks_total{result="skipped"}'), '>=', 3,
+           'skips';
+    $im->log_like(qr/callbacks of app 3 have failed 10 times/);
+
+    my $late = Test::IM::Receiver->new(port => $dead, path => '/')->start;
+
+    ok $im->wait_for(sub { msg3()->code == 0 }, 5), 'is tried again';
+    $im->log_like(qr/callbacks of app 3 are answered again/);
+    msg3()->code_is(0) for 1 .. 5;
+    is $im->metric('im_callback_breakers_open'), 0, 'is closed';
+    $late->stop;
+};
+
+subtest 'a receiver that hangs slows nobody else' => sub {
+    my $good = Test::IM::Receiver->new(port => $dead, path => '/')->start;
+    ok $im->wait_for(sub { msg3()->code == 0 }, 5), 'app 3 has a receiver';
+
+    $app->answer($before => undef, mode => 'hang');
+
+    # many of them at once, more than may be in flight
+    my $ua = Mojo::UserAgent->new->max_connections(0)->request_timeout(20);
+    my $n = 400;
+    my ($done, %codes) = (0);
+
+    for (1 .. $n) {
+        $ua->post($im->url('/v4/openim/sendmsg', sdkappid => 4,
+                identifier => 'administrator', random => 1,
+                contenttype => 'json',
+                usersig => $im->usersig('administrator', sdkappid => 4,
+                                        key => $key4)),
+            json => body(), sub {
+                my ($ua, $tx) = @_;
+                $codes{ $tx->res->json->{ErrorCode} // 'none' }++;
+                $done++;
+            });
+    }
+
+    Mojo::IOLoop->one_tick
+        until $im->metric('im_callbacks_in_flight') == 256 || $done == $n;
+
+    is $im->metric('im_callbacks_in_flight'), 256, 'all that may hang';
+
+    my ($slowest, $fast) = (0, 0);
+
+    for (1 .. 20) {
+        my $start = time;
+        $fast++ if msg3()->code == 0;
+        $slowest = time - $start if time - $start > $slowest;
+    }
+
+    is $fast, 20, 'app 3 is served meanwhile';
+    cmp_ok $slowest, '<', 0.5, 'and not slower';
+
+    Mojo::IOLoop->one_tick until $done == $n;
+
+    is $codes{80003}, $n, 'all are refused';
+    is $im->metric('im_callbacks_in_flight'), 0, 'none is left';
+
+    $good->stop;
+    heal();
+};
+
+subtest 'after-callbacks' => sub {
+    $app->answer($after => undef, mode => 'hang');
+
+    my $start = time;
+    msg()->code_is(0) for 1 .. 5;
+    cmp_ok time - $start, '<', 0.45, 'nobody waits for them';
+
+    ok $im->wait_for(sub { $im->metric('im_callbacks_queued') == 0 }, 10),
+       'the queue becomes empty';
+    heal();
+};
+
+subtest 'reload' => sub {
+    $app->answer($after => {}, delay => 0.2);
+
+    msg()->code_is(0) for 1 .. 6;
+    $im->reload(wait => 0);
+
+    my @list = $app->wait_requests($after, 6);
+    is @list, 6, 'the old worker sends what waits';
+    ok $im->wait_for(sub { $im->worker_pids == 1 }, 10), 'and goes';
+};
+
+done_testing;

@@ -1,0 +1,91 @@
+#!/usr/bin/perl
+
+# Copyright (C) The ngx_im authors
+
+# State.StateChange: logins, logouts, lost connections, kicks.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+
+use Test::IM;
+use Test::IM::Receiver;
+use Test::More;
+
+my $app = Test::IM::Receiver->new->start;
+
+my $im = Test::IM->new->run(workers => 2,
+    app => 'rate 0; web_instances 1; callback ' . $app->url
+           . ' State.StateChange;');
+
+$im->users(qw/ ann bob /);
+
+# [action, reason, user, kicked ...] of the first n requests
+sub states {
+    my ($n) = @_;
+
+    my @list = $app->wait_requests('State.StateChange', $n);
+
+    return [map {
+        my $info = $_->{body}{Info};
+        [@$info{qw/ Action Reason To_Account /},
+         map { $_->{Platform} } @{ $_->{body}{KickedDevice} // [] }]
+    } @list];
+}
+
+subtest 'login and logout' => sub {
+    my $ann = $im->ws_login('ann');
+
+    is_deeply states(1), [['Login', 'Register', 'ann']], 'login';
+
+    my ($r) = $app->requests;
+    is $r->{query}{OptPlatform}, 'Web', 'platform';
+    is $r->{query}{ClientIP}, '127.0.0.1', 'address';
+    like $r->{body}{EventTime}, qr/^\d{13}$/, 'EventTime';
+
+    $ann->request('im_open_status.wslogout', {})->code_is(0);
+    is_deeply states(2)->[1], ['Logout', 'Unregister', 'ann'], 'logout';
+
+    $ann->tx->finish;
+    sleep 1;
+    is scalar @{ states(2) }, 2, 'nothing more';
+};
+
+subtest 'a connection that goes, and comes back' => sub {
+    $app->clear;
+
+    my $ann = $im->ws_login('ann');
+    $ann->tx->finish;
+    $ann->tick(sub { defined $ann->closed });
+
+    is_deeply states(2), [['Login', 'Register', 'ann'],
+                          ['Disconnect', 'LinkClose', 'ann']], 'lost';
+
+    $ann->open;
+    $ann->wslogin->code_is(0);
+    is_deeply states(3)->[2], ['Login', 'Register', 'ann'], 'is back';
+    $ann->request('im_open_status.wslogout', {})->code_is(0);
+    states(4);
+};
+
+subtest 'kicked by another login' => sub {
+    $app->clear;
+
+    my $one = $im->ws_login('ann');
+    my $two = $im->ws_login('ann');
+
+    $one->next_event(sub { $_[0]{Event} == 10 });
+    sleep 1;
+
+    is_deeply states(2), [['Login', 'Register', 'ann'],
+                          ['Login', 'Register', 'ann', 'Web']],
+              'only the login is told';
+
+    $im->rest('im_open_login_svc/kick', { Identifier => 'ann' })->code_is(0);
+    is_deeply states(3)->[2], ['Logout', 'Unregister', 'ann'],
+              'kicked by the administrator';
+    $two->tx->finish;
+};
+
+done_testing;
