@@ -10,6 +10,7 @@
 #include "live/im_room.h"
 #include "live/im_room_member.h"
 #include "live/im_slot.h"
+#include "live/im_zone.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "web/im_guest.h"
@@ -24,12 +25,11 @@
 
 /* A room that guests of this worker read. */
 
-typedef struct {
-    ngx_rbtree_node_t  node;         /* key: gno */
-    ngx_uint_t         app;
+struct im_guest_room_s {
+    im_zone_node_t     node;         /* app, gno */
     ngx_queue_t        guests;       /* told longest ago first */
     ngx_uint_t         audience;
-} im_guest_room_t;
+};
 
 
 static ngx_int_t im_guest_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
@@ -63,7 +63,7 @@ static ngx_int_t
 im_guest_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
     ngx_rbtree_init(&im_guest_rooms, &im_guest_sentinel,
-                    ngx_rbtree_insert_value);
+                    im_zone_node_insert_value);
 
     return im_slot_tick_add(im_guest_tick);
 }
@@ -157,25 +157,11 @@ im_guest_close(im_guest_t *guest)
 static im_guest_room_t *
 im_guest_room(ngx_uint_t app, uint64_t gno)
 {
-    im_guest_room_t    *room;
-    ngx_rbtree_node_t  *node;
+    im_zone_node_t  key;
 
-    node = im_guest_rooms.root;
+    im_zone_node_init(&key, app, gno, 0, NULL);
 
-    while (node != &im_guest_sentinel) {
-
-        if (gno == node->key) {
-            room = (im_guest_room_t *) node;
-
-            if (room->app == app) {
-                return room;
-            }
-        }
-
-        node = (gno < node->key) ? node->left : node->right;
-    }
-
-    return NULL;
+    return im_zone_node_find(&im_guest_rooms, &key);
 }
 
 
@@ -192,15 +178,15 @@ im_guest_enter(im_guest_t *guest)
             return NGX_ERROR;
         }
 
-        room->node.key = guest->gno;
-        room->app = guest->app->id;
+        im_zone_node_init(&room->node, guest->app->id, guest->gno, 0, NULL);
 
         ngx_queue_init(&room->guests);
-        ngx_rbtree_insert(&im_guest_rooms, &room->node);
+        ngx_rbtree_insert(&im_guest_rooms, &room->node.node);
     }
 
     /* nobody's audience is 0: it is told at the next tick */
 
+    guest->room = room;
     guest->told = 0;
     ngx_queue_insert_head(&room->guests, &guest->queue);
 
@@ -215,10 +201,10 @@ im_guest_leave(im_guest_t *guest)
 
     ngx_queue_remove(&guest->queue);
 
-    room = im_guest_room(guest->app->id, guest->gno);
+    room = guest->room;
 
-    if (room && ngx_queue_empty(&room->guests)) {
-        ngx_rbtree_delete(&im_guest_rooms, &room->node);
+    if (ngx_queue_empty(&room->guests)) {
+        ngx_rbtree_delete(&im_guest_rooms, &room->node.node);
         ngx_free(room);
     }
 }
@@ -294,7 +280,7 @@ im_guest_audience(im_guest_room_t *room)
 {
     im_room_audience_t  a;
 
-    im_room_audience(room->app, room->node.key, &a);
+    im_room_audience(room->node.app, room->node.gno, &a);
 
     return a.joined + a.guests;
 }

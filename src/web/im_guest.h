@@ -20,7 +20,8 @@
  * goes one way (Server-Sent Events).
  */
 
-typedef struct im_guest_s  im_guest_t;
+typedef struct im_guest_s       im_guest_t;
+typedef struct im_guest_room_s  im_guest_room_t;
 
 
 /* What the transport does; none of it frees the guest at once. */
@@ -47,7 +48,8 @@ struct im_guest_s {
 
     im_room_member_t   member;
     uint64_t           gno;
-    ngx_queue_t        queue;        /* guests of the room in this worker */
+    im_guest_room_t   *room;         /* in this worker, while it is open */
+    ngx_queue_t        queue;        /* guests of the room */
     ngx_uint_t         told;         /* the audience that it knows */
     unsigned           open:1;
 };
