@@ -75,4 +75,23 @@ subtest 'blacklists' => sub {
     is_deeply $list->('dan'), [], 'a new dan lists nobody';
 };
 
+subtest 'online status' => sub {
+    my $ws = $im->ws_login('eve');
+    my $call = sub {
+        return $_[0]->request("im_open_status.ws_$_[1]", $_[2])->code_is(0);
+    };
+
+    $call->($ws, 'set_custom_status', { CustomStatus => 'busy' });
+    $call->($ws, 'status_subscribe', { To_Account => ['cat'] });
+    gone('eve');
+    $im->users('eve');
+    $ws = $im->ws_login('eve');
+
+    my $cat2 = $im->ws_login('cat');
+    $call->($cat2, 'set_custom_status', { CustomStatus => 'x' });
+    $ws->no_event('UserStatusList', 0.5, 'a new eve follows nobody');
+    $call->($cat2, 'get_user_status', { To_Account => ['eve'] })
+        ->json_is('/UserStatusList/0/CustomStatus', '');
+};
+
 done_testing;

@@ -140,7 +140,8 @@ im_cmd_ws_status_unsubscribe(im_ctx_t *ctx, void *data)
 
     if (req->all.value) {
         im_json_add_list(ctx->reply, "ErrorList");
-        return im_status_code(im_status_unsubscribe(ctx, NULL, 0));
+        return im_status_code(im_status_unsubscribe(ctx, &ctx->user, NULL,
+                                                    0));
     }
 
     code = im_status_users(ctx, req, IM_STATUS_SUBS, &n);
@@ -148,7 +149,8 @@ im_cmd_ws_status_unsubscribe(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    return im_status_code(im_status_unsubscribe(ctx, req->to.elts, n));
+    return im_status_code(im_status_unsubscribe(ctx, &ctx->user,
+                                                req->to.elts, n));
 }
 
 

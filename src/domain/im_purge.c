@@ -13,6 +13,7 @@
 #include "domain/im_inbox.h"
 #include "domain/im_login.h"
 #include "domain/im_purge.h"
+#include "domain/im_status.h"
 
 
 #define IM_PURGE_SLICE  100
@@ -202,6 +203,11 @@ im_purge_rest(im_ctx_t *ctx, ngx_str_t *user)
     }
 
     rc = im_friend_purge(ctx, user);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = im_status_unsubscribe(ctx, user, NULL, 0);
     if (rc != NGX_OK) {
         return rc;
     }

@@ -221,12 +221,14 @@ im_status_subscribe(im_ctx_t *ctx, ngx_str_t *users, ngx_uint_t n)
 
     user = found.rows.elts;
 
-    return im_status_unsubscribe(ctx, user + over, found.rows.nelts - over);
+    return im_status_unsubscribe(ctx, &ctx->user, user + over,
+                                 found.rows.nelts - over);
 }
 
 
 ngx_int_t
-im_status_unsubscribe(im_ctx_t *ctx, ngx_str_t *users, ngx_uint_t n)
+im_status_unsubscribe(im_ctx_t *ctx, ngx_str_t *watcher, ngx_str_t *users,
+    ngx_uint_t n)
 {
     im_key_t           key;
     ngx_int_t          rc;
@@ -243,7 +245,7 @@ im_status_unsubscribe(im_ctx_t *ctx, ngx_str_t *users, ngx_uint_t n)
             return NGX_ERROR;
         }
 
-        im_rel_key(ctx, &ctx->user, &key);
+        im_rel_key(ctx, watcher, &key);
 
         rc = im_store_scan(ctx, IM_T_STATUS_SUB, IM_SUB_WATCHER, &key, NULL,
                            NULL, IM_ASC, 1000, im_status_collect, &found);
@@ -263,7 +265,7 @@ im_status_unsubscribe(im_ctx_t *ctx, ngx_str_t *users, ngx_uint_t n)
     batch = im_store_batch(ctx, IM_ATOMIC);
 
     for (i = 0; i < n; i++) {
-        im_status_sub_key(ctx, &users[i], &ctx->user, &key);
+        im_status_sub_key(ctx, &users[i], watcher, &key);
         im_store_delete(batch, IM_T_STATUS_SUB, &key);
     }
 

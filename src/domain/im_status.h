@@ -38,8 +38,8 @@ ngx_int_t im_status_set(im_ctx_t *ctx, ngx_str_t *text);
  * are over status_subs_max. */
 ngx_int_t im_status_subscribe(im_ctx_t *ctx, ngx_str_t *users, ngx_uint_t n);
 /* users NULL: of all. */
-ngx_int_t im_status_unsubscribe(im_ctx_t *ctx, ngx_str_t *users,
-    ngx_uint_t n);
+ngx_int_t im_status_unsubscribe(im_ctx_t *ctx, ngx_str_t *watcher,
+    ngx_str_t *users, ngx_uint_t n);
 
 /*
  * A session of the user has begun or ended in this worker.  Never waits:
