@@ -1,0 +1,127 @@
+#!/usr/bin/perl
+
+# Copyright (C) The ngx_im authors
+
+# Callbacks and the life of a worker: names, reload into another receiver,
+# fast stop with requests on their way, refusals at start.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+
+use Mojo::IOLoop;
+use Test::IM;
+use Test::IM::Receiver;
+use Test::More;
+use Time::HiRes qw/ time /;
+
+my $before = 'C2C.CallbackBeforeSendMsg';
+my $after = 'C2C.CallbackAfterSendMsg';
+
+my $one = Test::IM::Receiver->new(host => 'localhost')->start;
+my $two = Test::IM::Receiver->new->start;
+
+my $im = Test::IM->new->run(workers => 2,
+                            app => 'rate 0; callback ' . $one->url . ' all;');
+
+$im->users(qw/ ann bob /);
+
+my $random = 1;
+
+sub body {
+    return { From_Account => 'ann', To_Account => 'bob',
+             MsgRandom => $random++,
+             MsgBody => [{ MsgType => 'TIMTextElem',
+                           MsgContent => { Text => 'hello' } }] };
+}
+
+sub msg { $im->rest('openim/sendmsg', body()) }
+
+subtest 'the name of a host' => sub {
+    $one->answer($before => { ErrorCode => 1 });
+    msg()->code_is(20006);
+    is scalar(my @list = $one->requests($before)), 1, 'is resolved';
+    $one->clear;
+};
+
+subtest 'a name that does not exist' => sub {
+    $im->reload(app => "rate 0; callback http://no-such-host.invalid/ all "
+                       . 'timeout=500ms fail=refuse;');
+
+    my $start = time;
+    msg()->code_is(80003);
+    cmp_ok time - $start, '<', 0.9, 'is not waited for';
+};
+
+subtest 'a reload changes the receiver' => sub {
+    $im->reload(app => 'rate 0; callback ' . $two->url . " $before;");
+    msg()->code_is(0);
+    is scalar(my @list = $two->requests), 1, 'the other one is asked';
+    is scalar(@list = $one->requests), 0, 'the first one is not';
+
+    $im->reload(app => 'rate 0;');
+    msg()->code_is(0);
+    is scalar(@list = $two->requests), 1, 'nor anybody without one';
+};
+
+subtest 'refused at start' => sub {
+    for (['ftp://localhost/ all', qr/URL must begin with http/],
+         ['http:///x all', qr/URL has no host/],
+         ['http://localhost/#x all', qr/illegal character/],
+         ['http://localhost timeout=1s', qr/has no commands/],
+         ['http://localhost C2C.CallbackNone', qr/unknown callback "C2C/],
+         ['http://localhost all timeout=0', qr/parameter "timeout=0"/],
+         ['http://localhost all timeout=61s', qr/parameter "timeout=61s"/],
+         ['http://localhost all fail=no', qr/parameter "fail=no"/],
+         ['http://localhost all verify=', qr/parameter "verify="/],
+         ['http://localhost all retry=on', qr/parameter "retry=on"/],
+         ['http://localhost all token=', qr/"token=" must have 1 to 128/],
+         ['http://localhost all ca=nginx.conf', qr/is not a file with/],
+         ['http://localhost all ca=none.pem', qr/open\(\) .* failed/],
+         ['http://localhost all; callback http://localhost all',
+          qr/is duplicate/])
+    {
+        my ($text, $error) = @$_;
+        my $conf = $im->conf =~ s/(key ".*?";)/$1 callback $text;/r;
+
+        Mojo::File::path($im->dir . '/wrong.conf')->spurt($conf);
+
+        my $nginx = Test::IM::nginx();
+        my $dir = $im->dir;
+
+        my $out = `$nginx -t -p $dir/ -c $dir/wrong.conf -e stderr 2>&1`;
+        like $out, $error, $text;
+    }
+};
+
+subtest 'a fast stop' => sub {
+    $im->reload(app => 'rate 0; callback ' . $two->url . ' all timeout=30s;');
+    $two->answer($_ => undef, mode => 'hang') for $before, $after;
+
+    my $ua = Mojo::UserAgent->new->max_connections(0);
+    my $done = 0;
+
+    for my $command ($before, $after) {
+        $two->answer($before => {}) if $command eq $after;
+
+        $ua->post($im->url('/v4/openim/sendmsg',
+                sdkappid => $im->app_id, identifier => $im->admin,
+                random => 1, contenttype => 'json',
+                usersig => $im->usersig($im->admin)),
+            json => body(), sub { $done++ }) for 1 .. 10;
+
+        Mojo::IOLoop->one_tick
+            until $im->metric('im_callbacks_in_flight') >= 10;
+    }
+
+    kill TERM => $im->pid;
+
+    my $ended = $im->wait_for(sub {
+        waitpid($im->pid, POSIX::WNOHANG()) == $im->pid }, 10);
+
+    ok $ended, 'does not wait for receivers';
+    $im->pid(undef);
+};
+
+done_testing;
