@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_callback.h"
 #include "domain/im_profile.h"
 #include "api/im_cmd.h"
 
@@ -262,6 +263,7 @@ im_cmd_portrait_set(im_ctx_t *ctx, void *data)
     im_portrait_set_req_t  *req = data;
 
     ngx_int_t      rc;
+    im_code_t      code;
     ngx_str_t     *user;
     im_account_t   account;
 
@@ -289,7 +291,13 @@ im_cmd_portrait_set(im_ctx_t *ctx, void *data)
         return IM_E_PROFILE_INTERNAL;
     }
 
-    return im_profile_set(ctx, user, req->items);
+    code = im_profile_set(ctx, user, req->items);
+
+    if (code == IM_OK) {
+        im_callback_profile(ctx, user, req->items);
+    }
+
+    return code;
 }
 
 

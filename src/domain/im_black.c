@@ -29,6 +29,8 @@ im_black_add(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers, ngx_uint_t n,
 static im_rel_e
 im_black_add_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
 {
+    rel->fires = IM_FIRE;
+
     if (!pair->exists) {
         return IM_REL_ACCOUNT;
     }
@@ -78,6 +80,8 @@ im_black_delete(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
 static im_rel_e
 im_black_delete_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
 {
+    rel->fires = IM_FIRE;
+
     if (pair->black.version == 0) {
         return pair->exists ? IM_REL_NO_BLACK : IM_REL_ACCOUNT;
     }

@@ -81,7 +81,22 @@ static im_callback_row_t  im_callback_rows[] = {
     { ngx_string("Group.CallbackAfterGroupDestroyed"), 0, 0, 0 },
 
     /* IM_CB_GROUP_INFO */
-    { ngx_string("Group.CallbackAfterGroupInfoChanged"), 0, 0, 0 }
+    { ngx_string("Group.CallbackAfterGroupInfoChanged"), 0, 0, 0 },
+
+    /* IM_CB_FRIEND_ADD */
+    { ngx_string("Sns.CallbackFriendAdd"), 0, 0, 0 },
+
+    /* IM_CB_FRIEND_DELETE */
+    { ngx_string("Sns.CallbackFriendDelete"), 0, 0, 0 },
+
+    /* IM_CB_BLACK_ADD */
+    { ngx_string("Sns.CallbackBlackListAdd"), 0, 0, 0 },
+
+    /* IM_CB_BLACK_DELETE */
+    { ngx_string("Sns.CallbackBlackListDelete"), 0, 0, 0 },
+
+    /* IM_CB_PROFILE */
+    { ngx_string("Profile.CallbackPortraitSet"), 0, 0, 0 }
 };
 
 

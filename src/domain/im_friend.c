@@ -14,6 +14,11 @@
 
 #define IM_FRIEND_CONFIRM_MAX  100       /* of one command */
 
+/* how friends are deleted */
+
+#define IM_FRIEND_BOTH         1
+#define IM_FRIEND_QUIET        2
+
 
 typedef struct {
     im_friend_item_t  *items;
@@ -84,6 +89,9 @@ im_friend_add_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
     work = rel->data;
     item = &work->items[i];
     app = rel->ctx->app;
+
+    rel->fires = IM_FIRE
+                 | ((work->how & IM_FRIEND_FORCE) ? IM_FIRE_FORCED : 0);
 
     if (!pair->exists) {
         return IM_REL_ACCOUNT;
@@ -367,6 +375,8 @@ im_friend_respond_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
     work = rel->data;
     item = &work->items[i];
     app = rel->ctx->app;
+
+    rel->fires = IM_FIRE|IM_FIRE_RESPONSE;
 
     if (!pair->exists) {
         return IM_REL_ACCOUNT;
@@ -671,7 +681,7 @@ im_friend_delete(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
 {
     im_friend_work_t  work;
 
-    work.how = both;
+    work.how = both ? IM_FRIEND_BOTH : 0;
 
     im_friend_run(ctx, user, peers, n, im_friend_delete_item, &work, results);
 }
@@ -684,13 +694,15 @@ im_friend_delete_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
 
     work = rel->data;
 
+    rel->fires = (work->how & IM_FRIEND_QUIET) ? 0 : IM_FIRE;
+
     if (pair->mine.version == 0) {
         return pair->exists ? IM_REL_NO_FRIEND : IM_REL_ACCOUNT;
     }
 
     im_rel_drop_friend(rel, &pair->mine);
 
-    if (work->how && pair->his.version) {
+    if ((work->how & IM_FRIEND_BOTH) && pair->his.version) {
         im_rel_drop_friend(rel, &pair->his);
 
     } else {
@@ -705,11 +717,16 @@ im_friend_delete_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
 im_rel_e
 im_friend_delete_all(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t both)
 {
-    ngx_str_t    *peers;
-    im_rel_e     *results;
-    ngx_uint_t    i;
-    ngx_array_t   friends;
-    im_friend_t  *row;
+    ngx_str_t         *peers;
+    im_rel_e          *results;
+    ngx_uint_t         i;
+    ngx_array_t        friends;
+    im_friend_t       *row;
+    im_friend_work_t   work;
+
+    /* the app is not told of these */
+
+    work.how = IM_FRIEND_QUIET | (both ? IM_FRIEND_BOTH : 0);
 
     do {
         if (ngx_array_init(&friends, ctx->pool, 64, sizeof(im_friend_t))
@@ -734,7 +751,8 @@ im_friend_delete_all(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t both)
             peers[i] = row[i].peer;
         }
 
-        im_friend_delete(ctx, user, peers, friends.nelts, both, results);
+        im_friend_run(ctx, user, peers, friends.nelts, im_friend_delete_item,
+                      &work, results);
 
         for (i = 0; i < friends.nelts; i++) {
             if (results[i] != IM_REL_OK

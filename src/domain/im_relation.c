@@ -9,6 +9,7 @@
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_callback.h"
 #include "domain/im_inbox.h"
 #include "domain/im_relation.h"
 
@@ -33,6 +34,16 @@ typedef struct {
 } im_rel_notice_t;
 
 
+/* A row that has come or gone. */
+
+typedef struct {
+    ngx_uint_t         event;        /* im_callback_e */
+    ngx_str_t          from;
+    ngx_str_t          to;
+} im_rel_told_t;
+
+
+static void im_rel_fire(im_rel_t *rel, ngx_uint_t event);
 static ngx_uint_t im_rel_chunk(im_rel_t *rel, ngx_uint_t first,
     ngx_uint_t n);
 static void im_rel_fail(im_rel_t *rel, ngx_uint_t first, ngx_uint_t n,
@@ -257,6 +268,8 @@ im_rel_begin(im_rel_t *rel)
         != NGX_OK
         || ngx_array_init(&rel->notices, ctx->pool, 8,
                           sizeof(im_rel_notice_t))
+           != NGX_OK
+        || ngx_array_init(&rel->told, ctx->pool, 4, sizeof(im_rel_told_t))
            != NGX_OK)
     {
         return IM_REL_INTERNAL;
@@ -343,7 +356,98 @@ im_rel_commit(im_rel_t *rel)
                          notice[i].except, &notice[i].text);
     }
 
+    im_rel_fire(rel, IM_CB_FRIEND_ADD);
+    im_rel_fire(rel, IM_CB_FRIEND_DELETE);
+    im_rel_fire(rel, IM_CB_BLACK_ADD);
+    im_rel_fire(rel, IM_CB_BLACK_DELETE);
+
     return IM_REL_OK;
+}
+
+
+void
+im_rel_tell(im_rel_t *rel, ngx_uint_t event, ngx_str_t *from, ngx_str_t *to)
+{
+    im_rel_told_t  *told;
+
+    if (!rel->fires || !im_callback_wants(rel->ctx->app, event)) {
+        return;
+    }
+
+    told = ngx_array_push(&rel->told);
+
+    if (told) {
+        told->event = event;
+        told->from = *from;
+        told->to = *to;
+    }
+}
+
+
+/* One callback for all pairs of the commit. */
+
+static void
+im_rel_fire(im_rel_t *rel, ngx_uint_t event)
+{
+    im_ctx_t  *ctx = rel->ctx;
+
+    ngx_str_t      *initiator;
+    im_json_t      *body, *list, *pair;
+    ngx_uint_t      i;
+    im_rel_told_t  *told;
+
+    body = NULL;
+    list = NULL;
+    told = rel->told.elts;
+
+    for (i = 0; i < rel->told.nelts; i++) {
+
+        if (told[i].event != event) {
+            continue;
+        }
+
+        if (body == NULL) {
+            body = im_callback_body(ctx, event);
+            list = im_json_add_list(body, "PairList");
+        }
+
+        pair = im_json_push_obj(list);
+        im_json_add_str(pair, "From_Account", &told[i].from);
+        im_json_add_str(pair, "To_Account", &told[i].to);
+
+        if (event == IM_CB_FRIEND_ADD) {
+            initiator = &rel->user;
+
+            if (rel->fires & IM_FIRE_RESPONSE) {
+                initiator = im_str_eq(&told[i].from, &rel->user)
+                            ? &told[i].to : &told[i].from;
+            }
+
+            im_json_add_str(pair, "Initiator_Account", initiator);
+        }
+    }
+
+    if (body == NULL) {
+        return;
+    }
+
+    if (event == IM_CB_FRIEND_ADD) {
+        im_json_add_cstr(body, "ClientCmd", (rel->fires & IM_FIRE_RESPONSE)
+                                            ? "friend_response"
+                                            : "friend_add");
+
+        if (ctx->role == IM_ROLE_ADMIN) {
+            im_json_add_str(body, "Admin_Account", &ctx->user);
+
+        } else {
+            im_json_add_cstr(body, "Admin_Account", "");
+        }
+
+        im_json_add_int(body, "ForceFlag",
+                        (rel->fires & IM_FIRE_FORCED) ? 1 : 0);
+    }
+
+    im_callback_tell(ctx, event, body, &rel->user);
 }
 
 

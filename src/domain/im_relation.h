@@ -185,6 +185,13 @@ typedef struct im_rel_s  im_rel_t;
 typedef im_rel_e (*im_rel_item_pt)(im_rel_t *rel, im_pair_t *pair,
     ngx_uint_t i);
 
+/* Bits of rel->fires: the app is told of rows that come and go. */
+
+#define IM_FIRE           1
+#define IM_FIRE_FORCED    2
+#define IM_FIRE_RESPONSE  4          /* to a request of the peer */
+
+
 struct im_rel_s {
     im_ctx_t          *ctx;
     ngx_str_t          user;         /* the acting account */
@@ -193,6 +200,7 @@ struct im_rel_s {
     im_rel_e          *results;      /* of n */
     im_rel_item_pt     item;
     void              *data;
+    ngx_uint_t         fires;        /* callbacks, set by the item */
     unsigned           profiles:1;   /* wants pair->profile */
     unsigned           account:1;    /* the acting account must exist */
     unsigned           gone:1;       /* it must not, and hears nothing */
@@ -201,6 +209,7 @@ struct im_rel_s {
     im_batch_t        *batch;
     ngx_array_t        deltas;
     ngx_array_t        notices;
+    ngx_array_t        told;         /* of im_rel_told_t */
     im_rel_count_t     count;        /* of the acting account, as it will be */
     im_pair_t         *pairs;
     im_key_t          *keys;
@@ -233,6 +242,10 @@ im_json_t *im_rel_notice(im_rel_t *rel, ngx_str_t *user, ngx_uint_t type,
 /* The same for a list of accounts. */
 void im_rel_notice_account(im_rel_t *rel, ngx_str_t *user, ngx_uint_t type,
     ngx_str_t *account);
+
+/* A pair for the callback "event" (im_callback_e), after the commit. */
+void im_rel_tell(im_rel_t *rel, ngx_uint_t event, ngx_str_t *from,
+    ngx_str_t *to);
 
 /* Rows of a pair. */
 void im_rel_put_friend(im_rel_t *rel, im_friend_t *row);

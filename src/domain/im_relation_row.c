@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "domain/im_callback.h"
 #include "domain/im_message.h"
 #include "domain/im_relation.h"
 
@@ -37,6 +38,7 @@ im_rel_put_friend(im_rel_t *rel, im_friend_t *row)
     if (row->version == 0) {
         im_rel_add(rel, &row->user, IM_REL_N_FRIENDS, 1,
                    rel->ctx->app->friends_max);
+        im_rel_tell(rel, IM_CB_FRIEND_ADD, &row->user, &row->peer);
     }
 
     im_rel_add(rel, &row->user, IM_REL_SEQ_STD, 1, 0);
@@ -65,6 +67,7 @@ im_rel_drop_friend(im_rel_t *rel, im_friend_t *row)
     }
 
     im_rel_notice_account(rel, &row->user, IM_NOTICE_DELETE, &row->peer);
+    im_rel_tell(rel, IM_CB_FRIEND_DELETE, &row->user, &row->peer);
 }
 
 
@@ -191,6 +194,7 @@ im_rel_put_black(im_rel_t *rel, im_pair_t *pair)
     im_rel_add(rel, &rel->user, IM_REL_SEQ_BLACK, 1, 0);
 
     im_rel_notice_account(rel, &rel->user, IM_NOTICE_BLACK, &pair->peer);
+    im_rel_tell(rel, IM_CB_BLACK_ADD, &rel->user, &pair->peer);
 }
 
 
@@ -208,6 +212,7 @@ im_rel_drop_black(im_rel_t *rel, im_black_t *row)
     im_rel_add(rel, &row->user, IM_REL_SEQ_BLACK, 1, 0);
 
     im_rel_notice_account(rel, &row->user, IM_NOTICE_UNBLACK, &row->peer);
+    im_rel_tell(rel, IM_CB_BLACK_DELETE, &row->user, &row->peer);
 }
 
 
