@@ -7,11 +7,15 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
+#include "live/im_room.h"
 #include "domain/im_account.h"
 #include "domain/im_callback.h"
 #include "domain/im_group.h"
+#include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
+#include "domain/im_group_read.h"
+#include "domain/im_group_row.h"
 #include "api/im_cmd.h"
 #include "api/im_cmd_group.h"
 
@@ -57,6 +61,12 @@ typedef struct {
 
 typedef struct {
     ngx_str_t          user;
+    ngx_str_t          type;
+    im_int_t           limit;
+    im_int_t           offset;
+    im_int_t           huge;
+    im_int_t           idle;
+    im_json_t         *filter;
 } im_joined_req_t;
 
 
@@ -71,7 +81,8 @@ typedef enum {
 
 static im_code_t im_cmd_create_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_create_group_members(im_ctx_t *ctx,
-    im_group_type_t *type, im_json_t *members);
+    im_group_t *group, im_json_t *list, im_group_new_t **members,
+    ngx_uint_t *n);
 static im_code_t im_cmd_create_group_owner(im_ctx_t *ctx, ngx_str_t *owner,
     ngx_str_t *result);
 static im_code_t im_cmd_get_group_info(im_ctx_t *ctx, void *data);
@@ -85,7 +96,12 @@ static im_code_t im_cmd_group_info(im_ctx_t *ctx, im_json_t *item,
 static im_code_t im_cmd_modify_group_base_info(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_destroy_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_joined_group_list(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_get_pendency(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req,
+    im_group_t *group, im_group_joined_t *joined, im_json_t *list);
+static int ngx_libc_cdecl im_cmd_joined_cmp(const void *one,
+    const void *two);
+static im_code_t im_cmd_group_self(im_ctx_t *ctx, im_json_t *self,
+    im_group_t *group, im_group_role_e role);
 static im_code_t im_cmd_search_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_million_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_group_custom(im_ctx_t *ctx, im_json_t *custom);
@@ -205,6 +221,26 @@ static im_field_t  im_joined_fields[] = {
     { ngx_string("Member_Account"), IM_STR, IM_REQUIRED,
       offsetof(im_joined_req_t, user), 1, 0, IM_E_GROUP_PARAM, 0 },
 
+    { ngx_string("GroupType"), IM_STR, IM_OPTIONAL,
+      offsetof(im_joined_req_t, type), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Limit"), IM_INT, IM_OPTIONAL,
+      offsetof(im_joined_req_t, limit), 1, IM_GROUPS_JOINED,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Offset"), IM_INT, IM_OPTIONAL,
+      offsetof(im_joined_req_t, offset), 0, NGX_MAX_INT32_VALUE,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("WithHugeGroups"), IM_INT, IM_OPTIONAL,
+      offsetof(im_joined_req_t, huge), 0, 1, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("WithNoActiveGroups"), IM_INT, IM_OPTIONAL,
+      offsetof(im_joined_req_t, idle), 0, 1, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("ResponseFilter"), IM_OBJ, IM_OPTIONAL,
+      offsetof(im_joined_req_t, filter), 0, 0, IM_E_GROUP_PARAM, 0 },
+
       im_null_field
 };
 
@@ -239,9 +275,6 @@ im_command_t  im_cmd_group[] = {
     { ngx_string("group_open_http_svc"), ngx_string("get_joined_group_list"),
       im_cmd_get_joined_group_list, IM_BY_ADMIN|IM_BY_USER,
       im_joined_fields, sizeof(im_joined_req_t), 0, 0 },
-
-    { ngx_string("group_open_http_svc"), ngx_string("get_pendency"),
-      im_cmd_get_pendency, IM_BY_USER, NULL, 0, 0, 0 },
 
     { ngx_string("group_open_http_svc"), ngx_string("search_group"),
       im_cmd_search_group, IM_BY_USER, NULL, 0, 0, 0 },
@@ -279,7 +312,9 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
 
     im_code_t         code;
     ngx_int_t         apply;
+    ngx_uint_t        n;
     im_group_t        group;
+    im_group_new_t   *members;
     im_group_type_t  *type;
 
     type = im_group_type(&req->type);
@@ -319,24 +354,27 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    code = im_cmd_create_group_members(ctx, type, req->members);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    if (!type->offered) {
-        ngx_str_set(&ctx->info, "this server version offers AVChatRoom");
-        return IM_E_GROUP_RIGHT;
-    }
-
     ngx_memzero(&group, sizeof(im_group_t));
+
+    group.type = type;
+
+    if (type->max_member) {
+        group.max_member = req->max_member.value ? req->max_member.value
+                                                 : type->max_member;
+    }
 
     code = im_cmd_create_group_owner(ctx, &req->owner, &group.owner);
     if (code != IM_OK) {
         return code;
     }
 
-    group.type = type;
+    code = im_cmd_create_group_members(ctx, &group, req->members, &members,
+                                       &n);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    group.idle = type->activated && group.owner.len;
     group.gid = req->gid;
     group.name = req->name;
     group.intro = req->intro;
@@ -344,17 +382,12 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
     group.face = req->face;
     group.apply = type->apply_allowed ? apply : IM_APPLY_DISABLE;
 
-    if (type->max_member) {
-        group.max_member = req->max_member.value ? req->max_member.value
-                                                 : type->max_member;
-    }
-
     code = im_callback_group_before_create(ctx, &group, req->members);
     if (code != IM_OK) {
         return code;
     }
 
-    code = im_group_create(ctx, &group);
+    code = im_group_create(ctx, &group, members, n);
     if (code != IM_OK) {
         return code;
     }
@@ -376,35 +409,119 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
 }
 
 
+/* The owner comes first, and may be in the list, too. */
+
 static im_code_t
-im_cmd_create_group_members(im_ctx_t *ctx, im_group_type_t *type,
-    im_json_t *members)
+im_cmd_create_group_members(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *list, im_group_new_t **members, ngx_uint_t *n)
 {
-    ngx_int_t   rc;
-    ngx_str_t   user, role;
-    im_json_t  *item;
+    im_code_t        code;
+    ngx_int_t        rc;
+    ngx_str_t        role;
+    im_json_t       *item;
+    ngx_uint_t       i, total;
+    im_group_new_t  *m;
 
-    im_json_each(item, members) {
+    m = ngx_pcalloc(ctx->pool, ((list ? list->n : 0) + 1)
+                               * sizeof(im_group_new_t));
+    if (m == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
 
-        if (im_json_get_str(item, "Member_Account", &user) != NGX_OK) {
+    *members = m;
+    *n = 0;
+
+    if (!group->type->live && group->owner.len) {
+        m->user = group->owner;
+        m->role = IM_GROUP_MEMBER;
+        m->unread = -1;
+        m++;
+    }
+
+    im_json_each(item, list) {
+
+        if (im_json_get_str(item, "Member_Account", &m->user) != NGX_OK) {
             ngx_str_set(&ctx->info, "\"Member_Account\" must be a string");
             return IM_E_GROUP_PARAM;
         }
 
+        m->role = IM_GROUP_MEMBER;
+        m->unread = -1;
+
         rc = im_json_get_str(item, "Role", &role);
+
+        if (rc == NGX_OK) {
+            m->role = IM_GROUP_ADMIN;
+        }
 
         if (rc == NGX_ERROR
             || (rc == NGX_OK
-                && (!type->has_admins || !im_str_eq_c(&role, "Admin"))))
+                && (!group->type->has_admins
+                    || !im_str_eq_c(&role, "Admin")
+                    || im_str_eq(&m->user, &group->owner))))
         {
             ngx_str_set(&ctx->info, "\"Role\" is not possible here");
             return IM_E_GROUP_PARAM;
         }
+
+        code = im_cmd_member_custom(ctx, im_json_get(item,
+                                                  "AppMemberDefinedData"));
+        if (code != IM_OK) {
+            return code;
+        }
+
+        m++;
     }
 
-    if (type->live && members && members->n) {
-        ngx_str_set(&ctx->info, "a live room begins without members");
-        return IM_E_GROUP_RIGHT;
+    if (group->type->live) {
+
+        if (list && list->n) {
+            ngx_str_set(&ctx->info, "a live room begins without members");
+            return IM_E_GROUP_RIGHT;
+        }
+
+        return IM_OK;
+    }
+
+    *n = m - *members;
+
+    if (*n == 0) {
+        return IM_OK;
+    }
+
+    code = im_group_join_check(ctx, *members, *n);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    total = 0;
+
+    for (i = 0; i < *n; i++) {
+
+        if ((*members)[i].result == IM_JOIN_FAILED) {
+            return IM_E_GROUP_NO_ACCOUNT;
+        }
+
+        total += ((*members)[i].result == IM_JOIN_ADDED);
+    }
+
+    if ((int64_t) total > group->max_member) {
+        ngx_str_set(&ctx->info, "\"MemberList\" has more than "
+                                "\"MaxMemberCount\"");
+        return IM_E_GROUP_PARAM;
+    }
+
+    return IM_OK;
+}
+
+
+im_code_t
+im_cmd_member_custom(im_ctx_t *ctx, im_json_t *custom)
+{
+    if (custom && custom->type == IM_JSON_LIST && custom->n) {
+        ngx_str_set(&ctx->info, "\"AppMemberDefinedData\" has an undeclared "
+                                "key");
+        return IM_E_GROUP_PARAM;
     }
 
     return IM_OK;
@@ -508,10 +625,9 @@ im_cmd_group_info(im_ctx_t *ctx, im_json_t *item, ngx_str_t *gid,
     im_json_t *filter, im_group_info_e what)
 {
     im_code_t         code;
-    im_json_t        *names, *self;
+    im_json_t        *names;
     im_group_t        group;
     ngx_uint_t        fields;
-    im_room_user_t    user;
     im_group_role_e   role;
 
     code = im_group_load(ctx, gid, &group);
@@ -544,24 +660,15 @@ im_cmd_group_info(im_ctx_t *ctx, im_json_t *item, ngx_str_t *gid,
 
     if (what == IM_INFO_SELF) {
 
-        self = im_json_add_obj(item, "SelfInfo");
-
         if (role == IM_GROUP_APP) {
             role = im_group_role_of(ctx, &group, &ctx->user);
         }
 
-        if (im_room_joined(ctx->app->id, group.gno, &ctx->user, &user)
-            != NGX_OK)
-        {
-            user.joined = (role == IM_GROUP_OWNER) ? group.created : 0;
+        code = im_cmd_group_self(ctx, im_json_add_obj(item, "SelfInfo"),
+                                 &group, role);
+        if (code != IM_OK) {
+            return code;
         }
-
-        im_json_add_str(self, "Role", im_group_role_word(role));
-        im_json_add_int(self, "JoinTime", user.joined);
-        im_json_add_cstr(self, "NameCard", "");
-        im_json_add_str(self, "MsgFlag",
-                        im_group_msg_flag_word(group.type->msg_flag));
-        im_json_add_int(self, "MsgSeq", 0);
     }
 
     if (what == IM_INFO_FULL
@@ -573,6 +680,52 @@ im_cmd_group_info(im_ctx_t *ctx, im_json_t *item, ngx_str_t *gid,
                                          : NULL,
                                   NULL, 0, IM_MEMBERS_MAX);
     }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_group_self(im_ctx_t *ctx, im_json_t *self, im_group_t *group,
+    im_group_role_e role)
+{
+    im_code_t           code;
+    ngx_int_t           rc;
+    im_room_user_t      user;
+    im_group_member_t   m;
+
+    ngx_memzero(&m, sizeof(im_group_member_t));
+    m.user = ctx->user;
+    m.flag = group->type->msg_flag;
+
+    if (!group->type->live) {
+
+        rc = im_group_member_get(ctx, group, &ctx->user, &m);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return im_group_code(rc);
+        }
+
+    } else if (im_room_joined(ctx->app->id, group->gno, &ctx->user, &user)
+               == NGX_OK)
+    {
+        m.joined = user.joined;
+
+    } else {
+        m.joined = (role == IM_GROUP_OWNER) ? group->created : 0;
+    }
+
+    code = im_group_member_fill(ctx, group, &m, 1);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    im_json_add_str(self, "Role", im_group_role_word(role));
+    im_json_add_int(self, "JoinTime", m.joined);
+    im_json_add_str(self, "NameCard", &m.card);
+    im_json_add_str(self, "MsgFlag", im_group_msg_flag_word(m.flag));
+    im_json_add_int(self, "MsgSeq", m.read);
+    im_json_add_int(self, "ShutUpUntil", m.muted);
 
     return IM_OK;
 }
@@ -634,8 +787,19 @@ im_cmd_modify_group_base_info(im_ctx_t *ctx, void *data)
 
     role = im_group_role(ctx, &group);
 
-    if (role < IM_GROUP_ADMIN
+    if (role == IM_GROUP_NOBODY
         || (role != IM_GROUP_APP && group.type->profile == IM_PROFILE_APP))
+    {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    /* where members may, it is the four texts */
+
+    if (role == IM_GROUP_MEMBER
+        && (group.type->profile != IM_PROFILE_MEMBER
+            || changes.apply != -1
+            || changes.shut != -1
+            || changes.max_member != -1))
     {
         return IM_E_GROUP_RIGHT;
     }
@@ -681,12 +845,22 @@ im_cmd_destroy_group(im_ctx_t *ctx, void *data)
 }
 
 
-/* Live rooms are not listed, and there are no other groups. */
+/* Live rooms are not listed: who is in one is with its connections. */
 
 static im_code_t
 im_cmd_get_joined_group_list(im_ctx_t *ctx, void *data)
 {
     im_joined_req_t  *req = data;
+
+    int64_t             total, limit;
+    im_code_t           code;
+    ngx_int_t           rc;
+    im_json_t          *list;
+    ngx_uint_t          i;
+    im_group_t          group;
+    ngx_array_t         all;
+    im_group_type_t    *type;
+    im_group_joined_t  *joined;
 
     if (ctx->role != IM_ROLE_ADMIN
         && !im_str_eq(&req->user, &ctx->user)
@@ -696,22 +870,161 @@ im_cmd_get_joined_group_list(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_RIGHT;
     }
 
-    im_json_add_int(ctx->reply, "TotalCount", 0);
-    (void) im_json_add_list(ctx->reply, "GroupIdList");
+    type = NULL;
+
+    if (req->type.len) {
+        type = im_group_type(&req->type);
+
+        if (type == NULL) {
+            ngx_str_set(&ctx->info, "\"GroupType\" is unknown");
+            return IM_E_GROUP_PARAM;
+        }
+    }
+
+    if (ngx_array_init(&all, ctx->pool, 16, sizeof(im_group_joined_t))
+        != NGX_OK)
+    {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    rc = im_group_joined(ctx, &req->user, &all);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
+    ngx_qsort(all.elts, all.nelts, sizeof(im_group_joined_t),
+              im_cmd_joined_cmp);
+
+    list = im_json_new_list(ctx->pool);
+    joined = all.elts;
+    limit = req->limit.set ? req->limit.value : IM_GROUPS_JOINED;
+    total = 0;
+
+    for (i = 0; i < all.nelts; i++) {
+
+        code = im_group_load_gno(ctx, joined[i].gno, &group);
+
+        if (code == IM_E_GROUP_NONE) {   /* it is being dissolved */
+            continue;
+        }
+
+        if (code != IM_OK) {
+            return code;
+        }
+
+        if ((type && type != group.type)
+            || (group.idle && !req->idle.value
+                && !im_str_eq(&group.owner, &req->user)))
+        {
+            continue;
+        }
+
+        total++;
+
+        if (total <= req->offset.value || total > req->offset.value + limit) {
+            continue;
+        }
+
+        code = im_cmd_joined_item(ctx, req, &group, &joined[i], list);
+        if (code != IM_OK) {
+            return code;
+        }
+    }
+
+    im_json_add_int(ctx->reply, "TotalCount", total);
+    im_json_add_node(ctx->reply, "GroupIdList", list);
 
     return IM_OK;
 }
 
 
-/* Nobody applies to a live room. */
-
 static im_code_t
-im_cmd_get_pendency(im_ctx_t *ctx, void *data)
+im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req, im_group_t *group,
+    im_group_joined_t *joined, im_json_t *list)
 {
-    im_json_add_int(ctx->reply, "NextStartTime", 0);
-    (void) im_json_add_list(ctx->reply, "PendencyList");
+    int64_t             head, unread;
+    ngx_int_t           rc;
+    im_code_t           code;
+    im_json_t          *item, *self, *base, *fields;
+    ngx_array_t         rows;
+    im_group_row_t     *row;
+    im_group_member_t   m;
+
+    item = im_json_push_obj(list);
+    im_json_add_str(item, "GroupId", &group->gid);
+
+    base = im_json_get(req->filter, "GroupBaseInfoFilter");
+    fields = im_json_get(req->filter, "SelfInfoFilter");
+
+    if (base) {
+        im_group_json(ctx, item, group, im_group_fields(base));
+
+        if (ngx_array_init(&rows, ctx->pool, 1, sizeof(im_group_row_t))
+            != NGX_OK)
+        {
+            return IM_E_GROUP_INTERNAL;
+        }
+
+        rc = im_group_rows_recalled(ctx, group->gno, 0, IM_DESC, 1, &rows);
+        if (rc != NGX_OK) {
+            return im_group_code(rc);
+        }
+
+        row = rows.elts;
+
+        im_json_add_int(item, "LastRecallTime",
+                        rows.nelts ? row->recalled : 0);
+    }
+
+    if (fields == NULL) {
+        return IM_OK;
+    }
+
+    rc = im_group_member_get(ctx, group, &req->user, &m);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return im_group_code(rc);
+    }
+
+    code = im_group_member_fill(ctx, group, &m, 1);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    self = im_json_add_obj(item, "SelfInfo");
+
+    im_cmd_member_json(self, group, &m, fields);
+
+    if (im_cmd_named(fields, "UnreadMsgNum")) {
+
+        rc = im_group_head(ctx, group->gno, &head, NULL);
+
+        if (rc == NGX_OK) {
+            rc = im_group_unread(ctx, group, m.read, head, &unread);
+        }
+
+        if (rc != NGX_OK) {
+            return im_group_code(rc);
+        }
+
+        im_json_add_int(self, "UnreadMsgNum", unread);
+    }
 
     return IM_OK;
+}
+
+
+static int ngx_libc_cdecl
+im_cmd_joined_cmp(const void *one, const void *two)
+{
+    const im_group_joined_t  *a = one;
+    const im_group_joined_t  *b = two;
+
+    if (a->joined != b->joined) {
+        return a->joined < b->joined ? -1 : 1;
+    }
+
+    return (a->gno > b->gno) - (a->gno < b->gno);
 }
 
 

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "domain/im_group.h"
+#include "domain/im_group_member.h"
 #include "api/im_api.h"
 
 
@@ -31,6 +32,16 @@ extern im_field_t  im_group_id_fields[];
 im_code_t im_cmd_member_list(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
     im_json_t *filter, im_json_t *roles, ngx_uint_t offset,
     ngx_uint_t limit);
+
+/* Adds the named fields of a member (names NULL: all). */
+void im_cmd_member_json(im_json_t *item, im_group_t *group,
+    im_group_member_t *m, im_json_t *names);
+
+/* 1 if the list (NULL: all) has the name. */
+ngx_uint_t im_cmd_named(im_json_t *names, const char *name);
+
+/* An app has no custom fields that it could have declared: 10004 for any. */
+im_code_t im_cmd_member_custom(im_ctx_t *ctx, im_json_t *custom);
 
 
 #endif /* _IM_CMD_GROUP_H_INCLUDED_ */

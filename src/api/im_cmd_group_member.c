@@ -10,6 +10,7 @@
 #include "live/im_room.h"
 #include "domain/im_account.h"
 #include "domain/im_group_member.h"
+#include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
 #include "domain/im_profile.h"
 #include "api/im_cmd.h"
@@ -79,9 +80,10 @@ static im_code_t im_cmd_ban(im_ctx_t *ctx, im_ban_req_t *req,
 static im_code_t im_cmd_get_group_ban_member(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_group_live(im_ctx_t *ctx, ngx_str_t *gid,
     im_group_t *group);
+static im_code_t im_cmd_group_above(im_ctx_t *ctx, im_group_t *group,
+    im_strs_t *users);
 static im_code_t im_cmd_group_accounts(im_ctx_t *ctx, im_group_t *group,
     im_strs_t *users);
-static ngx_uint_t im_cmd_named(im_json_t *names, const char *name);
 
 
 static im_field_t  im_member_info_fields[] = {
@@ -272,7 +274,7 @@ im_cmd_member_list(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
     im_code_t           code;
     im_json_t          *list, *item;
     ngx_str_t          *role;
-    ngx_uint_t          i;
+    ngx_uint_t          i, n;
     ngx_array_t         members;
     im_group_member_t  *m;
 
@@ -287,10 +289,10 @@ im_cmd_member_list(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
         return code;
     }
 
-    list = im_json_add_list(obj, "MemberList");
     m = members.elts;
+    n = 0;
 
-    for (i = 0; i < members.nelts && limit; i++) {
+    for (i = 0; i < members.nelts && n < limit; i++) {
 
         role = im_group_role_word(m[i].role);
 
@@ -303,49 +305,62 @@ im_cmd_member_list(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
             continue;
         }
 
-        limit--;
+        m[n++] = m[i];
+    }
 
+    code = im_group_member_fill(ctx, group, m, n);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    list = im_json_add_list(obj, "MemberList");
+
+    for (i = 0; i < n; i++) {
         item = im_json_push_obj(list);
 
         im_json_add_str(item, "Member_Account", &m[i].user);
-
-        if (im_cmd_named(filter, "Role")) {
-            im_json_add_str(item, "Role", role);
-        }
-
-        if (im_cmd_named(filter, "JoinTime")) {
-            im_json_add_int(item, "JoinTime", m[i].joined);
-        }
-
-        if (im_cmd_named(filter, "MsgSeq")) {
-            im_json_add_int(item, "MsgSeq", 0);
-        }
-
-        if (im_cmd_named(filter, "MsgFlag")) {
-            im_json_add_str(item, "MsgFlag",
-                            im_group_msg_flag_word(group->type->msg_flag));
-        }
-
-        if (im_cmd_named(filter, "LastSendMsgTime")) {
-            im_json_add_int(item, "LastSendMsgTime", 0);
-        }
-
-        if (im_cmd_named(filter, "ShutUpUntil")) {
-            im_json_add_int(item, "ShutUpUntil", m[i].muted);
-        }
-
-        if (im_cmd_named(filter, "NameCard")) {
-            im_json_add_cstr(item, "NameCard", "");
-        }
+        im_cmd_member_json(item, group, &m[i], filter);
     }
 
     return IM_OK;
 }
 
 
-/* 1 if the list (NULL: all) has the name. */
+void
+im_cmd_member_json(im_json_t *item, im_group_t *group, im_group_member_t *m,
+    im_json_t *names)
+{
+    if (im_cmd_named(names, "Role")) {
+        im_json_add_str(item, "Role", im_group_role_word(m->role));
+    }
 
-static ngx_uint_t
+    if (im_cmd_named(names, "JoinTime")) {
+        im_json_add_int(item, "JoinTime", m->joined);
+    }
+
+    if (im_cmd_named(names, "MsgSeq")) {
+        im_json_add_int(item, "MsgSeq", m->read);
+    }
+
+    if (im_cmd_named(names, "MsgFlag")) {
+        im_json_add_str(item, "MsgFlag", im_group_msg_flag_word(m->flag));
+    }
+
+    if (im_cmd_named(names, "LastSendMsgTime")) {
+        im_json_add_int(item, "LastSendMsgTime", m->sent);
+    }
+
+    if (im_cmd_named(names, "ShutUpUntil")) {
+        im_json_add_int(item, "ShutUpUntil", m->muted);
+    }
+
+    if (im_cmd_named(names, "NameCard")) {
+        im_json_add_str(item, "NameCard", &m->card);
+    }
+}
+
+
+ngx_uint_t
 im_cmd_named(im_json_t *names, const char *name)
 {
     size_t      len;
@@ -502,8 +517,20 @@ im_cmd_forbid_send_msg(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    return im_group_mute_set(ctx, &group, req->users.elts, req->users.n,
+    code = im_cmd_group_above(ctx, &group, &req->users);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    code = im_group_mute_set(ctx, &group, req->users.elts, req->users.n,
                              time->value);
+
+    if (code == IM_OK) {
+        im_group_tip_mute(ctx, &group, req->users.elts, req->users.n,
+                          time->value);
+    }
+
+    return code;
 }
 
 
@@ -678,6 +705,39 @@ im_cmd_group_live(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
     }
 
     return code;
+}
+
+
+/* Admins act on members only. */
+
+static im_code_t
+im_cmd_group_above(im_ctx_t *ctx, im_group_t *group, im_strs_t *users)
+{
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    im_group_member_t   *members;
+
+    if (group->type->live || im_group_role(ctx, group) != IM_GROUP_ADMIN) {
+        return IM_OK;
+    }
+
+    members = ngx_palloc(ctx->pool, users->n * sizeof(im_group_member_t));
+    if (members == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    rc = im_group_member_get_many(ctx, group, users->elts, users->n, members);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
+    for (i = 0; i < users->n; i++) {
+        if (members[i].role >= IM_GROUP_ADMIN) {
+            return IM_E_GROUP_RIGHT;
+        }
+    }
+
+    return IM_OK;
 }
 
 

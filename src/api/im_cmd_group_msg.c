@@ -12,10 +12,13 @@
 #include "domain/im_elem.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
+#include "domain/im_group_notice.h"
+#include "domain/im_message.h"
 #include "api/im_cmd.h"
 
 
-#define IM_AT_MAX  30
+#define IM_AT_MAX           30
+#define IM_NOTICE_ACCOUNTS  500
 
 
 typedef struct {
@@ -30,6 +33,10 @@ typedef struct {
     im_json_t         *at;
     im_json_t         *to;
     ngx_str_t          topic;
+    im_json_t         *control;
+    im_int_t           receipt;
+    im_int_t           receipt2;
+    im_int_t           ext;
     im_int_t           client_time;
     im_int_t           client_seq;
     im_json_t         *body;
@@ -51,6 +58,8 @@ static im_code_t im_cmd_send_group_msg_from(im_ctx_t *ctx, ngx_str_t *from,
 static ngx_int_t im_cmd_group_prio(ngx_str_t *word);
 static im_code_t im_cmd_send_group_system_notification(im_ctx_t *ctx,
     void *data);
+static im_code_t im_cmd_notice_members(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *to, ngx_str_t *content);
 
 
 static im_field_t  im_group_msg_fields[] = {
@@ -81,13 +90,26 @@ static im_field_t  im_group_msg_fields[] = {
       offsetof(im_group_msg_req_t, cloud), 0, 0, IM_E_GROUP_PARAM, 0 },
 
     { ngx_string("GroupAtInfo"), IM_LIST, IM_OPTIONAL,
-      offsetof(im_group_msg_req_t, at), 0, IM_AT_MAX, IM_E_GROUP_PARAM, 0 },
+      offsetof(im_group_msg_req_t, at), 0, IM_AT_MAX, IM_E_GROUP_PARAM,
+      IM_E_GROUP_AT_MANY },
 
     { ngx_string("To_Account"), IM_LIST, IM_OPTIONAL,
       offsetof(im_group_msg_req_t, to), 0, 0, IM_E_GROUP_PARAM, 0 },
 
     { ngx_string("TopicId"), IM_STR, IM_OPTIONAL,
       offsetof(im_group_msg_req_t, topic), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("SendMsgControl"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, control), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("NeedReadReceipt"), IM_BOOL, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, receipt), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("IsNeedReadReceipt"), IM_BOOL, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, receipt2), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("SupportMessageExtension"), IM_BOOL, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, ext), 0, 0, IM_E_GROUP_PARAM, 0 },
 
     { ngx_string("MsgClientTime"), IM_INT, IM_OPTIONAL,
       offsetof(im_group_msg_req_t, client_time), 0, 0, IM_E_GROUP_PARAM, 0 },
@@ -158,8 +180,8 @@ im_cmd_send_group_msg(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_PARAM;
     }
 
-    if (group.type->live && req->to && req->to->n) {
-        ngx_str_set(&ctx->info, "\"To_Account\" is not for live rooms");
+    if (req->to && req->to->n) {
+        ngx_str_set(&ctx->info, "\"To_Account\" is not offered");
         return IM_E_GROUP_PARAM;
     }
 
@@ -232,6 +254,27 @@ im_cmd_send_group_msg_check(im_ctx_t *ctx, im_group_msg_req_t *req,
     send->cloud = req->cloud;
     send->client_time = req->client_time.value;
     send->client_seq = req->client_seq.value;
+    send->at_list = req->at;
+    send->opts = im_message_control(req->control);
+
+    if (req->online.value > 0) {
+
+        if (send->opts) {
+            ngx_str_set(&ctx->info, "\"SendMsgControl\" is not for messages "
+                                    "that are online only");
+            return IM_E_GROUP_PARAM;
+        }
+
+        send->opts |= IM_MSG_ONLINE;
+    }
+
+    if (req->receipt.value || req->receipt2.value) {
+        send->opts |= IM_MSG_RECEIPT;
+    }
+
+    if (req->ext.value) {
+        send->opts |= IM_MSG_EXT;
+    }
 
     if (ctx->role == IM_ROLE_ADMIN) {
         send->forbid = im_callback_forbid(req->forbid);
@@ -351,5 +394,46 @@ im_cmd_send_group_system_notification(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_PARAM;
     }
 
+    if (to && (to->type == IM_JSON_STR ? to->u.text.len : to->n)) {
+        return im_cmd_notice_members(ctx, &group, to, &req->content);
+    }
+
     return im_group_notice_room(ctx, &group, IM_REPORT_CUSTOM, &req->content);
+}
+
+
+/* Who is no member is skipped. */
+
+static im_code_t
+im_cmd_notice_members(im_ctx_t *ctx, im_group_t *group, im_json_t *to,
+    ngx_str_t *content)
+{
+    im_json_t          *item;
+    im_group_notice_t   notice;
+
+    if (to->type == IM_JSON_LIST && to->n > IM_NOTICE_ACCOUNTS) {
+        return IM_E_GROUP_MANY;
+    }
+
+    ngx_memzero(&notice, sizeof(im_group_notice_t));
+
+    notice.report = IM_REPORT_CUSTOM;
+    notice.data = *content;
+
+    for (item = (to->type == IM_JSON_STR) ? to : im_json_first(to);
+         item;
+         item = (to->type == IM_JSON_STR) ? NULL : item->next)
+    {
+        if (item->type != IM_JSON_STR) {
+            ngx_str_set(&ctx->info, "\"ToMembers_Account\" must have "
+                                    "strings");
+            return IM_E_GROUP_PARAM;
+        }
+
+        if (im_group_role_of(ctx, group, &item->u.text) != IM_GROUP_NOBODY) {
+            im_group_notice_hint(ctx, group, &item->u.text, &notice, 0);
+        }
+    }
+
+    return IM_OK;
 }

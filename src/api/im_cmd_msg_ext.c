@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_ext.h"
+#include "domain/im_group_member.h"
 #include "api/im_cmd.h"
 
 
@@ -18,6 +19,9 @@ typedef struct {
     im_int_t           op;
     im_json_t         *items;
     im_int_t           start;
+
+    ngx_str_t          gid;          /* of a group's message */
+    im_int_t           seq;
 } im_ext_req_t;
 
 
@@ -80,6 +84,43 @@ static im_field_t  im_get_ext_fields[] = {
 };
 
 
+static im_field_t  im_set_group_ext_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_ext_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("MsgSeq"), IM_INT, IM_REQUIRED,
+      offsetof(im_ext_req_t, seq), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("OperateType"), IM_INT, IM_REQUIRED,
+      offsetof(im_ext_req_t, op), IM_EXT_SET, IM_EXT_CLEAR,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("ExtensionList"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_ext_req_t, items), 0, IM_EXT_ITEMS, IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_get_group_ext_fields[] = {
+
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
+      offsetof(im_ext_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("MsgSeq"), IM_INT, IM_REQUIRED,
+      offsetof(im_ext_req_t, seq), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("StartSeq"), IM_INT, IM_OPTIONAL,
+      offsetof(im_ext_req_t, start), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("startSeq"), IM_INT, IM_OPTIONAL,
+      offsetof(im_ext_req_t, start), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
 static im_field_t  im_ext_item_fields[] = {
 
     { ngx_string("Key"), IM_STR, IM_REQUIRED|IM_NO_NUL,
@@ -104,6 +145,16 @@ im_command_t  im_cmd_msg_ext[] = {
     { ngx_string("openim_msg_ext_http_svc"), ngx_string("get_key_values"),
       im_cmd_get_key_values, IM_BY_ADMIN|IM_BY_USER,
       im_get_ext_fields, sizeof(im_ext_req_t), 0, 0 },
+
+    { ngx_string("openim_msg_ext_http_svc"),
+      ngx_string("group_set_key_values"),
+      im_cmd_set_key_values, IM_BY_ADMIN|IM_BY_USER,
+      im_set_group_ext_fields, sizeof(im_ext_req_t), 0, 0 },
+
+    { ngx_string("openim_msg_ext_http_svc"),
+      ngx_string("group_get_key_values"),
+      im_cmd_get_key_values, IM_BY_ADMIN|IM_BY_USER,
+      im_get_group_ext_fields, sizeof(im_ext_req_t), 0, 0 },
 
       im_null_command
 };
@@ -200,8 +251,26 @@ im_cmd_get_key_values(im_ctx_t *ctx, void *data)
 static im_code_t
 im_cmd_ext_message(im_ctx_t *ctx, im_ext_req_t *req, im_message_t *msg)
 {
+    im_code_t      code;
     ngx_str_t     *from;
+    im_group_t     group;
     im_msg_key_t   key;
+
+    if (req->gid.data) {
+
+        code = im_group_load(ctx, &req->gid, &group);
+
+        if (code == IM_OK
+            && (group.type->live
+                || im_group_role(ctx, &group) == IM_GROUP_NOBODY))
+        {
+            code = IM_E_GROUP_RIGHT;
+        }
+
+        return (code == IM_OK) ? im_ext_find_group(ctx, &group,
+                                                   req->seq.value, msg)
+                               : code;
+    }
 
     if (im_message_key_parse(&req->key, &key) != NGX_OK) {
         ngx_str_set(&ctx->info, "\"MsgKey\" is malformed");

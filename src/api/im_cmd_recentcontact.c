@@ -112,6 +112,8 @@ static im_code_t im_cmd_get_contact_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_search_contact_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_list(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_delete(im_ctx_t *ctx, void *data);
+static void im_cmd_contact_group(im_ctx_t *ctx, im_json_t *item,
+    im_contact_t *contact, ngx_array_t *groups);
 static void im_cmd_contact_item(im_ctx_t *ctx, im_json_t *list,
     im_contact_t *contact, ngx_array_t *groups);
 static ngx_uint_t im_cmd_contact_page(im_ctx_t *ctx, ngx_uint_t total,
@@ -435,6 +437,12 @@ im_cmd_contact_item(im_ctx_t *ctx, im_json_t *list, im_contact_t *contact,
     im_message_t  *msg;
 
     item = im_json_push_obj(list);
+
+    if (contact->group) {
+        im_cmd_contact_group(ctx, item, contact, groups);
+        return;
+    }
+
     msg = &contact->msg;
 
     im_contact_json(item, contact->conv.type, &contact->conv.peer,
@@ -468,6 +476,61 @@ im_cmd_contact_item(im_ctx_t *ctx, im_json_t *list, im_contact_t *contact,
     if (msg->recalled.len) {
         im_json_add_str(im_json_add_obj(last, "RevokerInfo"),
                         "Revoker_Account", &msg->recalled);
+    }
+}
+
+
+static void
+im_cmd_contact_group(im_ctx_t *ctx, im_json_t *item, im_contact_t *contact,
+    ngx_array_t *groups)
+{
+    im_json_t       *last;
+    im_group_t      *group;
+    im_group_row_t  *row;
+
+    group = contact->group;
+    row = contact->row;
+
+    im_contact_json(item, IM_CONV_GROUP, &group->gid, "To_Account",
+                    "ToAccount");
+
+    im_json_add_str(item, "GroupNick", &group->name);
+    im_json_add_str(item, "GroupImage", &group->face);
+    im_json_add_int(item, "MsgTimeStamp", contact->time);
+    im_json_add_int(item, "MsgSeq", contact->head);
+    im_json_add_int(item, "UnreadMsgCount", contact->unread);
+    im_json_add_int(item, "MsgGroupReadedSeq", contact->read);
+    im_json_add_int(item, "TopFlags", contact->conv.pinned ? 1 : 0);
+    im_json_add_str(item, "CustomMark", &contact->conv.custom);
+    im_contact_mark_json(ctx, item, contact->conv.marks);
+    im_contact_groups_of_json(item, &contact->conv, groups);
+    im_json_add_cstr(item, "MsgShow", "");
+
+    if (row->seq == 0) {
+        return;
+    }
+
+    im_json_add_str(item, "MsgGroupFrom_Account", &row->from);
+    im_json_add_str(item, "MsgGroupFromNickName", &row->nick);
+    im_json_add_str(item, "MsgGroupFromCardName", &row->card);
+    im_json_add_int(item, "MsgRandom", row->random);
+    im_json_add_int(item, "LastMsgFlags", row->recalled ? 2 : 0);
+
+    last = im_json_add_obj(item, "LastMsg");
+
+    if (row->type == IM_ROW_TIP) {
+        im_json_add_int(last, "Event", 4);
+        im_group_row_json(im_json_add_obj(last, "GroupTips"), group, row);
+        im_json_add_list(last, "MsgBody");
+        return;
+    }
+
+    im_json_add_raw(last, "MsgBody", &row->body);
+    im_json_add_str(last, "CloudCustomData", &row->cloud);
+
+    if (row->recalled) {
+        im_json_add_str(im_json_add_obj(last, "RevokerInfo"),
+                        "Revoker_Account", &row->revoker);
     }
 }
 

@@ -154,7 +154,9 @@
     E(ATTR_SUM,           10048, "the attributes together are too long")      \
     E(ATTR_RATE,          10049, "attributes are written too frequently")     \
     E(ATTR_NONE,          10050, "no such attribute")                         \
+    E(GROUP_AT_MANY,      10053, "too many accounts are mentioned")           \
     E(ATTR_CONFLICT,      10056, "the attributes were written meanwhile")     \
+    E(GROUP_NO_RECEIPT,   10062, "no read receipt of this message")           \
     E(COUNTER_MANY,       10063, "too many counters")                         \
     E(TOPIC_OFF,          11000, "communities are not offered")               \
     /* profile, relations */                                                  \

@@ -27,6 +27,7 @@ extern im_worker_hook_t  im_room_member_hook;
 extern im_worker_hook_t  im_slot_hook;
 extern im_worker_hook_t  im_cache_hook;
 extern im_worker_hook_t  im_group_member_hook;
+extern im_worker_hook_t  im_group_row_hook;
 extern im_worker_hook_t  im_job_hook;
 extern im_worker_hook_t  im_callback_hook;
 extern im_worker_hook_t  im_curl_hook;
@@ -51,6 +52,7 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_slot_hook,                         /* the last of live/ */
     &im_cache_hook,
     &im_group_member_hook,
+    &im_group_row_hook,
     &im_job_hook,
     &im_callback_hook,
     &im_curl_hook,

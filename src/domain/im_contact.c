@@ -9,10 +9,14 @@
 #include "core/im_co.h"
 #include "core/im_str.h"
 #include "domain/im_contact.h"
+#include "domain/im_group_edit.h"
+#include "domain/im_group_join.h"
+#include "domain/im_group_read.h"
 
 
 #define IM_CONTACT_SCAN   200        /* conversations of one read */
 #define IM_CONTACT_POOL   16384
+#define IM_CONTACT_YIELD  50         /* groups of one turn */
 
 
 /* The best of all that were seen so far. */
@@ -44,6 +48,12 @@ static ngx_int_t im_contact_c2c_page(im_ctx_t *ctx, ngx_str_t *user,
     im_key_t *after, ngx_uint_t *n, im_contact_best_t *best,
     ngx_pool_t *pool);
 static ngx_int_t im_contact_row(im_row_t *row, void *data);
+static ngx_int_t im_contact_groups_add(im_ctx_t *ctx, ngx_str_t *user,
+    im_contact_best_t *best);
+static ngx_int_t im_contact_group_add(im_ctx_t *ctx, ngx_str_t *user,
+    im_group_joined_t *joined, im_contact_best_t *best);
+static ngx_int_t im_contact_group_fill(im_ctx_t *ctx, ngx_str_t *user,
+    im_contact_t *c);
 static ngx_int_t im_contact_pins(im_ctx_t *ctx, ngx_str_t *user,
     im_contact_best_t *best);
 static ngx_int_t im_contact_push(im_ctx_t *ctx, im_contact_best_t *best,
@@ -74,6 +84,10 @@ im_contact_list(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t flags,
     best.min = -1;
 
     rc = im_contact_c2c(ctx, user, &best);
+
+    if (rc == NGX_OK) {
+        rc = im_contact_groups_add(ctx, user, &best);
+    }
 
     if (rc == NGX_OK && (flags & IM_CONTACT_EMPTY)) {
         rc = im_contact_pins(ctx, user, &best);
@@ -232,6 +246,158 @@ im_contact_row(im_row_t *row, void *data)
 }
 
 
+/* The groups of the user that have a message; live rooms are not here. */
+
+static ngx_int_t
+im_contact_groups_add(im_ctx_t *ctx, ngx_str_t *user, im_contact_best_t *best)
+{
+    ngx_int_t           rc;
+    ngx_uint_t          i;
+    ngx_array_t         joined;
+    im_group_joined_t  *j;
+
+    if (ngx_array_init(&joined, ctx->pool, 16, sizeof(im_group_joined_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = im_group_joined(ctx, user, &joined);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    j = joined.elts;
+
+    for (i = 0; i < joined.nelts; i++) {
+
+        rc = im_contact_group_add(ctx, user, &j[i], best);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (i % IM_CONTACT_YIELD == IM_CONTACT_YIELD - 1) {
+            im_co_yield();
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_contact_group_add(im_ctx_t *ctx, ngx_str_t *user,
+    im_group_joined_t *joined, im_contact_best_t *best)
+{
+    int64_t          head;
+    im_code_t        code;
+    ngx_int_t        rc;
+    im_conv_t        conv;
+    im_group_t      *group;
+    im_contact_t    *c;
+    im_group_row_t  *row;
+
+    group = ngx_palloc(ctx->pool, sizeof(im_group_t));
+    row = ngx_palloc(ctx->pool, sizeof(im_group_row_t));
+
+    if (group == NULL || row == NULL) {
+        return NGX_ERROR;
+    }
+
+    code = im_group_load_gno(ctx, joined->gno, group);
+
+    if (code == IM_E_GROUP_NONE) {
+        return NGX_OK;
+    }
+
+    if (code != IM_OK) {
+        return NGX_BUSY;
+    }
+
+    if (group->idle && !im_str_eq(&group->owner, user)) {
+        return NGX_OK;
+    }
+
+    rc = im_group_head(ctx, joined->gno, &head, row);
+
+    if (rc == NGX_OK) {
+        rc = im_conv_get(ctx, user, IM_CONV_GROUP, &group->gid, &conv);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* what was set for another group of that GroupId is not for this one */
+
+    if (head <= conv.deleted && conv.pinned == 0) {
+        return NGX_OK;
+    }
+
+    if (row->seq <= conv.cleared
+        || row->gone
+        || (row->opts & IM_MSG_NO_LAST))
+    {
+        row->seq = 0;
+    }
+
+    if (head == 0 && conv.pinned == 0) {
+        return NGX_OK;
+    }
+
+    if (row->time == 0) {
+        row->time = conv.pinned ? conv.pinned : joined->joined;
+    }
+
+    if (conv.pinned == 0 && row->time <= best->min) {
+        return NGX_OK;
+    }
+
+    c = ngx_array_push(best->contacts);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(c, sizeof(im_contact_t));
+
+    c->conv = conv;
+    c->time = row->time;
+    c->group = group;
+    c->row = row;
+    c->head = head;
+
+    if (best->contacts->nelts >= 2 * best->max) {
+        im_contact_trim(best);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_contact_group_fill(im_ctx_t *ctx, ngx_str_t *user, im_contact_t *c)
+{
+    int64_t           unread;
+    ngx_int_t         rc;
+    im_group_read_t   read;
+
+    rc = im_group_read_get(ctx, c->group, user, 1, &read);
+
+    if (rc == NGX_OK) {
+        rc = im_group_unread(ctx, c->group, read.seq, c->head, &unread);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    c->read = read.seq;
+    c->unread = unread;
+
+    return NGX_OK;
+}
+
+
 /* Pinned conversations whose messages are gone. */
 
 static ngx_int_t
@@ -385,7 +551,7 @@ im_contact_fill(im_ctx_t *ctx, ngx_str_t *user, im_contact_t *contacts,
     ngx_int_t      rc;
     ngx_str_t     *peers;
     im_read_t     *own, *reads;
-    ngx_uint_t     i;
+    ngx_uint_t     i, k;
     im_profile_t  *profiles;
 
     if (n == 0) {
@@ -406,34 +572,54 @@ im_contact_fill(im_ctx_t *ctx, ngx_str_t *user, im_contact_t *contacts,
         return NGX_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        peers[i] = contacts[i].conv.peer;
-    }
-
-    rc = im_profile_get_many(ctx, peers, n, profiles);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = im_read_get(ctx, user, IM_CONV_C2C, peers, n, own);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = im_read_get_of(ctx, peers, n, user, reads);
-    if (rc != NGX_OK) {
-        return rc;
-    }
+    k = 0;
 
     for (i = 0; i < n; i++) {
-        contacts[i].profile = profiles[i];
-        contacts[i].peer_read = reads[i];
 
-        rc = im_read_unread(ctx, user, &peers[i], &own[i],
+        if (contacts[i].group == NULL) {
+            peers[k++] = contacts[i].conv.peer;
+            continue;
+        }
+
+        rc = im_contact_group_fill(ctx, user, &contacts[i]);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    rc = im_profile_get_many(ctx, peers, k, profiles);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = im_read_get(ctx, user, IM_CONV_C2C, peers, k, own);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = im_read_get_of(ctx, peers, k, user, reads);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    k = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (contacts[i].group) {
+            continue;
+        }
+
+        contacts[i].profile = profiles[k];
+        contacts[i].peer_read = reads[k];
+
+        rc = im_read_unread(ctx, user, &peers[k], &own[k],
                             &contacts[i].unread);
         if (rc != NGX_OK) {
             return rc;
         }
+
+        k++;
     }
 
     return NGX_OK;

@@ -13,6 +13,7 @@
 #include "core/im_ctx.h"
 #include "core/im_error.h"
 #include "domain/im_conv.h"
+#include "domain/im_group_row.h"
 #include "domain/im_message.h"
 #include "domain/im_read.h"
 
@@ -38,6 +39,12 @@ typedef struct {
     im_profile_t       profile;      /* of the peer */
     im_read_t          peer_read;    /* until when the peer has read */
     ngx_uint_t         unread;
+
+    /* of groups, set by im_contact_list(); conv.peer is the GroupId */
+    im_group_t        *group;
+    im_group_row_t    *row;          /* the last message, seq 0: none */
+    int64_t            head;
+    int64_t            read;         /* set by im_contact_fill() */
 } im_contact_t;
 
 

@@ -9,6 +9,7 @@
 #include "core/im_str.h"
 #include "domain/im_account.h"
 #include "domain/im_contact.h"
+#include "domain/im_group_read.h"
 
 
 /* PushType of web-v2.md 4.7 */
@@ -23,6 +24,8 @@
 
 
 static ngx_int_t im_contact_found(im_row_t *row, void *data);
+static ngx_int_t im_contact_group_head(im_ctx_t *ctx, im_conv_t *conv,
+    int64_t *head);
 static void im_contact_read(im_ctx_t *ctx, im_batch_t *batch,
     ngx_str_t *user, im_conv_t *conv, int64_t head);
 static void im_contact_list_json(im_json_t *mod, const char *name,
@@ -36,6 +39,7 @@ im_contact_check(im_ctx_t *ctx, im_contact_id_t *ids, ngx_uint_t n)
     ngx_int_t    rc;
     ngx_str_t   *users;
     ngx_uint_t   i;
+    im_group_t   group;
 
     users = ngx_palloc(ctx->pool, n * sizeof(ngx_str_t));
     exists = ngx_pnalloc(ctx->pool, n);
@@ -56,7 +60,12 @@ im_contact_check(im_ctx_t *ctx, im_contact_id_t *ids, ngx_uint_t n)
     for (i = 0; i < n; i++) {
 
         if (ids[i].type == IM_CONV_GROUP) {
-            ids[i].code = IM_E_GROUP_NONE;
+
+            ids[i].code = im_group_load(ctx, &ids[i].peer, &group);
+
+            if (ids[i].code == IM_OK && group.type->live) {
+                ids[i].code = IM_E_GROUP_NONE;
+            }
 
         } else {
             ids[i].code = exists[i] ? IM_OK : IM_E_CONTACT_ACCOUNT;
@@ -124,7 +133,7 @@ im_code_t
 im_contact_delete(im_ctx_t *ctx, ngx_str_t *user, im_contact_id_t *ids,
     ngx_uint_t n, ngx_uint_t clear)
 {
-    int64_t             head;
+    int64_t             head, inbox;
     ngx_int_t           rc;
     im_json_t          *event, *mod;
     im_conv_t          *conv;
@@ -150,8 +159,17 @@ im_contact_delete(im_ctx_t *ctx, ngx_str_t *user, im_contact_id_t *ids,
 
         batch = im_store_batch(ctx, IM_ATOMIC);
 
+        inbox = head;
+
         for (i = 0; i < rows.n; i++) {
             conv = &rows.convs[i];
+
+            head = inbox;
+
+            rc = im_contact_group_head(ctx, conv, &head);
+            if (rc != NGX_OK) {
+                return im_contact_code(rc);
+            }
 
             conv->deleted = head;
 
@@ -183,13 +201,43 @@ im_contact_delete(im_ctx_t *ctx, ngx_str_t *user, im_contact_id_t *ids,
 }
 
 
+/* Conversations of groups are cleared up to a number of the group. */
+
+static ngx_int_t
+im_contact_group_head(im_ctx_t *ctx, im_conv_t *conv, int64_t *head)
+{
+    im_group_t  group;
+
+    if (conv->type != IM_CONV_GROUP) {
+        return NGX_OK;
+    }
+
+    if (im_group_load(ctx, &conv->peer, &group) != IM_OK) {
+        *head = 0;
+        return NGX_OK;
+    }
+
+    return im_group_head(ctx, group.gno, head, NULL);
+}
+
+
 /* Nothing of it is unread when the next message makes it appear again. */
 
 static void
 im_contact_read(im_ctx_t *ctx, im_batch_t *batch, ngx_str_t *user,
     im_conv_t *conv, int64_t head)
 {
-    im_key_t  key;
+    im_key_t    key;
+    im_group_t  group;
+
+    if (conv->type == IM_CONV_GROUP) {
+
+        if (im_group_load(ctx, &conv->peer, &group) == IM_OK) {
+            im_group_read_max(ctx, batch, &group, user, head, 0);
+        }
+
+        return;
+    }
 
     im_key_init(&key, ctx->app->id);
     im_key_str(&key, user);
@@ -271,6 +319,11 @@ im_contact_clear(im_ctx_t *ctx, ngx_str_t *user, im_contact_id_t *id)
 
         if (rows.n == 0) {
             return IM_OK;
+        }
+
+        rc = im_contact_group_head(ctx, &rows.convs[0], &head);
+        if (rc != NGX_OK) {
+            return im_contact_code(rc);
         }
 
         rows.convs[0].cleared = head;

@@ -7,7 +7,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
+#include "live/im_room.h"
 #include "domain/im_ext.h"
+#include "domain/im_group_row.h"
 
 
 #define IM_EXT_TRIES  8
@@ -85,6 +87,40 @@ im_ext_find(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
     }
 
     *msg = rows.msg;
+
+    return IM_OK;
+}
+
+
+im_code_t
+im_ext_find_group(im_ctx_t *ctx, im_group_t *group, int64_t seq,
+    im_message_t *msg)
+{
+    ngx_int_t        rc;
+    im_group_row_t   row;
+
+    rc = im_group_row_get(ctx, group->gno, seq, &row);
+
+    if (rc == NGX_DECLINED || (rc == NGX_OK && row.recalled)) {
+        return IM_E_EXT_NO_MSG;
+    }
+
+    if (rc != NGX_OK) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    if (!(row.opts & IM_MSG_EXT)) {
+        return IM_E_EXT_OFF;
+    }
+
+    ngx_memzero(msg, sizeof(im_message_t));
+
+    msg->gno = group->gno;
+    msg->mseq = seq;
+    msg->rand = row.random;
+    msg->ctime = row.ctime ? row.ctime : row.time;
+    msg->tinyid = row.tinyid;
+    msg->expire = row.expire;
 
     return IM_OK;
 }
@@ -482,6 +518,18 @@ im_ext_commit(im_ctx_t *ctx, im_batch_t *batch, im_message_t *msg,
         return rc;
     }
 
+    if (msg->gno) {
+
+        rc = im_store_commit(ctx, batch);
+
+        if (rc == NGX_OK) {
+            (void) im_room_notify(ctx->app->id, msg->gno, 0, 0, &event, 1,
+                                  ctx->peer);
+        }
+
+        return rc;
+    }
+
     users[0] = &msg->from;
     users[1] = &msg->to;
 
@@ -537,7 +585,8 @@ im_ext_event(im_ctx_t *ctx, im_message_t *msg, im_ext_change_t *change,
 
     notify = im_json_add_obj(root, "MsgExtensionNotify");
 
-    info = im_json_add_obj(notify, "ExtensionC2cMsgInfo");
+    info = im_json_add_obj(notify, msg->gno ? "ExtensionGroupMsgInfo"
+                                           : "ExtensionC2cMsgInfo");
     im_json_add_int(info, "MsgClientTime", msg->ctime);
     im_json_add_int(info, "MsgRandom", msg->rand);
     im_json_add_int(info, "MsgSeq", msg->mseq);
@@ -579,9 +628,15 @@ im_ext_event(im_ctx_t *ctx, im_message_t *msg, im_ext_change_t *change,
 static ngx_int_t
 im_ext_id(im_ctx_t *ctx, im_message_t *msg, ngx_str_t *id)
 {
-    id->data = ngx_pnalloc(ctx->pool, NGX_INT64_LEN);
+    id->data = ngx_pnalloc(ctx->pool, 2 * NGX_INT64_LEN + 2);
     if (id->data == NULL) {
         return NGX_ERROR;
+    }
+
+    if (msg->gno) {
+        id->len = ngx_sprintf(id->data, "g%L|%L", msg->gno, msg->mseq)
+                  - id->data;
+        return NGX_OK;
     }
 
     id->len = ngx_sprintf(id->data, "%L", msg->id) - id->data;

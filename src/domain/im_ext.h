@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include "core/im_ctx.h"
 #include "core/im_error.h"
+#include "domain/im_group.h"
 #include "domain/im_message.h"
 
 
@@ -68,6 +69,10 @@ typedef struct {
  */
 im_code_t im_ext_find(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
     im_msg_key_t *key, im_message_t *msg);
+
+/* The same of a message of a stored group. */
+im_code_t im_ext_find_group(im_ctx_t *ctx, im_group_t *group, int64_t seq,
+    im_message_t *msg);
 
 /* Both tell the users' sessions, except the acting instance. */
 im_code_t im_ext_change(im_ctx_t *ctx, im_message_t *msg,

@@ -14,6 +14,7 @@
 #include "domain/im_callback.h"
 #include "domain/im_group.h"
 #include "domain/im_group_attr.h"
+#include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
@@ -21,6 +22,7 @@
 
 #define IM_GROUP_TRIES      8
 #define IM_GROUP_GNO_BLOCK  1000
+#define IM_GROUP_GONE       5        /* slices before the answer */
 
 
 /* Numbers reserved for this worker, by app. */
@@ -65,6 +67,7 @@ static im_record_t  im_group_record[] = {
     { ngx_string("shut"), IM_COL_INT, offsetof(im_group_t, shut) },
     { ngx_string("max_member"), IM_COL_INT,
       offsetof(im_group_t, max_member) },
+    { ngx_string("idle"), IM_COL_INT, offsetof(im_group_t, idle) },
       im_null_record
 };
 
@@ -196,19 +199,48 @@ im_group_key(im_ctx_t *ctx, ngx_str_t *gid, im_key_t *key)
 }
 
 
-im_code_t
-im_group_create(im_ctx_t *ctx, im_group_t *group)
+void
+im_group_put(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group)
 {
-    im_key_t      key, gno, day;
-    im_doc_t     *doc;
-    ngx_int_t     rc;
-    ngx_uint_t    tries, assign, row, quota, block;
-    im_batch_t   *batch;
+    im_key_t  key;
+
+    im_group_key(ctx, &group->gid, &key);
+
+    im_store_replace(batch, IM_T_GROUP, &key, group->version,
+                     im_group_doc(ctx, group));
+}
+
+
+im_code_t
+im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
+    ngx_uint_t n)
+{
+    im_key_t             key, gno, day, count;
+    im_doc_t            *doc;
+    ngx_int_t            rc;
+    ngx_uint_t           i, k, m, tries, assign, row, quota, block;
+    im_batch_t          *batch;
+    im_group_notice_t    notice;
+    im_group_noticed_t  *noticed;
 
     assign = (group->gid.len == 0);
 
+    noticed = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_group_noticed_t));
+    if (noticed == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    m = 0;
+
+    for (i = 0; i < n; i++) {
+        m += (members[i].result == IM_JOIN_ADDED);
+    }
+
+    if (group->created == 0) {
+        group->created = ngx_time();
+    }
+
     group->type_name = group->type->name;
-    group->created = ngx_time();
     group->info_time = group->created;
     group->info_seq = 1;
 
@@ -244,6 +276,31 @@ im_group_create(im_ctx_t *ctx, im_group_t *group)
         block = group->type->live
                 ? im_group_message_block_add(ctx, batch, group) : 0;
 
+        if (m) {
+            im_group_count_key(ctx, group, &count);
+            im_store_add(batch, IM_T_COUNT, &count, "value", m, 0,
+                         NGX_MAX_INT32_VALUE);
+        }
+
+        im_group_join_add(ctx, batch, group, members, n, 0);
+
+        ngx_memzero(&notice, sizeof(im_group_notice_t));
+        notice.report = IM_REPORT_INVITED;
+        notice.from = group->owner;
+
+        k = 0;
+
+        for (i = 0; i < n && !group->idle; i++) {
+            if (members[i].result == IM_JOIN_ADDED
+                && !im_str_eq(&members[i].user, &group->owner)
+                && im_group_notice_add(ctx, batch, group, &members[i].user,
+                                       &notice, &noticed[k++])
+                   != NGX_OK)
+            {
+                return IM_E_GROUP_INTERNAL;
+            }
+        }
+
         rc = im_cache_commit(ctx, batch);
 
         if (rc == NGX_OK) {
@@ -252,6 +309,15 @@ im_group_create(im_ctx_t *ctx, im_group_t *group)
             if (group->type->live) {
                 im_group_message_block_take(ctx, group,
                                             batch->ops[block].result);
+            }
+
+            im_group_notice_tell(ctx, batch, noticed, k);
+
+            for (i = 0; i < n; i++) {
+                if (members[i].result == IM_JOIN_ADDED) {
+                    im_group_joined_hint(ctx, group->gno, &members[i].user,
+                                         1);
+                }
             }
 
             group->version = 1;
@@ -518,7 +584,9 @@ im_code_t
 im_group_destroy(im_ctx_t *ctx, im_group_t *group)
 {
     im_key_t     key, gno, day;
+    im_job_t     job;
     ngx_int_t    rc;
+    ngx_uint_t   i;
     im_batch_t  *batch;
 
     im_group_key(ctx, &group->gid, &key);
@@ -539,7 +607,13 @@ im_group_destroy(im_ctx_t *ctx, im_group_t *group)
     im_store_add(batch, IM_T_COUNT, &day, "value", -1, -NGX_MAX_INT_T_VALUE,
                  NGX_MAX_INT_T_VALUE);
 
-    im_group_message_block_delete(ctx, batch, group);
+    if (group->type->live) {
+        im_group_message_block_delete(ctx, batch, group);
+
+    } else if (im_group_gone_add(ctx, batch, group, &job) != NGX_OK) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
     im_group_attr_delete_all(ctx, batch, group);
 
     rc = im_cache_commit(ctx, batch);
@@ -553,6 +627,19 @@ im_group_destroy(im_ctx_t *ctx, im_group_t *group)
     }
 
     im_fault("before_publish");
+
+    if (!group->type->live) {
+
+        for (i = 0; i < IM_GROUP_GONE; i++) {
+            if (im_group_gone_step(ctx, &job) != NGX_AGAIN) {
+                break;
+            }
+        }
+
+        im_job_start(ctx, &job.id);
+
+        return IM_OK;
+    }
 
     im_group_notice_room(ctx, group, IM_REPORT_DESTROY, NULL);
     im_room_close(ctx->app->id, group->gno);

@@ -41,11 +41,14 @@ typedef struct {
     int64_t            apply;        /* im_group_apply_e */
     int64_t            shut;         /* the whole group is muted */
     int64_t            max_member;
+    int64_t            idle;         /* 1: not yet activated by a message */
     int64_t            version;
 
     im_group_type_t   *type;
 } im_group_t;
 
+
+struct im_group_new_s;
 
 /* What modify_group_base_info gives; strings with data NULL were not given. */
 typedef struct {
@@ -81,10 +84,16 @@ void im_group_expect(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group);
 void im_group_key(im_ctx_t *ctx, ngx_str_t *gid, im_key_t *key);
 
 /*
- * Creates the group.  The caller has set type, name, owner and the rest; an
- * empty gid is assigned; created, gno and the like are set here.
+ * Creates the group with n members, the owner among them.  The caller has
+ * set type, name, owner and the rest; an empty gid is assigned; created
+ * unless given, gno and the like are set here.
  */
-im_code_t im_group_create(im_ctx_t *ctx, im_group_t *group);
+im_code_t im_group_create(im_ctx_t *ctx, im_group_t *group,
+    struct im_group_new_s *members, ngx_uint_t n);
+
+/* Adds the new row to a batch: declined if it has changed since it was read.
+ * The version of group becomes what it will be. */
+void im_group_put(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group);
 
 /* Applies what has changed, tells the members; group becomes the new row. */
 im_code_t im_group_modify(im_ctx_t *ctx, im_group_t *group,

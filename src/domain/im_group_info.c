@@ -10,6 +10,7 @@
 #include "live/im_room.h"
 #include "domain/im_group.h"
 #include "domain/im_group_member.h"
+#include "domain/im_group_row.h"
 
 
 typedef enum {
@@ -31,6 +32,10 @@ typedef enum {
     IM_GF_APPID,
     IM_GF_MAX
 } im_group_field_e;
+
+
+#define IM_GF_STREAM                                                          \
+    ((ngx_uint_t) 1 << IM_GF_MSG_TIME|(ngx_uint_t) 1 << IM_GF_NEXT_SEQ)
 
 
 static ngx_str_t  im_group_field_names[IM_GF_MAX] = {
@@ -82,10 +87,23 @@ void
 im_group_json(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
     ngx_uint_t fields)
 {
-    int64_t      num;
-    ngx_str_t   *str;
-    ngx_uint_t   i;
-    const char  *name;
+    int64_t          num, head;
+    ngx_str_t       *str;
+    ngx_uint_t       i;
+    const char      *name;
+    im_group_row_t   last;
+
+    head = 0;
+    ngx_memzero(&last, sizeof(im_group_row_t));
+
+    if (group->type->live) {
+        head = im_room_last(ctx->app->id, group->gno);
+
+    } else if ((fields & IM_GF_STREAM)
+               && im_group_head(ctx, group->gno, &head, &last) != NGX_OK)
+    {
+        head = 0;                        /* logged */
+    }
 
     for (i = 0; i < IM_GF_MAX; i++) {
 
@@ -135,7 +153,11 @@ im_group_json(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
             break;
 
         case IM_GF_NEXT_SEQ:
-            num = im_room_last(ctx->app->id, group->gno) + 1;
+            num = head + 1;
+            break;
+
+        case IM_GF_MSG_TIME:
+            num = last.time;
             break;
 
         case IM_GF_MEMBERS:
@@ -154,7 +176,7 @@ im_group_json(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
             num = ctx->app->id;
             break;
 
-        default:     /* IM_GF_SHUT, IM_GF_MSG_TIME */
+        default:     /* IM_GF_SHUT */
             break;
         }
 

@@ -20,10 +20,6 @@ typedef struct {
 
 static ngx_int_t im_group_item_render(im_ctx_t *ctx, im_item_kind_e kind,
     im_json_t *item, ngx_str_t *text);
-static void im_group_item_sender(im_ctx_t *ctx, ngx_str_t *user,
-    ngx_str_t *nick, ngx_str_t *face);
-static void im_group_item_tinyid(im_ctx_t *ctx, ngx_str_t *user,
-    ngx_str_t *tinyid);
 
 
 /* in the order of im_item_kind_e */
@@ -133,7 +129,8 @@ im_group_item_message(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
 
 ngx_int_t
 im_group_item_system(im_ctx_t *ctx, im_group_t *group, im_item_kind_e kind,
-    im_json_t *body, ngx_str_t *to, ngx_str_t *data, ngx_str_t *text)
+    im_json_t *body, ngx_str_t *to, ngx_str_t *data, int64_t *ids,
+    ngx_str_t *text)
 {
     int64_t     rnd, seq;
     ngx_str_t   blank;
@@ -141,6 +138,11 @@ im_group_item_system(im_ctx_t *ctx, im_group_t *group, im_item_kind_e kind,
 
     rnd = (ngx_random() & 0x3fffffff) + 1;
     seq = (ngx_random() & 0x3fffffff) + 3;
+
+    if (ids) {
+        ids[0] = seq;
+        ids[1] = rnd;
+    }
 
     ngx_str_set(&blank, "          ");
 
@@ -238,7 +240,7 @@ im_group_item_profile(im_ctx_t *ctx, im_json_t *obj, ngx_str_t *user)
 
 /* A profile that cannot be read does not stop a message. */
 
-static void
+void
 im_group_item_sender(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *nick,
     ngx_str_t *face)
 {
@@ -258,7 +260,7 @@ im_group_item_sender(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *nick,
 }
 
 
-static void
+void
 im_group_item_tinyid(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *tinyid)
 {
     im_key_t      key;

@@ -34,10 +34,16 @@ ngx_int_t im_group_item_message(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, ngx_str_t *text);
 
 /* The record of a tip or a notice with MsgBody body.  to: GroupInfo's
- * To_Account, data: UserDefinedField, both may be NULL. */
+ * To_Account, data: UserDefinedField, ids: gets MsgSeq and MsgRandom of a
+ * notice to one account; each may be NULL. */
 ngx_int_t im_group_item_system(im_ctx_t *ctx, im_group_t *group,
     im_item_kind_e kind, im_json_t *body, ngx_str_t *to, ngx_str_t *data,
-    ngx_str_t *text);
+    int64_t *ids, ngx_str_t *text);
+
+/* Profiles come from the cache; one that cannot be read is empty. */
+void im_group_item_sender(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *nick,
+    ngx_str_t *face);
+void im_group_item_tinyid(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *tinyid);
 
 /* Adds {User_Account, NickName, ImageUrl} of a user, from the cache. */
 void im_group_item_profile(im_ctx_t *ctx, im_json_t *obj, ngx_str_t *user);

@@ -6,17 +6,28 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_co.h"
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "core/im_worker.h"
 #include "live/im_room.h"
 #include "domain/im_account.h"
+#include "domain/im_cache.h"
 #include "domain/im_callback.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
+#include "domain/im_group_read.h"
+#include "domain/im_group_row.h"
 
 
+static im_code_t im_group_member_live(im_ctx_t *ctx, im_group_t *group,
+    ngx_array_t *members);
+static im_code_t im_group_member_stored(im_ctx_t *ctx, im_group_t *group,
+    ngx_array_t *members);
+static ngx_int_t im_group_member_row(im_row_t *row, void *data);
+static void im_group_member_load(im_group_t *group, im_row_t *row,
+    im_group_member_t *m);
 static void im_group_member_tell(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *user, ngx_uint_t event);
 static void im_group_member_event(im_bus_buf_t *buf);
@@ -33,6 +44,17 @@ im_worker_hook_t  im_group_member_hook = {
 };
 
 
+static im_record_t  im_group_member_record[] = {
+    { ngx_string("user"), IM_COL_STR, offsetof(im_group_member_t, user) },
+    { ngx_string("role"), IM_COL_INT, offsetof(im_group_member_t, role) },
+    { ngx_string("joined"), IM_COL_INT, offsetof(im_group_member_t, joined) },
+    { ngx_string("flag"), IM_COL_INT, offsetof(im_group_member_t, flag) },
+    { ngx_string("card"), IM_COL_STR, offsetof(im_group_member_t, card) },
+    { ngx_string("first"), IM_COL_INT, offsetof(im_group_member_t, first) },
+      im_null_record
+};
+
+
 static ngx_str_t  im_group_role_words[] = {
     ngx_string("NotMember"),
     ngx_string("Member"),
@@ -42,6 +64,8 @@ static ngx_str_t  im_group_role_words[] = {
 
 
 #define IM_MEMBER_HANDLERS  4
+#define IM_MEMBER_PAGE      500
+#define IM_MEMBER_MAX       10000        /* that one answer lists */
 
 static im_group_member_event_pt  im_group_member_fns[IM_MEMBER_HANDLERS];
 static ngx_uint_t                im_group_member_nfns;
@@ -68,8 +92,19 @@ im_group_role(im_ctx_t *ctx, im_group_t *group)
 im_group_role_e
 im_group_role_of(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user)
 {
+    im_group_member_t  m;
+
     if (user->len == 0) {
         return IM_GROUP_NOBODY;
+    }
+
+    if (!group->type->live) {
+
+        if (im_group_member_get(ctx, group, user, &m) != NGX_OK) {
+            return IM_GROUP_NOBODY;
+        }
+
+        return m.role;
     }
 
     if (im_str_eq(user, &group->owner)) {
@@ -94,7 +129,22 @@ im_group_role_word(im_group_role_e role)
 int64_t
 im_group_member_count(im_ctx_t *ctx, im_group_t *group)
 {
+    int64_t             n;
+    im_key_t            key;
+    im_row_t            row;
     im_room_audience_t  a;
+
+    if (!group->type->live) {
+
+        n = 0;
+        im_group_count_key(ctx, group, &key);
+
+        if (im_store_get(ctx, IM_T_COUNT, &key, &row) == NGX_OK) {
+            (void) im_row_int(&row, "value", &n);
+        }
+
+        return n;
+    }
 
     im_room_audience(ctx->app->id, group->gno, &a);
 
@@ -105,11 +155,265 @@ im_group_member_count(im_ctx_t *ctx, im_group_t *group)
 im_code_t
 im_group_member_list(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
 {
+    return group->type->live ? im_group_member_live(ctx, group, members)
+                             : im_group_member_stored(ctx, group, members);
+}
+
+
+/* In order of joining, a page at a time. */
+
+static im_code_t
+im_group_member_stored(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
+{
+    im_key_t            prefix, from;
     ngx_int_t           rc;
-    ngx_str_t          *names;
+    ngx_uint_t          i, n, k;
+    im_group_member_t  *m;
+
+    im_group_row_key(ctx, group->gno, &prefix);
+
+    from = prefix;
+    n = 0;
+
+    for ( ;; ) {
+
+        k = members->nelts;
+
+        rc = im_store_scan(ctx, IM_T_MEMBER, IM_MEMBER_JOIN, &prefix,
+                           n ? &from : NULL, NULL, IM_ASC,
+                           IM_MEMBER_PAGE + 1, im_group_member_row, members);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return im_group_code(rc);
+        }
+
+        m = members->elts;
+
+        for (i = k; i < members->nelts; i++) {
+            if (im_str_eq(&m[i].user, &group->owner)) {
+                m[i].role = IM_GROUP_OWNER;
+            }
+        }
+
+        n = members->nelts - k;
+
+        if (n <= IM_MEMBER_PAGE || members->nelts > IM_MEMBER_MAX) {
+            return IM_OK;
+        }
+
+        /* the first one of the next page */
+
+        members->nelts--;
+
+        from = prefix;
+        im_key_int(&from, m[members->nelts].joined);
+        im_key_str(&from, &m[members->nelts].user);
+
+        im_co_yield();
+    }
+}
+
+
+static ngx_int_t
+im_group_member_row(im_row_t *row, void *data)
+{
+    ngx_array_t  *members = data;
+
+    im_group_member_t  *m;
+
+    m = ngx_array_push(members);
+    if (m == NULL) {
+        return NGX_ERROR;
+    }
+
+    im_group_member_load(NULL, row, m);
+
+    return NGX_OK;
+}
+
+
+static void
+im_group_member_load(im_group_t *group, im_row_t *row, im_group_member_t *m)
+{
+    ngx_memzero(m, sizeof(im_group_member_t));
+    im_record_load(row, im_group_member_record, m);
+
+    m->version = row->version;
+
+    if (group && im_str_eq(&m->user, &group->owner)) {
+        m->role = IM_GROUP_OWNER;
+    }
+}
+
+
+im_code_t
+im_group_member_fill(im_ctx_t *ctx, im_group_t *group,
+    im_group_member_t *members, ngx_uint_t n)
+{
+    ngx_int_t          rc;
+    ngx_str_t         *names;
+    ngx_uint_t         i;
+    im_group_mute_t   *mutes;
+    im_group_read_t   *reads;
+
+    names = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
+    mutes = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_group_mute_t));
+    reads = ngx_pcalloc(ctx->pool, (n + 1) * sizeof(im_group_read_t));
+
+    if (names == NULL || mutes == NULL || reads == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    for (i = 0; i < n; i++) {
+        names[i] = members[i].user;
+    }
+
+    for (i = 0; i < n; i += IM_MEMBER_PAGE) {
+
+        rc = im_group_mute_get_many(ctx, group, &names[i],
+                                    ngx_min(n - i, IM_MEMBER_PAGE),
+                                    &mutes[i]);
+        if (rc != NGX_OK) {
+            return im_group_code(rc);
+        }
+
+        if (!group->type->live) {
+            rc = im_group_read_get(ctx, group, &names[i],
+                                   ngx_min(n - i, IM_MEMBER_PAGE),
+                                   &reads[i]);
+            if (rc != NGX_OK) {
+                return im_group_code(rc);
+            }
+
+            im_co_yield();
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+        members[i].muted = (mutes[i].until > ngx_time()) ? mutes[i].until : 0;
+        members[i].read = reads[i].seq;
+        members[i].sent = reads[i].sent;
+    }
+
+    return IM_OK;
+}
+
+
+void
+im_group_member_key(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
+    im_key_t *key)
+{
+    im_group_row_key(ctx, group->gno, key);
+    im_key_str(key, user);
+}
+
+
+void
+im_group_count_key(im_ctx_t *ctx, im_group_t *group, im_key_t *key)
+{
+    u_char     buf[NGX_INT64_LEN];
+    ngx_str_t  kind, id;
+
+    ngx_str_set(&kind, "members");
+
+    id.data = buf;
+    id.len = ngx_sprintf(buf, "%L", group->gno) - buf;
+
+    im_key_init(key, ctx->app->id);
+    im_key_str(key, &kind);
+    im_key_str(key, &id);
+}
+
+
+void
+im_group_member_put(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
+    im_group_member_t *m)
+{
+    im_key_t            key;
+    im_group_member_t   row;
+
+    row = *m;
+
+    if (row.role == IM_GROUP_OWNER) {    /* the group's row tells who it is */
+        row.role = IM_GROUP_MEMBER;
+    }
+
+    im_group_member_key(ctx, group, &m->user, &key);
+
+    im_store_replace(batch, IM_T_MEMBER, &key, m->version,
+                     im_record_doc(ctx->pool, im_group_member_record, &row));
+}
+
+
+ngx_int_t
+im_group_member_get(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
+    im_group_member_t *m)
+{
+    im_key_t   key;
+    im_row_t   row;
+    ngx_int_t  rc;
+
+    im_group_member_key(ctx, group, user, &key);
+
+    rc = im_cache_get(ctx, IM_T_MEMBER, &key, &row);
+
+    if (rc == NGX_OK) {
+        im_group_member_load(group, &row, m);
+
+    } else {
+        ngx_memzero(m, sizeof(im_group_member_t));
+        m->user = *user;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+im_group_member_get_many(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
+    ngx_uint_t n, im_group_member_t *members)
+{
+    im_key_t    *keys;
+    im_row_t    *rows;
+    ngx_int_t    rc;
+    ngx_uint_t   i;
+
+    keys = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_key_t));
+    rows = ngx_pcalloc(ctx->pool, (n + 1) * sizeof(im_row_t));
+
+    if (keys == NULL || rows == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        im_group_member_key(ctx, group, &users[i], &keys[i]);
+    }
+
+    rc = im_store_get_many(ctx, IM_T_MEMBER, keys, n, rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (rows[i].data.data) {
+            im_group_member_load(group, &rows[i], &members[i]);
+            continue;
+        }
+
+        ngx_memzero(&members[i], sizeof(im_group_member_t));
+        members[i].user = users[i];
+    }
+
+    return NGX_OK;
+}
+
+
+static im_code_t
+im_group_member_live(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
+{
     ngx_uint_t          i, n;
     im_room_user_t     *users;
-    im_group_mute_t    *mutes;
     im_group_member_t  *m;
 
     n = group->type->listed;
@@ -119,10 +423,8 @@ im_group_member_list(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
     }
 
     users = ngx_palloc(ctx->pool, n * sizeof(im_room_user_t));
-    names = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
-    mutes = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_group_mute_t));
 
-    if (users == NULL || names == NULL || mutes == NULL) {
+    if (users == NULL) {
         return IM_E_GROUP_INTERNAL;
     }
 
@@ -137,8 +439,11 @@ im_group_member_list(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
             return IM_E_GROUP_INTERNAL;
         }
 
+        ngx_memzero(m, sizeof(im_group_member_t));
+
         m->user = group->owner;
         m->role = IM_GROUP_OWNER;
+        m->flag = group->type->msg_flag;
         m->joined = group->created;
         n--;
     }
@@ -151,26 +456,14 @@ im_group_member_list(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
             return IM_E_GROUP_INTERNAL;
         }
 
+        ngx_memzero(m, sizeof(im_group_member_t));
+
+        m->flag = group->type->msg_flag;
         m->user.data = users[i].name;
         m->user.len = users[i].len;
         m->joined = users[i].joined;
         m->role = im_str_eq(&m->user, &group->owner) ? IM_GROUP_OWNER
                                                      : IM_GROUP_MEMBER;
-    }
-
-    m = members->elts;
-
-    for (i = 0; i < members->nelts; i++) {
-        names[i] = m[i].user;
-    }
-
-    rc = im_group_mute_get_many(ctx, group, names, members->nelts, mutes);
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
-    }
-
-    for (i = 0; i < members->nelts; i++) {
-        m[i].muted = (mutes[i].until > ngx_time()) ? mutes[i].until : 0;
     }
 
     return IM_OK;
@@ -215,7 +508,7 @@ im_group_member_may_join(im_ctx_t *ctx, im_group_t *group)
         return IM_E_GROUP_RIGHT;
     }
 
-    if (group->apply == IM_APPLY_PERMISSION) {
+    if (group->apply == IM_APPLY_PERMISSION && group->type->live) {
         ngx_str_set(&ctx->info, "applications to this group are not offered");
         return IM_E_GROUP_RIGHT;
     }

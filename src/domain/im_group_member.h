@@ -26,9 +26,17 @@ typedef enum {
 
 typedef struct {
     ngx_str_t          user;
-    im_group_role_e    role;
+    int64_t            role;         /* im_group_role_e */
     int64_t            joined;
     int64_t            muted;        /* until, 0: not */
+
+    /* of stored groups */
+    int64_t            flag;         /* im_group_msg_flag_e */
+    ngx_str_t          card;         /* NameCard */
+    int64_t            first;        /* messages up to this one are not his */
+    int64_t            read;         /* set by im_group_member_reads() */
+    int64_t            sent;
+    int64_t            version;      /* 0: no member */
 } im_group_member_t;
 
 
@@ -48,6 +56,31 @@ int64_t im_group_member_count(im_ctx_t *ctx, im_group_t *group);
  * that joined first. */
 im_code_t im_group_member_list(im_ctx_t *ctx, im_group_t *group,
     ngx_array_t *members);
+
+/* Sets muted, read and sent of n members. */
+im_code_t im_group_member_fill(im_ctx_t *ctx, im_group_t *group,
+    im_group_member_t *members, ngx_uint_t n);
+
+
+/*
+ * Rows of stored groups.  All commits of them go through im_cache_commit().
+ */
+
+void im_group_member_key(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
+    im_key_t *key);
+void im_group_count_key(im_ctx_t *ctx, im_group_t *group, im_key_t *key);
+
+/* Adds the row to a batch: declined if it has changed since it was read. */
+void im_group_member_put(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
+    im_group_member_t *m);
+
+/* Through the cache; NGX_DECLINED: no member. */
+ngx_int_t im_group_member_get(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *user, im_group_member_t *m);
+
+/* As they are in the store; at most 500. */
+ngx_int_t im_group_member_get_many(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *users, ngx_uint_t n, im_group_member_t *members);
 
 /* May the caller join by himself?  10007 and ctx->info, or IM_OK. */
 im_code_t im_group_member_may_join(im_ctx_t *ctx, im_group_t *group);

@@ -17,23 +17,62 @@
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
+#include "domain/im_group_join.h"
 #include "domain/im_group_mute.h"
+#include "domain/im_group_read.h"
+#include "domain/im_group_row.h"
+#include "domain/im_inbox.h"
+#include "domain/im_message.h"
 
 
 #define IM_SEND_MARKER  3000         /* ms that a send takes at most */
 #define IM_SEND_STEP    20
 #define IM_SEND_TRIES   4
+#define IM_AT_USERS     30
+#define IM_IMPORTED     -1           /* before */
+#define IM_IMPORTED_AS  -2           /* another one of the same call */
+#define IM_IMPORT_READS 500
 #define IM_SEND_RESULT  (3 * NGX_INT64_LEN)
+
+
+/* Who is mentioned. */
+
+typedef struct {
+    ngx_uint_t         n;
+    ngx_uint_t         all;
+    ngx_str_t          users[IM_AT_USERS];
+    ngx_str_t          events[IM_AT_USERS];
+    ngx_uint_t         ops[IM_AT_USERS];
+} im_group_at_t;
 
 
 static im_code_t im_group_message_live(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send);
+static im_code_t im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send);
+static ngx_int_t im_group_message_dk(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, int64_t time, ngx_str_t *dk);
+static ngx_int_t im_group_message_duplicate(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, im_group_row_t *row);
+static im_code_t im_group_message_after(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, im_group_row_t *row);
+static im_code_t im_group_message_import_read(im_ctx_t *ctx,
+    im_group_t *group);
+static ngx_int_t im_group_message_online(im_ctx_t *ctx, im_group_t *group,
+    im_group_row_t *row);
+static void im_group_message_at(im_ctx_t *ctx, im_batch_t *batch,
+    im_group_t *group, im_group_send_t *send, im_group_row_t *row,
+    im_group_at_t *at);
+static ngx_int_t im_group_message_at_event(im_ctx_t *ctx, im_group_t *group,
+    im_group_row_t *row, ngx_uint_t me, ngx_uint_t all, ngx_str_t *event);
 static im_code_t im_group_message_rights(im_ctx_t *ctx, im_group_t *group,
-    im_group_send_t *send, ngx_uint_t *exempt);
+    im_group_send_t *send, ngx_str_t *card, ngx_uint_t *exempt);
 static im_code_t im_group_message_ask(im_ctx_t *ctx, im_group_t *group,
-    im_group_send_t *send, ngx_uint_t *exempt);
+    im_group_send_t *send, ngx_str_t *card, ngx_uint_t *exempt);
 static ngx_msec_t im_group_message_busy(im_ctx_t *ctx,
     im_group_send_t *send);
+static ngx_int_t im_group_message_rate(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, ngx_uint_t exempt);
 static ngx_int_t im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, u_char *key);
 static void im_group_message_result(im_group_send_t *send, ngx_str_t *text);
@@ -60,7 +99,8 @@ im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
         return im_group_code(rc);
     }
 
-    code = im_group_message_live(ctx, group, send);
+    code = group->type->live ? im_group_message_live(ctx, group, send)
+                             : im_group_message_stored(ctx, group, send);
 
     if (code != IM_OK) {
         im_marker_release(key);
@@ -88,14 +128,13 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 {
     ngx_int_t          rc;
     im_code_t          code;
-    ngx_str_t          text;
+    ngx_str_t          card, text;
     ngx_uint_t         exempt;
-    im_room_limits_t   limits;
 
-    code = im_group_message_rights(ctx, group, send, &exempt);
+    code = im_group_message_rights(ctx, group, send, &card, &exempt);
 
     if (code == IM_OK) {
-        code = im_group_message_ask(ctx, group, send, &exempt);
+        code = im_group_message_ask(ctx, group, send, &card, &exempt);
     }
 
     if (code != IM_OK) {
@@ -104,21 +143,9 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 
     send->time = ngx_time();
 
-    if (send->dropped) {
-        return IM_OK;
-    }
-
-    ngx_memzero(&limits, sizeof(im_room_limits_t));
-    limits.total = ctx->app->group_rate;
-    limits.prio[IM_ROOM_NORMAL] = ctx->app->group_rate_normal;
-    limits.prio[IM_ROOM_LOW] = ctx->app->group_rate_low;
-    limits.prio[IM_ROOM_LOWEST] = ctx->app->group_rate_lowest;
-
-    if (im_room_rate(ctx->app->id, group->gno, send->prio, exempt, &limits)
-        != NGX_OK)
+    if (send->dropped
+        || im_group_message_rate(ctx, group, send, exempt) != NGX_OK)
     {
-        send->seq = 0;
-        send->dropped = IM_DROPPED_RATE;
         return IM_OK;
     }
 
@@ -141,7 +168,7 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 
 static im_code_t
 im_group_message_ask(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
-    ngx_uint_t *exempt)
+    ngx_str_t *card, ngx_uint_t *exempt)
 {
     int64_t        gno;
     im_code_t      code;
@@ -164,7 +191,7 @@ im_group_message_ask(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
     }
 
     if (code == IM_OK) {
-        code = im_group_message_rights(ctx, group, send, exempt);
+        code = im_group_message_rights(ctx, group, send, card, exempt);
     }
 
     if (verdict.drop) {
@@ -186,15 +213,624 @@ im_group_message_busy(im_ctx_t *ctx, im_group_send_t *send)
 }
 
 
+static im_code_t
+im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send)
+{
+    ngx_int_t        rc;
+    im_code_t        code;
+    ngx_uint_t       op, exempt;
+    im_batch_t      *batch;
+    im_group_row_t   row;
+
+    send->time = ngx_time();
+
+    rc = im_group_message_duplicate(ctx, group, send, &row);
+
+    if (rc == NGX_OK) {
+        send->time = row.time;
+        send->seq = row.seq;
+
+        return im_group_message_after(ctx, group, send, &row);
+    }
+
+    if (rc != NGX_DECLINED) {
+        return im_group_code(rc);
+    }
+
+    ngx_memzero(&row, sizeof(im_group_row_t));
+
+    code = im_group_message_rights(ctx, group, send, &row.card, &exempt);
+
+    if (code == IM_OK) {
+        code = im_group_message_ask(ctx, group, send, &row.card, &exempt);
+    }
+
+    if (code != IM_OK) {
+        return code;
+    }
+
+    send->time = ngx_time();
+
+    if (send->dropped
+        || im_group_message_rate(ctx, group, send, exempt) != NGX_OK)
+    {
+        return IM_OK;
+    }
+
+    row.type = IM_ROW_MESSAGE;
+    row.from = send->from;
+    row.time = send->time;
+    row.ctime = send->client_time;
+    row.cseq = send->client_seq;
+    row.random = send->random;
+    row.prio = send->prio;
+    row.body = send->body;
+    row.cloud = send->cloud;
+    row.at = send->at;
+    row.opts = send->opts;
+    row.nocount = (send->opts & IM_MSG_NO_UNREAD) ? 1 : 0;
+
+    im_group_row_sender(ctx, &row);
+
+    if (send->opts & IM_MSG_ONLINE) {
+
+        rc = im_group_head(ctx, group->gno, &send->seq, NULL);
+
+        if (rc == NGX_OK) {
+            row.seq = send->seq;
+            rc = im_group_message_online(ctx, group, &row);
+        }
+
+        return im_group_code(rc);
+    }
+
+    if (group->idle) {
+        code = im_group_activate(ctx, group);
+        if (code != IM_OK) {
+            return code;
+        }
+    }
+
+    if (im_group_message_dk(ctx, group, send, send->time, &row.dk)
+        != NGX_OK)
+    {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+
+    op = im_group_row_append(ctx, batch, group, &row);
+    im_store_point(batch, op);
+
+    rc = im_store_commit(ctx, batch);
+
+    if (rc == NGX_DECLINED) {
+
+        /* the same message by another worker, at the same time */
+
+        rc = im_group_row_by_dk(ctx, group->gno, &row.dk, &row);
+
+        if (rc == NGX_OK) {
+            send->time = row.time;
+            send->seq = row.seq;
+
+            return im_group_message_after(ctx, group, send, &row);
+        }
+    }
+
+    if (rc != NGX_OK) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    im_fault("after_commit");
+
+    row.seq = batch->ops[op].result;
+    send->seq = row.seq;
+
+    return im_group_message_after(ctx, group, send, &row);
+}
+
+
+static ngx_int_t
+im_group_message_dk(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
+    int64_t time, ngx_str_t *dk)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(ctx->pool, send->from.len + 3 * (NGX_INT64_LEN + 1) + 3);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    dk->data = p;
+    dk->len = ngx_sprintf(p, "m|%V|%L|%uD|%L", &send->from, send->random,
+                          ngx_crc32_long(send->body.data, send->body.len),
+                          time / ngx_max(ctx->app->dedup_group, 1))
+              - p;
+
+    return NGX_OK;
+}
+
+
+im_code_t
+im_group_message_import(im_ctx_t *ctx, im_group_t *group,
+    im_group_row_t *rows, im_code_t *codes, ngx_uint_t n)
+{
+    u_char          *p;
+    int64_t          head, newest;
+    ngx_int_t        rc;
+    ngx_uint_t       i, k, *ops;
+    im_batch_t      *batch;
+    im_group_row_t   last, same;
+
+    rc = im_group_head(ctx, group->gno, &head, &last);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
+    ops = ngx_palloc(ctx->pool, n * sizeof(ngx_uint_t));
+    if (ops == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    newest = last.time;
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+
+    for (i = 0; i < n; i++) {
+
+        if (codes[i] != IM_OK) {
+            continue;
+        }
+
+        p = ngx_pnalloc(ctx->pool, rows[i].from.len
+                                   + 3 * (NGX_INT64_LEN + 1) + 3);
+        if (p == NULL) {
+            return IM_E_GROUP_INTERNAL;
+        }
+
+        rows[i].dk.data = p;
+        rows[i].dk.len = ngx_sprintf(p, "i|%V|%L|%uD|%L", &rows[i].from,
+                                     rows[i].random,
+                                     ngx_crc32_long(rows[i].body.data,
+                                                    rows[i].body.len),
+                                     rows[i].time)
+                         - p;
+
+        for (k = 0; k < i; k++) {
+            if (im_str_eq(&rows[k].dk, &rows[i].dk)) {
+                break;
+            }
+        }
+
+        if (k < i) {
+            ops[i] = k;
+            codes[i] = IM_IMPORTED_AS;
+            continue;
+        }
+
+        /* a call that is repeated finds what it has imported */
+
+        rc = im_group_row_by_dk(ctx, group->gno, &rows[i].dk, &same);
+
+        if (rc == NGX_OK) {
+            rows[i].seq = same.seq;
+            codes[i] = IM_IMPORTED;
+            continue;
+        }
+
+        if (rc != NGX_DECLINED) {
+            return im_group_code(rc);
+        }
+
+        if (rows[i].time <= group->created
+            || rows[i].time < newest
+            || rows[i].time >= ngx_time())
+        {
+            codes[i] = IM_E_GROUP_PARAM;
+            continue;
+        }
+
+        newest = rows[i].time;
+
+        rows[i].type = IM_ROW_MESSAGE;
+        rows[i].prio = IM_ROOM_NORMAL;
+        im_group_row_sender(ctx, &rows[i]);
+
+        ops[i] = im_group_row_append(ctx, batch, group, &rows[i]);
+    }
+
+    if (batch && batch->n) {
+
+        rc = im_store_commit(ctx, batch);
+
+        if (rc != NGX_OK) {
+            return IM_E_GROUP_INTERNAL;
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (codes[i] == IM_OK) {
+            rows[i].seq = batch->ops[ops[i]].result;
+
+        } else if (codes[i] == IM_IMPORTED) {
+            codes[i] = IM_OK;
+
+        } else if (codes[i] == IM_IMPORTED_AS) {
+            codes[i] = codes[ops[i]];
+            rows[i].seq = rows[ops[i]].seq;
+        }
+    }
+
+    return im_group_message_import_read(ctx, group);
+}
+
+
+/* Nothing of it is unread for those who are members already. */
+
+static im_code_t
+im_group_message_import_read(im_ctx_t *ctx, im_group_t *group)
+{
+    int64_t             head;
+    ngx_int_t           rc;
+    im_code_t           code;
+    ngx_uint_t          i;
+    im_batch_t         *batch;
+    ngx_array_t         members;
+    im_group_member_t  *m;
+
+    if (ngx_array_init(&members, ctx->pool, 16, sizeof(im_group_member_t))
+        != NGX_OK)
+    {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    code = im_group_member_list(ctx, group, &members);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    rc = im_group_head(ctx, group->gno, &head, NULL);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
+    m = members.elts;
+    batch = NULL;
+
+    for (i = 0; i < members.nelts; i++) {
+
+        if (batch == NULL) {
+            batch = im_store_batch(ctx, IM_ORDERED);
+        }
+
+        im_group_read_max(ctx, batch, group, &m[i].user, head, 0);
+
+        if (i % IM_IMPORT_READS == IM_IMPORT_READS - 1
+            || i == members.nelts - 1)
+        {
+            rc = im_store_commit(ctx, batch);
+            if (rc != NGX_OK) {
+                return im_group_code(rc);
+            }
+
+            batch = NULL;
+        }
+    }
+
+    return IM_OK;
+}
+
+
+/* NGX_OK: it is one, row is the first one. */
+
+static ngx_int_t
+im_group_message_duplicate(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, im_group_row_t *row)
+{
+    int64_t     time;
+    ngx_int_t   rc;
+    ngx_str_t   dk;
+    ngx_uint_t  i;
+
+    if (send->opts & IM_MSG_ONLINE) {
+        return NGX_DECLINED;
+    }
+
+    time = send->time;
+
+    for (i = 0; i < 2; i++) {
+
+        if (im_group_message_dk(ctx, group, send, time, &dk) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = im_group_row_by_dk(ctx, group->gno, &dk, row);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        if (rc == NGX_OK && send->time - row->time <= ctx->app->dedup_group) {
+            return NGX_OK;
+        }
+
+        time -= ngx_max(ctx->app->dedup_group, 1);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* What follows the commit; all of it may be done twice. */
+
+static im_code_t
+im_group_message_after(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, im_group_row_t *row)
+{
+    ngx_int_t       rc;
+    ngx_str_t       event;
+    ngx_uint_t      i;
+    im_batch_t     *batch;
+    im_group_at_t  *at;
+
+    if (row->recalled || row->gone) {
+        return IM_OK;
+    }
+
+    im_fault("before_publish");
+
+    im_group_row_publish(ctx, group, row, ctx->peer);
+
+    at = ngx_pcalloc(ctx->pool, sizeof(im_group_at_t));
+    if (at == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+
+    if (!send->forged
+        || im_group_role_of(ctx, group, &send->from) != IM_GROUP_NOBODY)
+    {
+        im_group_read_max(ctx, batch, group, &send->from, row->seq,
+                          row->time);
+    }
+
+    im_group_message_at(ctx, batch, group, send, row, at);
+
+    rc = im_store_commit(ctx, batch);
+
+    if (rc == NGX_DECLINED) {            /* the tips are there already */
+        return IM_OK;
+    }
+
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
+    for (i = 0; i < at->n; i++) {
+        im_inbox_publish(ctx, &at->users[i], batch->ops[at->ops[i]].result, 0,
+                         &at->events[i]);
+    }
+
+    if (at->all
+        && im_group_message_at_event(ctx, group, row, 0, 1, &event)
+           == NGX_OK)
+    {
+        im_group_hint(ctx, group, &event, 0, ctx->peer);
+    }
+
+    return IM_OK;
+}
+
+
+/*
+ * A row for each member who is mentioned by name; that all were mentioned is
+ * in one place for the group.
+ */
+
+static void
+im_group_message_at(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
+    im_group_send_t *send, im_group_row_t *row, im_group_at_t *at)
+{
+    u_char       *p;
+    int64_t       flag;
+    im_key_t      key;
+    ngx_str_t     user;
+    im_json_t    *node;
+    im_inbox_t    in;
+    ngx_uint_t    i;
+
+    im_json_each(node, send->at_list) {
+        if (im_json_get_int(node, "GroupAtAllFlag", &flag) == NGX_OK && flag) {
+            at->all = 1;
+        }
+    }
+
+    im_json_each(node, send->at_list) {
+
+        if (at->n == IM_AT_USERS
+            || im_json_get_str(node, "GroupAt_Account", &user) != NGX_OK
+            || im_str_eq(&user, &send->from)
+            || im_group_role_of(ctx, group, &user) == IM_GROUP_NOBODY)
+        {
+            continue;
+        }
+
+        for (i = 0; i < at->n; i++) {
+            if (im_str_eq(&at->users[i], &user)) {
+                break;
+            }
+        }
+
+        p = ngx_pnalloc(ctx->pool, 2 * NGX_INT64_LEN + sizeof("@||"));
+
+        if (i < at->n
+            || p == NULL
+            || im_group_message_at_event(ctx, group, row, 1, at->all,
+                                         &at->events[at->n])
+               != NGX_OK)
+        {
+            continue;
+        }
+
+        ngx_memzero(&in, sizeof(im_inbox_t));
+
+        in.type = IM_INBOX_AT;
+        in.kept = 1;
+        in.peer = group->gid;
+        in.cid = row->seq;
+        in.mseq = row->cseq ? row->cseq : row->seq;
+        in.rand = row->random;
+        in.time = row->time;
+        in.event = at->events[at->n];
+        in.expire = row->expire;
+        in.dk.data = p;
+        in.dk.len = ngx_sprintf(p, "@|%L|%L", group->gno, row->seq) - p;
+
+        at->users[at->n] = user;
+        at->ops[at->n++] = im_inbox_append(ctx, batch, &user, &in);
+    }
+
+    if (at->all) {
+        im_group_at_all_key(ctx, group, &key);
+        im_store_max(batch, IM_T_COUNT, &key, "value", row->seq);
+    }
+}
+
+
+static ngx_int_t
+im_group_message_at_event(im_ctx_t *ctx, im_group_t *group,
+    im_group_row_t *row, ngx_uint_t me, ngx_uint_t all, ngx_str_t *event)
+{
+    im_json_t  *root, *item;
+
+    root = im_json_new_obj(ctx->pool);
+
+    im_json_add_int(root, "Event", 12);
+    item = im_json_push_obj(im_json_add_list(root, "GroupTips"));
+
+    im_group_at_json(item, group, row, me, all);
+
+    return im_json_render(ctx->pool, root, event);
+}
+
+
+void
+im_group_at_json(im_json_t *item, im_group_t *group, im_group_row_t *row,
+    ngx_uint_t me, ngx_uint_t all)
+{
+    im_json_t  *tip, *types;
+
+    im_json_add_str(item, "From_Account", &row->from);
+    im_json_add_str(item, "ToGroupId", &group->gid);
+    im_json_add_int(item, "MsgRandom", row->random);
+    im_json_add_int(item, "ClientSeq", row->cseq ? row->cseq : row->seq);
+    im_json_add_int(item, "MsgSeq", row->seq);
+
+    tip = im_json_add_obj(item, "GroupAtTips");
+
+    im_json_add_str(tip, "GroupId", &group->gid);
+    im_json_add_str(tip, "From_Account", &row->from);
+    im_json_add_int(tip, "MsgSeq", row->seq);
+    types = im_json_add_list(tip, "GroupAtType");
+
+    if (me) {
+        im_json_push_int(types, 1);
+    }
+
+    if (all) {
+        im_json_push_int(types, 2);
+    }
+}
+
+
+void
+im_group_at_all_key(im_ctx_t *ctx, im_group_t *group, im_key_t *key)
+{
+    u_char     buf[NGX_INT64_LEN];
+    ngx_str_t  kind, id;
+
+    ngx_str_set(&kind, "at_all");
+
+    id.data = buf;
+    id.len = ngx_sprintf(buf, "%L", group->gno) - buf;
+
+    im_key_init(key, ctx->app->id);
+    im_key_str(key, &kind);
+    im_key_str(key, &id);
+}
+
+
+/* Not in the history, so it has the number of the last message. */
+
+static ngx_int_t
+im_group_message_online(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row)
+{
+    ngx_str_t  event;
+
+    if (im_group_row_event(ctx, group, row, &event) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    im_group_hint(ctx, group, &event, IM_GROUP_MESSAGE, ctx->peer);
+
+    return NGX_OK;
+}
+
+
+/* NGX_DECLINED: over the limits of the group, send has the answer. */
+
+static ngx_int_t
+im_group_message_rate(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
+    ngx_uint_t exempt)
+{
+    im_room_limits_t  limits;
+
+    ngx_memzero(&limits, sizeof(im_room_limits_t));
+    limits.total = ctx->app->group_rate;
+    limits.prio[IM_ROOM_NORMAL] = ctx->app->group_rate_normal;
+    limits.prio[IM_ROOM_LOW] = ctx->app->group_rate_low;
+    limits.prio[IM_ROOM_LOWEST] = ctx->app->group_rate_lowest;
+
+    if (im_room_rate(ctx->app->id, group->gno, send->prio, exempt, &limits)
+        == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    send->seq = 0;
+    send->dropped = IM_DROPPED_RATE;
+
+    return NGX_DECLINED;
+}
+
+
 /* Member, mutes (README of the specification, steps 5 and 6). */
 
 static im_code_t
 im_group_message_rights(im_ctx_t *ctx, im_group_t *group,
-    im_group_send_t *send, ngx_uint_t *exempt)
+    im_group_send_t *send, ngx_str_t *card, ngx_uint_t *exempt)
 {
-    ngx_int_t        rc;
-    im_group_role_e  role;
-    im_group_mute_t  mute;
+    ngx_int_t           rc;
+    im_group_role_e     role;
+    im_group_mute_t     mute;
+    im_group_member_t   m;
+
+    ngx_str_set(card, "");
+
+    if (!group->type->live) {
+
+        rc = im_group_member_get(ctx, group, &send->from, &m);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return im_group_code(rc);
+        }
+
+        *card = m.card;
+    }
 
     role = send->forged ? im_group_role_of(ctx, group, &send->from)
                         : im_group_role(ctx, group);

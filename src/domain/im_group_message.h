@@ -12,19 +12,33 @@
 #include <ngx_core.h>
 #include "live/im_room.h"
 #include "domain/im_group.h"
+#include "domain/im_group_row.h"
 
 
 /* OpType of tips, ReportType of notices (groups.md 21). */
 
 #define IM_TIP_JOIN        1
 #define IM_TIP_QUIT        2
+#define IM_TIP_KICK        3
+#define IM_TIP_ADMIN       4
+#define IM_TIP_NO_ADMIN    5
 #define IM_TIP_INFO        6
+#define IM_TIP_MEMBER      7
 #define IM_TIP_BAN         10
 #define IM_TIP_UNBAN       11
 
+#define IM_REPORT_APPLY    1
+#define IM_REPORT_ACCEPT   2
+#define IM_REPORT_REFUSE   3
+#define IM_REPORT_KICKED   4
 #define IM_REPORT_DESTROY  5
 #define IM_REPORT_CREATE   6
+#define IM_REPORT_INVITED  7
 #define IM_REPORT_QUIT     8
+#define IM_REPORT_ADMIN    9
+#define IM_REPORT_NO_ADMIN 10
+#define IM_REPORT_READ     15
+#define IM_REPORT_FLAG     20
 #define IM_REPORT_BANNED   21
 #define IM_REPORT_CUSTOM   255
 
@@ -45,6 +59,8 @@ typedef struct {
     int64_t            client_time;  /* 0: none */
     int64_t            client_seq;   /* 0: none */
     ngx_str_t          at;           /* GroupAtInfo, JSON or empty */
+    im_json_t         *at_list;      /* the same, NULL: none */
+    int64_t            opts;         /* IM_MSG_* */
     ngx_uint_t         forbid;       /* callbacks, IM_FORBID_* */
 
     int64_t            time;         /* of the answer */
@@ -59,6 +75,11 @@ typedef struct {
  */
 im_code_t im_group_message_send(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send);
+
+/* Appends old messages: from, time, random and body of rows are set; those
+ * whose code is not IM_OK are left out, seq comes back. */
+im_code_t im_group_message_import(im_ctx_t *ctx, im_group_t *group,
+    im_group_row_t *rows, im_code_t *codes, ngx_uint_t n);
 
 /* Numbers of a live room: reserved with its creation, and given back. */
 ngx_uint_t im_group_message_block_add(im_ctx_t *ctx, im_batch_t *batch,
@@ -76,6 +97,14 @@ void im_group_message_block_delete(im_ctx_t *ctx, im_batch_t *batch,
 /* Users have joined, left, were banned or unbanned; over tip_rate: nothing. */
 void im_group_tip_member(im_ctx_t *ctx, im_group_t *group, ngx_uint_t op,
     ngx_str_t *users, ngx_uint_t n);
+
+/* Users have joined; type: GroupJoinType, 1 applied, 2 invited. */
+void im_group_tip_join(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
+    ngx_uint_t n, ngx_uint_t type);
+
+/* Users were muted for so many seconds, 0: are no longer. */
+void im_group_tip_mute(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
+    ngx_uint_t n, int64_t seconds);
 
 /* The profile has changed; info: MsgGroupNewInfo. */
 void im_group_tip_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info);

@@ -9,6 +9,7 @@
 #include "live/im_zone.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
+#include "domain/im_group_row.h"
 #include "domain/im_inbox.h"
 
 
@@ -18,19 +19,86 @@
 
 
 static ngx_int_t im_group_tip_rate(im_ctx_t *ctx, im_group_t *group);
+static void im_group_tip_users(im_ctx_t *ctx, im_group_t *group,
+    ngx_uint_t op, ngx_str_t *users, ngx_uint_t n, ngx_uint_t type);
 static void im_group_tip_publish(im_ctx_t *ctx, im_group_t *group,
     im_item_kind_e kind, ngx_uint_t prio, im_json_t *body);
+static ngx_int_t im_group_tip_stored(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *body);
+static ngx_int_t im_group_tip_online(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *body, uint64_t except);
 
 
 void
 im_group_tip_member(im_ctx_t *ctx, im_group_t *group, ngx_uint_t op,
     ngx_str_t *users, ngx_uint_t n)
 {
+    im_group_tip_users(ctx, group, op, users, n, 1);
+}
+
+
+void
+im_group_tip_join(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
+    ngx_uint_t n, ngx_uint_t type)
+{
+    if (group->type->notice != IM_NOTICE_NONE) {
+        im_group_tip_users(ctx, group, IM_TIP_JOIN, users, n, type);
+    }
+}
+
+
+void
+im_group_tip_mute(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
+    ngx_uint_t n, int64_t seconds)
+{
+    im_json_t   *body, *list, *info, *item;
+    ngx_uint_t   i;
+
+    if (group->type->notice != IM_NOTICE_STORED) {
+        return;
+    }
+
+    body = im_json_new_obj(ctx->pool);
+
+    im_json_add_int(body, "OpType", IM_TIP_MEMBER);
+    im_json_add_str(body, "Operator_Account", &ctx->user);
+
+    info = im_json_add_obj(body, "MsgOperatorMemberExtraInfo");
+    im_group_item_profile(ctx, info, &ctx->user);
+
+    list = im_json_add_list(body, "List_Account");
+
+    for (i = 0; i < n; i++) {
+        im_json_push_str(list, &users[i]);
+    }
+
+    list = im_json_add_list(body, "MsgMemberExtraInfo");
+
+    for (i = 0; i < ngx_min(n, IM_TIP_ACCOUNTS); i++) {
+        im_group_item_profile(ctx, im_json_push_obj(list), &users[i]);
+    }
+
+    list = im_json_add_list(body, "MsgMemberInfo");
+
+    for (i = 0; i < n; i++) {
+        item = im_json_push_obj(list);
+        im_json_add_str(item, "User_Account", &users[i]);
+        im_json_add_int(item, "ShutupTime", seconds);
+    }
+
+    im_group_tip_publish(ctx, group, IM_ITEM_TIP, IM_ROOM_HIGH, body);
+}
+
+
+static void
+im_group_tip_users(im_ctx_t *ctx, im_group_t *group, ngx_uint_t op,
+    ngx_str_t *users, ngx_uint_t n, ngx_uint_t type)
+{
     int64_t      online;
     im_json_t   *body, *list, *extra, *info;
     ngx_uint_t   i;
 
-    if (im_group_tip_rate(ctx, group) != NGX_OK) {
+    if (group->type->live && im_group_tip_rate(ctx, group) != NGX_OK) {
         return;
     }
 
@@ -55,17 +123,19 @@ im_group_tip_member(im_ctx_t *ctx, im_group_t *group, ngx_uint_t op,
 
     online = im_group_member_count(ctx, group);
 
-    if (op == IM_TIP_JOIN || op == IM_TIP_QUIT) {
+    if (op == IM_TIP_JOIN || op == IM_TIP_QUIT || op == IM_TIP_KICK) {
         im_json_add_int(body, "MemberNum", online);
     }
 
     if (op == IM_TIP_JOIN) {
-        im_json_add_int(body, "GroupJoinType", 1);
+        im_json_add_int(body, "GroupJoinType", type);
     }
 
-    info = im_json_add_obj(body, "OnlineMemberInfo");
-    im_json_add_int(info, "OnlineMemberNum", online);
-    im_json_add_int(info, "ExpireTime", IM_TIP_EXPIRE);
+    if (group->type->live) {
+        info = im_json_add_obj(body, "OnlineMemberInfo");
+        im_json_add_int(info, "OnlineMemberNum", online);
+        im_json_add_int(info, "ExpireTime", IM_TIP_EXPIRE);
+    }
 
     im_group_tip_publish(ctx, group, IM_ITEM_TIP, IM_ROOM_LOW, body);
 }
@@ -130,7 +200,30 @@ im_group_tip_publish(im_ctx_t *ctx, im_group_t *group, im_item_kind_e kind,
     ngx_int_t  rc;
     ngx_str_t  text;
 
-    rc = im_group_item_system(ctx, group, kind, body, NULL, NULL, &text);
+    if (!group->type->live) {
+
+        if (kind == IM_ITEM_TIP && group->type->notice == IM_NOTICE_STORED) {
+            rc = im_group_tip_stored(ctx, group, body);
+
+        } else {
+
+            /* of a signal the acting client has the answer */
+
+            rc = im_group_tip_online(ctx, group, body,
+                                     (kind == IM_ITEM_SIGNAL) ? ctx->peer
+                                                              : 0);
+        }
+
+        if (rc != NGX_OK) {
+            ngx_log_error(NGX_LOG_WARN, ctx->log, 0,
+                          "a tip to group \"%V\" was lost", &group->gid);
+        }
+
+        return;
+    }
+
+    rc = im_group_item_system(ctx, group, kind, body, NULL, NULL, NULL,
+                              &text);
 
     if (rc == NGX_OK) {
         rc = im_group_publish(ctx, group, prio, &text, kind, 0, NULL);
@@ -143,12 +236,104 @@ im_group_tip_publish(im_ctx_t *ctx, im_group_t *group, im_item_kind_e kind,
 }
 
 
+/* It takes a number and is part of the history. */
+
+static ngx_int_t
+im_group_tip_stored(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
+{
+    ngx_int_t        rc;
+    ngx_uint_t       op;
+    im_batch_t      *batch;
+    im_group_row_t   row;
+
+    if (group->idle) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&row, sizeof(im_group_row_t));
+
+    row.type = IM_ROW_TIP;
+    ngx_str_set(&row.from, IM_GROUP_SYSTEM);
+    row.time = ngx_time();
+    row.random = (ngx_random() & 0x3fffffff) + 1;
+    row.prio = IM_ROOM_HIGH;
+
+    if (im_json_render(ctx->pool, body, &row.body) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+    op = im_group_row_append(ctx, batch, group, &row);
+
+    rc = im_store_commit(ctx, batch);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    row.seq = batch->ops[op].result;
+
+    im_group_row_publish(ctx, group, &row, 0);
+
+    return NGX_OK;
+}
+
+
+/* Its MsgSeq is that of the last message. */
+
+static ngx_int_t
+im_group_tip_online(im_ctx_t *ctx, im_group_t *group, im_json_t *body,
+    uint64_t except)
+{
+    int64_t     head;
+    ngx_int_t   rc;
+    ngx_str_t   empty, event;
+    im_json_t  *root, *item, *info;
+
+    rc = im_group_head(ctx, group->gno, &head, NULL);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_str_set(&empty, "");
+
+    root = im_json_new_obj(ctx->pool);
+    im_json_add_int(root, "Event", 6);
+    item = im_json_push_obj(im_json_add_list(root, "GroupTips"));
+
+    im_json_add_int(item, "Event", 6);
+    im_json_add_int(item, "MsgSeq", head);
+    im_json_add_str(item, "ToGroupId", &group->gid);
+    im_json_add_cstr(item, "From_Account", IM_GROUP_SYSTEM);
+    im_json_add_int(item, "MsgRandom", (ngx_random() & 0x3fffffff) + 1);
+    im_json_add_int(item, "MsgTimeStamp", ngx_time());
+    im_json_add_int(item, "MsgClientTime", ngx_time());
+    im_json_add_int(item, "IsPlaceMsg", 0);
+
+    info = im_json_add_obj(item, "GroupInfo");
+    im_json_add_str(info, "GroupId", &group->gid);
+    im_json_add_str(info, "GroupName", &group->name);
+    im_json_add_str(info, "GroupType", &group->type->name);
+    im_json_add_str(info, "From_AccountNick", &empty);
+    im_json_add_str(info, "From_AccountHeadurl", &empty);
+
+    im_json_add_node(item, "MsgBody", body);
+
+    rc = im_json_render(ctx->pool, root, &event);
+
+    if (rc == NGX_OK) {
+        im_group_hint(ctx, group, &event, 0, except);
+    }
+
+    return rc;
+}
+
+
 im_code_t
 im_group_notice_room(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report,
     ngx_str_t *data)
 {
     ngx_int_t   rc;
-    ngx_str_t   text;
+    ngx_str_t   none, text;
     im_json_t  *body, *extra;
 
     body = im_json_new_obj(ctx->pool);
@@ -163,8 +348,23 @@ im_group_notice_room(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report,
         im_json_add_str(body, "UserDefinedField", data);
     }
 
+    if (!group->type->live) {
+
+        /* everybody gets the same: a receiver in it would be nobody */
+
+        ngx_str_set(&none, "");
+
+        rc = im_group_item_system(ctx, group, IM_ITEM_NOTICE, body, &none,
+                                  data, NULL, &text);
+        if (rc == NGX_OK) {
+            im_group_hint(ctx, group, &text, 0, 0);
+        }
+
+        return im_group_code(rc);
+    }
+
     rc = im_group_item_system(ctx, group, IM_ITEM_NOTICE, body, NULL, data,
-                              &text);
+                              NULL, &text);
 
     if (rc == NGX_OK) {
         rc = im_group_publish(ctx, group, IM_ROOM_HIGH, &text, IM_ITEM_NOTICE,
@@ -201,7 +401,7 @@ im_group_notice_user(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
     }
 
     if (im_group_item_system(ctx, group, IM_ITEM_NOTICE, body, user, NULL,
-                             &text)
+                             NULL, &text)
         != NGX_OK)
     {
         ngx_log_error(NGX_LOG_WARN, ctx->log, 0,

@@ -18,7 +18,7 @@ static im_group_type_t  im_group_types[] = {
       .notice = IM_NOTICE_STORED, .msg_flag = IM_MSG_NOTIFY,
       .max_member = 200,
       .has_owner = 1, .owner_may_quit = 1, .activated = 1, .unread = 1,
-      .members_speak = 1 },
+      .members_speak = 1, .offered = 1 },
 
     { .name = ngx_string("Public"), .alias = ngx_null_string,
       .profile = IM_PROFILE_OWNER, .apply = IM_APPLY_PERMISSION,
@@ -26,7 +26,8 @@ static im_group_type_t  im_group_types[] = {
       .notice = IM_NOTICE_STORED, .msg_flag = IM_MSG_NOTIFY,
       .max_member = 2000,
       .public = 1, .apply_allowed = 1, .has_owner = 1, .owner_may_destroy = 1,
-      .has_admins = 1, .mute = 1, .unread = 1, .members_speak = 1 },
+      .has_admins = 1, .mute = 1, .unread = 1, .members_speak = 1,
+      .offered = 1 },
 
     { .name = ngx_string("ChatRoom"), .alias = ngx_string("Meeting"),
       .profile = IM_PROFILE_OWNER, .apply = IM_APPLY_FREE,
@@ -34,7 +35,8 @@ static im_group_type_t  im_group_types[] = {
       .notice = IM_NOTICE_NONE, .msg_flag = IM_MSG_QUIET,
       .max_member = 10000,
       .public = 1, .apply_allowed = 1, .has_owner = 1, .owner_may_destroy = 1,
-      .has_admins = 1, .history_all = 1, .mute = 1, .members_speak = 1 },
+      .has_admins = 1, .history_all = 1, .mute = 1, .members_speak = 1,
+      .offered = 1 },
 
     { .name = ngx_string("AVChatRoom"), .alias = ngx_null_string,
       .profile = IM_PROFILE_OWNER, .apply = IM_APPLY_FREE,
@@ -50,7 +52,7 @@ static im_group_type_t  im_group_types[] = {
       .invite = IM_INVITE_NEVER, .kick = IM_KICK_NOBODY,
       .notice = IM_NOTICE_NONE, .msg_flag = IM_MSG_QUIET,
       .max_member = 0, .listed = 0,
-      .live = 1, .apply_allowed = 1, .guest_read = 1 }
+      .live = 1, .apply_allowed = 1, .guest_read = 1, .offered = 1 }
 };
 
 
@@ -110,6 +112,21 @@ ngx_str_t *
 im_group_apply_word(ngx_uint_t option)
 {
     return &im_group_apply_words[ngx_min(option, IM_APPLY_FREE)];
+}
+
+
+ngx_int_t
+im_group_msg_flag(ngx_str_t *word)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i <= IM_MSG_QUIET; i++) {
+        if (im_str_eq(&im_group_msg_flag_words[i], word)) {
+            return i;
+        }
+    }
+
+    return NGX_ERROR;
 }
 
 

@@ -97,7 +97,8 @@ im_group_type_t *im_group_type(ngx_str_t *name);
 ngx_int_t im_group_apply_option(ngx_str_t *word);
 ngx_str_t *im_group_apply_word(ngx_uint_t option);
 
-/* MsgFlag. */
+/* MsgFlag; NGX_ERROR: no such word. */
+ngx_int_t im_group_msg_flag(ngx_str_t *word);
 ngx_str_t *im_group_msg_flag_word(ngx_uint_t flag);
 
 

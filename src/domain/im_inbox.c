@@ -159,15 +159,30 @@ ngx_int_t
 im_inbox_kept(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t limit,
     ngx_array_t *rows)
 {
-    im_key_t   prefix;
-    ngx_int_t  rc;
+    im_key_t     prefix;
+    ngx_int_t    rc;
+    im_inbox_t  *row, tmp;
+    ngx_uint_t   i, n;
 
     im_inbox_key(ctx, user, &prefix);
 
     rc = im_store_scan(ctx, IM_T_INBOX, IM_INBOX_KEPT, &prefix, NULL, NULL,
-                       IM_ASC, limit, im_inbox_collect, rows);
+                       IM_DESC, limit, im_inbox_collect, rows);
 
-    return (rc == NGX_DECLINED) ? NGX_OK : rc;
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    row = rows->elts;
+    n = rows->nelts;
+
+    for (i = 0; i < n / 2; i++) {
+        tmp = row[i];
+        row[i] = row[n - 1 - i];
+        row[n - 1 - i] = tmp;
+    }
+
+    return NGX_OK;
 }
 
 

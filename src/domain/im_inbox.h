@@ -65,6 +65,11 @@ typedef struct {
 extern im_record_t  im_inbox_record[];
 
 
+/* Flag of a record for a user's sessions: not an event, but "+" or "-" and
+ * the number of a stored group that he has joined or left. */
+#define IM_INBOX_MEMBERSHIP  1
+
+
 /* Key of an account's stream, a prefix of all its keys and indexes. */
 void im_inbox_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key);
 
@@ -106,7 +111,7 @@ ngx_int_t im_inbox_read(im_ctx_t *ctx, ngx_str_t *user, int64_t from,
 ngx_int_t im_inbox_rows(im_ctx_t *ctx, ngx_str_t *user, int64_t from,
     ngx_uint_t limit, ngx_array_t *rows);
 
-/* Rows that are handed out at each login, oldest first. */
+/* Rows that are handed out at each login: the newest, oldest first. */
 ngx_int_t im_inbox_kept(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t limit,
     ngx_array_t *rows);
 

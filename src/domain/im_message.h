@@ -49,6 +49,9 @@ typedef struct {
     int64_t            receipt;      /* 1: the receiver sent a read receipt */
     int64_t            expire;
     int64_t            version;      /* of the row */
+
+    int64_t            gno;          /* not a column: extensions of message
+                                        mseq of that stored group; 0: C2C */
 } im_message_t;
 
 

@@ -482,6 +482,28 @@ im_bus_buf_ref(im_bus_buf_t *buf)
 }
 
 
+im_bus_buf_t *
+im_bus_buf_new(ngx_str_t *text)
+{
+    im_bus_buf_t  *buf;
+
+    buf = ngx_alloc(sizeof(im_bus_buf_t) + text->len, ngx_cycle->log);
+    if (buf == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(buf, sizeof(im_bus_buf_t));
+
+    buf->refs = 1;
+    buf->payload.len = text->len;
+    buf->payload.data = (u_char *) (buf + 1);
+
+    ngx_memcpy(buf->payload.data, text->data, text->len);
+
+    return buf;
+}
+
+
 void
 im_bus_buf_unref(im_bus_buf_t *buf)
 {

@@ -113,6 +113,8 @@ ngx_int_t im_bus_publish(im_slots_t *to, ngx_uint_t kind, im_bus_meta_t *meta,
 size_t im_bus_payload_max(void);
 
 im_bus_buf_t *im_bus_buf_ref(im_bus_buf_t *buf);
+/* One that was never on the bus, with a copy of the text; NULL: no memory. */
+im_bus_buf_t *im_bus_buf_new(ngx_str_t *text);
 void im_bus_buf_unref(im_bus_buf_t *buf);
 
 /*

@@ -53,6 +53,10 @@ struct im_room_local_s {
 
     ngx_queue_t        dirty;        /* counts to be told */
 
+    int64_t            cursor;       /* of a stored group, -1: none yet */
+    int64_t            seen;         /* the greatest number heard of */
+
+    unsigned           syncing:1;    /* the stream is being read */
     unsigned           is_dirty:1;
     unsigned           busy:1;       /* on the stack of im_room_run() */
     unsigned           losing:1;     /* a job "lost" waits */
@@ -65,6 +69,8 @@ static void im_room_free(im_room_local_t *room);
 static void im_room_changed(im_room_local_t *room);
 static void im_room_count(im_room_local_t *room);
 static void im_room_handler(im_bus_buf_t *buf);
+static void im_room_stored(im_room_local_t *room, im_bus_buf_t *buf);
+static void im_room_resync(im_room_local_t *room);
 static ngx_int_t im_room_job(im_room_local_t *room, im_room_job_e type,
     im_bus_buf_t *buf);
 static void im_room_job_free(im_room_job_t *job);
@@ -92,6 +98,7 @@ static ngx_rbtree_t       im_room_tree;
 static ngx_rbtree_node_t  im_room_sentinel;
 static ngx_queue_t        im_room_dirty;
 static ngx_uint_t         im_room_generation;
+static im_room_stream_pt  im_room_stream;
 static im_room_stat_t     im_room_stats;
 
 
@@ -144,6 +151,7 @@ im_room_subscribe(ngx_uint_t app, uint64_t gno, im_room_member_t *m)
 
         im_zone_node_init(&room->node, app, gno, 0, NULL);
         room->hash = im_bus_hash(app, gno);
+        room->cursor = -1;
 
         ngx_queue_init(&room->members);
         ngx_queue_init(&room->jobs);
@@ -297,6 +305,13 @@ im_room_handler(im_bus_buf_t *buf)
         return;
     }
 
+    if ((buf->kind == IM_BUS_GROUP || buf->kind == IM_BUS_GROUP_LOST)
+        && buf->seq && im_room_stream)
+    {
+        im_room_stored(room, buf);
+        return;
+    }
+
     type = IM_ROOM_JOB_RECORD;
 
     if (buf->kind == IM_BUS_ROOM_CLOSE) {
@@ -322,6 +337,155 @@ im_room_handler(im_bus_buf_t *buf)
     if (im_room_job(room, type, buf) != NGX_OK) {
         im_room_stats.dropped++;
     }
+}
+
+
+/* A message of a stored group, by its number. */
+
+static void
+im_room_stored(im_room_local_t *room, im_bus_buf_t *buf)
+{
+    int64_t  seq;
+
+    seq = buf->seq;
+
+    room->seen = ngx_max(room->seen, seq);
+
+    if (room->cursor == -1 || room->syncing || seq <= room->cursor) {
+        return;
+    }
+
+    if (seq == room->cursor + 1
+        && buf->kind == IM_BUS_GROUP
+        && im_room_stats.bytes <= IM_ROOM_BYTES
+        && im_room_job(room, IM_ROOM_JOB_RECORD, buf) == NGX_OK)
+    {
+        room->cursor = seq;
+        return;
+    }
+
+    im_room_resync(room);
+}
+
+
+static void
+im_room_resync(im_room_local_t *room)
+{
+    if (!room->syncing) {
+        room->syncing = 1;
+        im_room_stream(room->node.app, room->node.gno, room->cursor);
+    }
+}
+
+
+void
+im_room_stream_handler(im_room_stream_pt fn)
+{
+    im_room_stream = fn;
+}
+
+
+ngx_uint_t
+im_room_followed(ngx_uint_t app, uint64_t gno)
+{
+    im_room_local_t  *room;
+
+    room = im_room_find(app, gno);
+
+    return room && room->cursor != -1;
+}
+
+
+void
+im_room_follow(ngx_uint_t app, uint64_t gno, int64_t seq)
+{
+    im_room_local_t  *room;
+
+    room = im_room_find(app, gno);
+
+    if (room == NULL || room->cursor != -1) {
+        return;
+    }
+
+    room->cursor = seq;
+
+    if (room->seen > seq) {
+        im_room_resync(room);
+    }
+}
+
+
+ngx_int_t
+im_room_feed(ngx_uint_t app, uint64_t gno, int64_t seq, ngx_uint_t flags,
+    ngx_str_t *text)
+{
+    ngx_int_t         rc;
+    im_bus_buf_t     *buf;
+    im_room_local_t  *room;
+
+    room = im_room_find(app, gno);
+
+    if (room == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (seq <= room->cursor) {
+        return NGX_OK;
+    }
+
+    if (im_room_stats.bytes > IM_ROOM_BYTES) {
+        return NGX_BUSY;
+    }
+
+    buf = im_bus_buf_new(text);
+    if (buf == NULL) {
+        return NGX_BUSY;
+    }
+
+    buf->kind = IM_BUS_GROUP;
+    buf->app = app;
+    buf->chain = gno;
+    buf->seq = seq;
+    buf->flags = flags;
+
+    rc = im_room_job(room, IM_ROOM_JOB_RECORD, buf);
+
+    im_bus_buf_unref(buf);
+
+    if (rc != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    room->cursor = seq;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_room_fed(ngx_uint_t app, uint64_t gno, int64_t head, int64_t *cursor)
+{
+    im_room_local_t  *room;
+
+    room = im_room_find(app, gno);
+
+    if (room == NULL) {
+        return NGX_DECLINED;
+    }
+
+    /* a number that is heard of but not in the stream is taken at its word:
+     * its reader would ask for ever */
+
+    if (head && room->seen > head && head > *cursor) {
+        *cursor = head;
+        room->cursor = ngx_max(room->cursor, head);
+        return NGX_AGAIN;
+    }
+
+    room->cursor = ngx_max(room->cursor, head);
+    room->syncing = 0;
+
+    return NGX_OK;
 }
 
 
@@ -409,6 +573,11 @@ im_room_make_way(im_room_local_t *room, ngx_uint_t prio)
 static void
 im_room_lose(im_room_local_t *room)
 {
+    if (room->cursor != -1) {
+        im_room_resync(room);
+        return;
+    }
+
     if (room->losing) {
         return;
     }

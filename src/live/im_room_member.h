@@ -57,6 +57,33 @@ ngx_int_t im_room_subscribe(ngx_uint_t app, uint64_t gno,
 void im_room_unsubscribe(im_room_member_t *m);
 
 
+/*
+ * Stored groups have a cursor in each worker that has members of them: the
+ * number of the last message that was handed out.  Records come to the
+ * members in the order of their numbers and once; when one is missing, fn is
+ * called: it reads the messages after the cursor, in a coroutine, hands them
+ * in by im_room_feed() and calls im_room_fed().
+ *
+ * im_room_follow() comes after the first im_room_subscribe(), seq is the
+ * group's head, read after that.
+ */
+typedef void (*im_room_stream_pt)(ngx_uint_t app, uint64_t gno,
+    int64_t cursor);
+
+void im_room_stream_handler(im_room_stream_pt fn);
+ngx_uint_t im_room_followed(ngx_uint_t app, uint64_t gno);
+void im_room_follow(ngx_uint_t app, uint64_t gno, int64_t seq);
+
+/* NGX_OK: go on; NGX_DECLINED: nobody is there any more; NGX_BUSY: much
+ * waits to be handed out, again later. */
+ngx_int_t im_room_feed(ngx_uint_t app, uint64_t gno, int64_t seq,
+    ngx_uint_t flags, ngx_str_t *text);
+/* head: the greatest number that was read, 0: it has failed, the next record
+ * tries again.  NGX_AGAIN: there are others after *cursor already. */
+ngx_int_t im_room_fed(ngx_uint_t app, uint64_t gno, int64_t head,
+    int64_t *cursor);
+
+
 typedef struct {
     ngx_uint_t              rooms;   /* a room counts in each worker */
     ngx_uint_t              members;

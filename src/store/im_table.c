@@ -32,8 +32,34 @@ static im_column_t  im_col_gno_joined[] = {
     { NULL, 0 }
 };
 
+static im_column_t  im_col_gno_dk[] = {
+    { "gno", IM_COL_INT }, { "dk", IM_COL_STR }, { NULL, 0 }
+};
+
+static im_column_t  im_col_gno_id[] = {
+    { "gno", IM_COL_INT }, { "id", IM_COL_STR }, { NULL, 0 }
+};
+
 static im_column_t  im_col_gno_name[] = {
     { "gno", IM_COL_INT }, { "name", IM_COL_STR }, { NULL, 0 }
+};
+
+static im_column_t  im_col_gno_recalled[] = {
+    { "gno", IM_COL_INT }, { "recalled", IM_COL_INT }, { NULL, 0 }
+};
+
+static im_column_t  im_col_gno_seq[] = {
+    { "gno", IM_COL_INT }, { "seq", IM_COL_INT }, { NULL, 0 }
+};
+
+static im_column_t  im_col_gno_seq_nocount[] = {
+    { "gno", IM_COL_INT }, { "seq", IM_COL_INT }, { "nocount", IM_COL_INT },
+    { NULL, 0 }
+};
+
+static im_column_t  im_col_gno_seq_user[] = {
+    { "gno", IM_COL_INT }, { "seq", IM_COL_INT }, { "user", IM_COL_STR },
+    { NULL, 0 }
 };
 
 static im_column_t  im_col_gno_until[] = {
@@ -115,6 +141,11 @@ static im_column_t  im_col_user_gno[] = {
     { "user", IM_COL_STR }, { "gno", IM_COL_INT }, { NULL, 0 }
 };
 
+static im_column_t  im_col_user_gno_seq[] = {
+    { "user", IM_COL_STR }, { "gno", IM_COL_INT }, { "seq", IM_COL_INT },
+    { NULL, 0 }
+};
+
 static im_column_t  im_col_user_name[] = {
     { "user", IM_COL_STR }, { "name", IM_COL_STR }, { NULL, 0 }
 };
@@ -169,6 +200,13 @@ static im_index_t  im_conv_index[] = {
 
 static im_index_t  im_group_index[] = {
     { "type", 0, im_col_type_created },
+    { NULL, 0, NULL }
+};
+
+static im_index_t  im_group_msg_index[] = {
+    { "dk", IM_INDEX_UNIQUE|IM_INDEX_SPARSE, im_col_gno_dk },
+    { "recall", IM_INDEX_SPARSE, im_col_gno_recalled },
+    { "nocount", IM_INDEX_SPARSE|IM_INDEX_FLAGS, im_col_gno_seq_nocount },
     { NULL, 0, NULL }
 };
 
@@ -248,11 +286,23 @@ im_table_t  im_tables[IM_T_MAX] = {
     { IM_T_GNO, "gno", IM_VERSIONED, IM_TTL_NONE,
       im_col_gno, im_no_index },
 
+    { IM_T_GROUP_MSG, "group_msg", IM_STREAM, IM_TTL_STREAM,
+      im_col_gno_seq, im_group_msg_index },
+
     { IM_T_MEMBER, "member", IM_VERSIONED, IM_TTL_NONE,
       im_col_gno_user, im_member_index },
 
     { IM_T_MUTE, "mute", IM_VERSIONED, IM_TTL_ROW,
       im_col_gno_user, im_mute_index },
+
+    { IM_T_HIDDEN, "hidden", IM_VERSIONED, IM_TTL_ROW,
+      im_col_user_gno_seq, im_no_index },
+
+    { IM_T_RECEIPT, "receipt", IM_VERSIONED, IM_TTL_ROW,
+      im_col_gno_seq_user, im_no_index },
+
+    { IM_T_PEND, "pend", IM_VERSIONED, IM_TTL_ROW,
+      im_col_gno_id, im_no_index },
 
     { IM_T_GROUP_ATTR, "group_attr", IM_VERSIONED, IM_TTL_NONE,
       im_col_gno_name, im_no_index },

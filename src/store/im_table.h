@@ -31,8 +31,12 @@ typedef enum {
     IM_T_READ,
     IM_T_GROUP,
     IM_T_GNO,
+    IM_T_GROUP_MSG,
     IM_T_MEMBER,
     IM_T_MUTE,
+    IM_T_HIDDEN,
+    IM_T_RECEIPT,
+    IM_T_PEND,
     IM_T_GROUP_ATTR,
     IM_T_EXT,
     IM_T_RELAY,
@@ -103,6 +107,9 @@ typedef struct {
 #define IM_ACCOUNT_TIME    1         /* created, user */
 #define IM_LOGIN_USER      1         /* user */
 #define IM_GROUP_TYPE      1         /* type, created */
+#define IM_GROUP_MSG_DK       1      /* gno, dk: unique, sparse */
+#define IM_GROUP_MSG_RECALL   2      /* gno, recalled: sparse */
+#define IM_GROUP_MSG_NOCOUNT  3      /* gno, seq, nocount: sparse */
 #define IM_MEMBER_USER     1         /* user, gno */
 #define IM_MEMBER_JOIN     2         /* gno, joined, user */
 #define IM_MUTE_UNTIL      1         /* gno, until */

@@ -33,6 +33,7 @@ im_peer_open(im_peer_t *peer)
     peer->node.key = (ngx_rbtree_key_t) peer->id;
 
     ngx_queue_init(&peer->rooms);
+    ngx_queue_init(&peer->groups);
     ngx_rbtree_insert(&im_peer_tree, &peer->node);
 
     im_peer_number++;

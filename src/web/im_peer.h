@@ -51,12 +51,15 @@ struct im_peer_s {
 
     im_session_t      *session;      /* after wslogin */
     ngx_queue_t        rooms;        /* im_peer_room_t, live rooms joined */
+    ngx_queue_t        groups;       /* im_peer_group_t, stored groups */
     ngx_uint_t         running;      /* commands in flight */
 
     ngx_msec_t         second;       /* frames of this second, for the limit */
     ngx_uint_t         frames;
 
     unsigned           closing:1;
+    unsigned           groups_syncing:1; /* im_peer_group.c */
+    unsigned           groups_again:1;
     unsigned           tls:1;
 };
 

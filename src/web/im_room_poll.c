@@ -215,7 +215,7 @@ im_room_poll_gone(im_ctx_t *ctx, im_room_poll_t *rp)
     im_json_add_str(body, "Operator_Account", &sys);
 
     if (im_group_item_system(ctx, &group, IM_ITEM_NOTICE, body, &ctx->user,
-                             NULL, &text)
+                             NULL, NULL, &text)
         != NGX_OK
         || im_group_item(&text, &item) != NGX_OK)
     {

@@ -54,6 +54,7 @@ void
 im_web_open(im_peer_t *peer)
 {
     ngx_queue_init(&peer->rooms);
+    ngx_queue_init(&peer->groups);
 }
 
 

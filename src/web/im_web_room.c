@@ -10,7 +10,7 @@
 #include "core/im_str.h"
 #include "live/im_room.h"
 #include "domain/im_callback.h"
-#include "domain/im_group_member.h"
+#include "domain/im_group_join.h"
 #include "domain/im_group_message.h"
 #include "domain/im_room_key.h"
 #include "api/im_cmd.h"
@@ -37,6 +37,8 @@ static im_code_t im_cmd_apply_join_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_apply_check(im_ctx_t *ctx, ngx_str_t *gid,
     im_group_t *group);
 static im_code_t im_cmd_apply_user(im_ctx_t *ctx, im_group_t *group);
+static im_code_t im_cmd_apply_stored(im_ctx_t *ctx, im_group_t *group,
+    im_apply_req_t *req);
 static im_code_t im_cmd_apply_key(im_ctx_t *ctx, im_group_t *group,
     int64_t start);
 static im_code_t im_cmd_quit_group(im_ctx_t *ctx, void *data);
@@ -122,6 +124,10 @@ im_cmd_apply_join_group(im_ctx_t *ctx, void *data)
         return code;
     }
 
+    if (!group.type->live) {
+        return im_cmd_apply_stored(ctx, &group, req);
+    }
+
     if (im_room_open(ctx->app->id, group.gno) != NGX_OK) {
         return IM_E_GROUP_INTERNAL;
     }
@@ -159,7 +165,20 @@ im_cmd_apply_check(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
     }
 
     if (!group->type->live) {
-        return IM_E_GROUP_RIGHT;
+
+        if (ctx->role == IM_ROLE_GUEST) {
+            ngx_str_set(&ctx->info, "guests cannot join this group");
+            return IM_E_GROUP_RIGHT;
+        }
+
+        if (!group->type->apply_allowed || group->apply == IM_APPLY_DISABLE) {
+            ngx_str_set(&ctx->info, "nobody can join this group by himself");
+            return IM_E_GROUP_RIGHT;
+        }
+
+        if (im_group_role_of(ctx, group, &ctx->user) != IM_GROUP_NOBODY) {
+            return IM_E_GROUP_MEMBER;
+        }
     }
 
     return im_group_member_may_join(ctx, group);
@@ -204,6 +223,47 @@ im_cmd_apply_user(im_ctx_t *ctx, im_group_t *group)
     if (fresh) {
         im_callback_group_joined(ctx, group, "Apply", &ctx->user, 1);
     }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_apply_stored(im_ctx_t *ctx, im_group_t *group, im_apply_req_t *req)
+{
+    im_code_t        code;
+    im_group_new_t   fresh;
+
+    if (group->apply == IM_APPLY_PERMISSION
+        && im_group_role(ctx, group) != IM_GROUP_APP)
+    {
+        code = im_group_pend_apply(ctx, group, &req->msg, &req->data);
+
+        if (code == IM_OK) {
+            im_json_add_cstr(ctx->reply, "JoinedStatus", "WaitAdminApproval");
+        }
+
+        return code;
+    }
+
+    ngx_memzero(&fresh, sizeof(im_group_new_t));
+
+    fresh.user = ctx->user;
+    fresh.role = IM_GROUP_MEMBER;
+    fresh.unread = -1;
+    fresh.result = IM_JOIN_ADDED;
+
+    code = im_group_join(ctx, group, &fresh, 1, IM_JOIN_APPLIED, 0, NULL,
+                         NULL);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (fresh.result == IM_JOIN_MEMBER) {
+        return IM_E_GROUP_MEMBER;
+    }
+
+    im_json_add_cstr(ctx->reply, "JoinedStatus", "JoinedSuccess");
 
     return IM_OK;
 }
@@ -265,6 +325,10 @@ im_cmd_quit_group(im_ctx_t *ctx, void *data)
 
     if (ctx->role == IM_ROLE_GUEST) {
         return group.type->guest_read ? IM_OK : IM_E_GROUP_RIGHT;
+    }
+
+    if (!group.type->live) {
+        return im_group_leave(ctx, &group, &ctx->user, 1, 1, 0, NULL);
     }
 
     return im_group_member_quit(ctx, &group);

@@ -12,6 +12,7 @@
 #include "domain/im_callback.h"
 #include "domain/im_inbox.h"
 #include "domain/im_status.h"
+#include "web/im_peer_group.h"
 #include "web/im_room_peer.h"
 #include "web/im_web_session.h"
 
@@ -148,6 +149,23 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
         return rc == NGX_BUSY ? IM_E_LOGIN_BUSY : IM_E_LOGIN_INTERNAL;
     }
 
+    /* from here on nothing is missed, in groups neither */
+
+    ctx->inst = login->inst;
+
+    rc = im_peer_groups_sync(ctx);
+
+    peer = im_peer_get(ctx->peer);
+
+    if (peer == NULL || peer->session != s) {
+        return IM_E_LOGGED_OUT;
+    }
+
+    if (rc != NGX_OK) {
+        im_web_session_end(peer, 0);
+        return rc == NGX_BUSY ? IM_E_LOGIN_BUSY : IM_E_LOGIN_INTERNAL;
+    }
+
     s->cursor = head;
 
     if (im_session_caught_up(s, head) == NGX_AGAIN) {
@@ -220,6 +238,7 @@ im_web_session_end(im_peer_t *peer, ngx_uint_t logout)
                                            : IM_STATE_LOST);
 
     im_peer_rooms_close(peer, logout);
+    im_peer_groups_close(peer);
 
     peer->session = NULL;
 
@@ -325,6 +344,11 @@ im_web_session_event(im_session_t *s, im_bus_buf_t *buf, ngx_str_t *json)
     im_web_session_t  *ws;
 
     ws = s->data;
+
+    if (buf->flags & IM_INBOX_MEMBERSHIP) {
+        im_peer_groups_event(ws->peer, json);
+        return;
+    }
 
     frame = im_web_push(buf, json, ws->peer->log);
 
@@ -527,6 +551,10 @@ im_web_sync_run(void *data)
             }
 
             if (im_session_caught_up(&ws->session, last) == NGX_OK) {
+
+                /* what he was told of his groups may be lost, too */
+
+                im_peer_groups_start(ws->peer);
                 break;
             }
 

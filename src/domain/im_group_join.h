@@ -1,0 +1,120 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_GROUP_JOIN_H_INCLUDED_
+#define _IM_GROUP_JOIN_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "domain/im_group_member.h"
+#include "domain/im_group_notice.h"
+#include "domain/im_group_pend.h"
+#include "domain/im_job.h"
+
+
+/* Members of stored groups: a row each, and a count. */
+
+#define IM_GROUP_ACCOUNTS  500       /* of one call */
+#define IM_GROUP_MEMBERS   10000     /* of one answer */
+#define IM_GROUPS_JOINED   5000      /* of one account that are listed */
+
+
+/* How somebody gets in. */
+
+typedef enum {
+    IM_JOIN_CREATED = 0,             /* with the group */
+    IM_JOIN_APPLIED,
+    IM_JOIN_INVITED,
+    IM_JOIN_IMPORTED                 /* nobody is told */
+} im_group_join_e;
+
+
+/* Results of the wire. */
+
+#define IM_JOIN_FAILED   0
+#define IM_JOIN_ADDED    1
+#define IM_JOIN_MEMBER   2
+
+
+struct im_group_new_s {
+    ngx_str_t          user;
+    im_group_role_e    role;         /* MEMBER or ADMIN */
+    int64_t            joined;       /* 0: now */
+    int64_t            unread;       /* of imported members, -1: none given */
+    ngx_uint_t         result;       /* IM_JOIN_* */
+};
+
+typedef struct im_group_new_s  im_group_new_t;
+
+
+/* A group of an account. */
+
+typedef struct {
+    int64_t            gno;
+    int64_t            role;
+    int64_t            joined;
+    int64_t            flag;
+} im_group_joined_t;
+
+
+/* Adds the operations that make accounts members; head: of the group. */
+void im_group_join_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
+    im_group_new_t *fresh, ngx_uint_t n, int64_t head);
+
+/*
+ * Makes accounts members, all in one commit, and tells everybody; results
+ * come back in fresh[].  Those with result IM_JOIN_FAILED at the call are
+ * left out.  10014, 10010; silent: no tip, no notice.  pend: the
+ * application that is answered with the notice, or NULL; 10024: it has
+ * changed.
+ */
+im_code_t im_group_join(im_ctx_t *ctx, im_group_t *group,
+    im_group_new_t *fresh, ngx_uint_t n, im_group_join_e how,
+    ngx_uint_t silent, im_group_pend_t *pend, im_group_notice_t *notice);
+
+/* Marks accounts that do not exist; 10019 if none does. */
+im_code_t im_group_join_check(im_ctx_t *ctx, im_group_new_t *fresh,
+    ngx_uint_t n);
+
+/* The users leave (quit: by themselves); those who are no members are left
+ * out. */
+im_code_t im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
+    ngx_uint_t n, ngx_uint_t quit, ngx_uint_t silent, ngx_str_t *why);
+
+/* What is changed of a member; -1, data NULL: not given. */
+
+typedef struct {
+    int64_t            role;
+    int64_t            flag;
+    ngx_str_t          card;
+} im_member_changes_t;
+
+/* 10007: no member; 10004: role of the owner. */
+im_code_t im_group_member_modify(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *user, im_member_changes_t *changes);
+
+/* The new owner must be a member: 10007. */
+im_code_t im_group_owner_set(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *user);
+
+/* The first message: everybody gets to know of the group. */
+im_code_t im_group_activate(im_ctx_t *ctx, im_group_t *group);
+
+/* Groups of an account, im_group_joined_t, by number. */
+ngx_int_t im_group_joined(im_ctx_t *ctx, ngx_str_t *user, ngx_array_t *list);
+
+/* Accounts that are owner or admins, ngx_str_t. */
+ngx_int_t im_group_admins(im_ctx_t *ctx, im_group_t *group,
+    ngx_array_t *users);
+
+/* Adds the job that dissolves a group for its members. */
+ngx_int_t im_group_gone_add(im_ctx_t *ctx, im_batch_t *batch,
+    im_group_t *group, im_job_t *job);
+ngx_int_t im_group_gone_step(im_ctx_t *ctx, im_job_t *job);
+
+
+#endif /* _IM_GROUP_JOIN_H_INCLUDED_ */
