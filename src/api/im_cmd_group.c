@@ -22,6 +22,8 @@
 
 #define IM_GROUPS_MAX   50
 #define IM_MEMBERS_MAX  500
+#define IM_GROUP_LIST   10000
+#define IM_IMPORT_MEMBERS  2000
 
 
 typedef struct {
@@ -36,7 +38,15 @@ typedef struct {
     ngx_str_t          apply;
     im_json_t         *custom;
     im_json_t         *members;
+    im_int_t           created;      /* of import_group */
 } im_create_group_req_t;
+
+
+typedef struct {
+    im_int_t           limit;
+    im_int_t           next;
+    ngx_str_t          type;
+} im_group_list_req_t;
 
 
 typedef struct {
@@ -80,6 +90,10 @@ typedef enum {
 
 
 static im_code_t im_cmd_create_group(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_import_group(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
+    ngx_uint_t import, im_group_t *group);
+static im_code_t im_cmd_get_appid_group_list(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_create_group_members(im_ctx_t *ctx,
     im_group_t *group, im_json_t *list, im_group_new_t **members,
     ngx_uint_t *n);
@@ -148,6 +162,69 @@ static im_field_t  im_create_group_fields[] = {
     { ngx_string("MemberList"), IM_LIST, IM_OPTIONAL,
       offsetof(im_create_group_req_t, members), 0, IM_MEMBERS_MAX,
       IM_E_GROUP_PARAM, IM_E_GROUP_MANY },
+
+      im_null_field
+};
+
+
+static im_field_t  im_import_group_fields[] = {
+
+    { ngx_string("Type"), IM_STR, IM_REQUIRED,
+      offsetof(im_create_group_req_t, type), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Name"), IM_STR, IM_REQUIRED,
+      offsetof(im_create_group_req_t, name), 1, IM_GROUP_NAME_MAX,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Owner_Account"), IM_STR, IM_OPTIONAL,
+      offsetof(im_create_group_req_t, owner), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("GroupId"), IM_STR, IM_OPTIONAL,
+      offsetof(im_create_group_req_t, gid), 0, IM_GROUP_ID_MAX,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Introduction"), IM_STR, IM_OPTIONAL,
+      offsetof(im_create_group_req_t, intro), 0, IM_GROUP_INTRO_MAX,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Notification"), IM_STR, IM_OPTIONAL,
+      offsetof(im_create_group_req_t, notice), 0, IM_GROUP_NOTICE_MAX,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("FaceUrl"), IM_STR, IM_OPTIONAL,
+      offsetof(im_create_group_req_t, face), 0, IM_GROUP_FACE_MAX,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("MaxMemberCount"), IM_INT, IM_OPTIONAL,
+      offsetof(im_create_group_req_t, max_member), 0, NGX_MAX_INT32_VALUE,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("ApplyJoinOption"), IM_STR, IM_OPTIONAL,
+      offsetof(im_create_group_req_t, apply), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("AppDefinedData"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_create_group_req_t, custom), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("CreateTime"), IM_INT, IM_OPTIONAL,
+      offsetof(im_create_group_req_t, created), 1, NGX_MAX_INT32_VALUE,
+      IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_group_list_fields[] = {
+
+    { ngx_string("Limit"), IM_INT, IM_OPTIONAL,
+      offsetof(im_group_list_req_t, limit), 1, IM_GROUP_LIST,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Next"), IM_INT, IM_OPTIONAL,
+      offsetof(im_group_list_req_t, next), 0, NGX_MAX_INT_T_VALUE,
+      IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("GroupType"), IM_STR, IM_OPTIONAL,
+      offsetof(im_group_list_req_t, type), 0, 0, IM_E_GROUP_PARAM, 0 },
 
       im_null_field
 };
@@ -251,6 +328,14 @@ im_command_t  im_cmd_group[] = {
       im_cmd_create_group, IM_BY_ADMIN|IM_BY_USER,
       im_create_group_fields, sizeof(im_create_group_req_t), 0, IM_ONCE },
 
+    { ngx_string("group_open_http_svc"), ngx_string("import_group"),
+      im_cmd_import_group, IM_BY_ADMIN,
+      im_import_group_fields, sizeof(im_create_group_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_svc"), ngx_string("get_appid_group_list"),
+      im_cmd_get_appid_group_list, IM_BY_ADMIN,
+      im_group_list_fields, sizeof(im_group_list_req_t), 1, 0 },
+
     { ngx_string("group_open_http_svc"), ngx_string("get_group_info"),
       im_cmd_get_group_info, IM_BY_ADMIN|IM_BY_USER,
       im_group_info_fields, sizeof(im_group_info_req_t), 0, 0 },
@@ -310,6 +395,51 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
 {
     im_create_group_req_t  *req = data;
 
+    im_code_t   code;
+    im_group_t  group;
+
+    code = im_cmd_new_group(ctx, req, 0, &group);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    im_callback_group_after_create(ctx, &group, req->members);
+
+    if (group.owner.len) {
+        im_group_notice_user(ctx, &group, &group.owner, IM_REPORT_CREATE, 0,
+                             NULL);
+    }
+
+    im_json_add_str(ctx->reply, "GroupId", &group.gid);
+
+    if (group.type->live) {
+        im_json_add_int(ctx->reply, "HugeGroupFlag", 1);
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_import_group(im_ctx_t *ctx, void *data)
+{
+    im_code_t   code;
+    im_group_t  group;
+
+    code = im_cmd_new_group(ctx, data, 1, &group);
+
+    if (code == IM_OK) {
+        im_json_add_str(ctx->reply, "GroupId", &group.gid);
+    }
+
+    return code;
+}
+
+
+static im_code_t
+im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
+    ngx_uint_t import, im_group_t *result)
+{
     im_code_t         code;
     ngx_int_t         apply;
     ngx_uint_t        n;
@@ -354,13 +484,28 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
         return code;
     }
 
+    if (import && type->live) {
+        ngx_str_set(&ctx->info, "live rooms cannot be imported");
+        return IM_E_GROUP_RIGHT;
+    }
+
+    if (req->created.value > ngx_time()) {
+        ngx_str_set(&ctx->info, "\"CreateTime\" is in the future");
+        return IM_E_GROUP_PARAM;
+    }
+
     ngx_memzero(&group, sizeof(im_group_t));
 
     group.type = type;
+    group.created = req->created.value;
 
     if (type->max_member) {
         group.max_member = req->max_member.value ? req->max_member.value
                                                  : type->max_member;
+
+        if (import && req->max_member.value == 0) {
+            group.max_member = ngx_min(group.max_member, IM_IMPORT_MEMBERS);
+        }
     }
 
     code = im_cmd_create_group_owner(ctx, &req->owner, &group.owner);
@@ -374,7 +519,7 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    group.idle = type->activated && group.owner.len;
+    group.idle = type->activated && group.owner.len && !import;
     group.gid = req->gid;
     group.name = req->name;
     group.intro = req->intro;
@@ -382,27 +527,69 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
     group.face = req->face;
     group.apply = type->apply_allowed ? apply : IM_APPLY_DISABLE;
 
-    code = im_callback_group_before_create(ctx, &group, req->members);
-    if (code != IM_OK) {
-        return code;
+    if (!import) {
+        code = im_callback_group_before_create(ctx, &group, req->members);
+        if (code != IM_OK) {
+            return code;
+        }
     }
 
     code = im_group_create(ctx, &group, members, n);
-    if (code != IM_OK) {
-        return code;
+
+    *result = group;
+
+    return code;
+}
+
+
+/* Next is the number of the last group of a page; groups have theirs in the
+ * order of their creation. */
+
+static im_code_t
+im_cmd_get_appid_group_list(im_ctx_t *ctx, void *data)
+{
+    im_group_list_req_t  *req = data;
+
+    int64_t            next, total;
+    ngx_int_t          rc;
+    im_json_t         *list, *item;
+    ngx_str_t         *gid;
+    ngx_uint_t         i, limit;
+    ngx_array_t        gids;
+    im_group_type_t   *type;
+
+    type = NULL;
+
+    if (req->type.len) {
+        type = im_group_type(&req->type);
+
+        if (type == NULL) {
+            ngx_str_set(&ctx->info, "\"GroupType\" is unknown");
+            return IM_E_GROUP_PARAM;
+        }
     }
 
-    im_callback_group_after_create(ctx, &group, req->members);
+    limit = req->limit.set ? req->limit.value : IM_GROUP_LIST;
 
-    if (group.owner.len) {
-        im_group_notice_user(ctx, &group, &group.owner, IM_REPORT_CREATE, 0,
-                             NULL);
+    if (ngx_array_init(&gids, ctx->pool, 64, sizeof(ngx_str_t)) != NGX_OK) {
+        return IM_E_GROUP_INTERNAL;
     }
 
-    im_json_add_str(ctx->reply, "GroupId", &group.gid);
+    rc = im_group_list(ctx, type, req->next.value, limit, &gids, &next,
+                       &total);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
 
-    if (type->live) {
-        im_json_add_int(ctx->reply, "HugeGroupFlag", 1);
+    im_json_add_int(ctx->reply, "TotalCount", total);
+    list = im_json_add_list(ctx->reply, "GroupIdList");
+    im_json_add_int(ctx->reply, "Next", next);
+
+    gid = gids.elts;
+
+    for (i = 0; i < gids.nelts; i++) {
+        item = im_json_push_obj(list);
+        im_json_add_str(item, "GroupId", &gid[i]);
     }
 
     return IM_OK;

@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_co.h"
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "live/im_room.h"
@@ -22,6 +23,8 @@
 
 #define IM_GROUP_TRIES      8
 #define IM_GROUP_GNO_BLOCK  1000
+#define IM_GROUP_LIST_PAGE  500
+#define IM_GROUP_LIST_POOL  16384
 #define IM_GROUP_GONE       5        /* slices before the answer */
 
 
@@ -37,6 +40,23 @@ struct im_gno_block_s {
 };
 
 
+/* A walk over the groups of an app. */
+
+typedef struct {
+    im_ctx_t           *ctx;
+    im_group_type_t    *type;
+    int64_t             after;
+    int64_t             last;
+    int64_t             next;
+    int64_t             total;
+    ngx_uint_t          limit;
+    ngx_uint_t          n;
+    ngx_uint_t          more;
+    ngx_array_t        *gids;
+} im_group_walk_t;
+
+
+static ngx_int_t im_group_list_row(im_row_t *row, void *data);
 static im_code_t im_group_from_row(im_ctx_t *ctx, ngx_int_t rc, im_row_t *row,
     im_group_t *group);
 static ngx_int_t im_group_gno(im_ctx_t *ctx, int64_t *gno);
@@ -264,6 +284,7 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
 
         doc = im_doc(ctx->pool);
         im_doc_str(doc, "gid", &group->gid);
+        im_doc_str(doc, "type", &group->type_name);
 
         batch = im_store_batch(ctx, IM_ATOMIC);
 
@@ -649,6 +670,104 @@ im_group_destroy(im_ctx_t *ctx, im_group_t *group)
     im_group_mute_delete_all(ctx, group);
 
     return IM_OK;
+}
+
+
+ngx_int_t
+im_group_list(im_ctx_t *ctx, im_group_type_t *type, int64_t after,
+    ngx_uint_t limit, ngx_array_t *gids, int64_t *next, int64_t *total)
+{
+    im_key_t           prefix, from;
+    ngx_int_t          rc;
+    im_ctx_t           page;
+    im_group_walk_t    walk;
+
+    im_key_init(&prefix, ctx->app->id);
+
+    walk.ctx = ctx;
+    walk.type = type;
+    walk.after = after;
+    walk.limit = limit;
+    walk.gids = gids;
+    walk.next = 0;
+    walk.total = 0;
+    walk.last = 0;
+    walk.more = 0;
+
+    page = *ctx;
+
+    do {
+        walk.n = 0;
+
+        page.pool = ngx_create_pool(IM_GROUP_LIST_POOL, ctx->log);
+        if (page.pool == NULL) {
+            return NGX_ERROR;
+        }
+
+        from = prefix;
+        im_key_int(&from, walk.last + 1);
+
+        rc = im_store_scan(&page, IM_T_GNO, 0, &prefix, &from, NULL, IM_ASC,
+                           IM_GROUP_LIST_PAGE, im_group_list_row, &walk);
+
+        ngx_destroy_pool(page.pool);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        im_co_yield();
+
+    } while (walk.n == IM_GROUP_LIST_PAGE);
+
+    *next = walk.more ? walk.next : 0;
+    *total = walk.total;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_group_list_row(im_row_t *row, void *data)
+{
+    im_group_walk_t  *walk = data;
+
+    ngx_str_t   gid, type, *g;
+
+    walk->n++;
+
+    if (im_row_int(row, "gno", &walk->last) != NGX_OK
+        || im_row_str(row, "gid", &gid) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (walk->type
+        && (im_row_str(row, "type", &type) != NGX_OK
+            || !im_str_eq(&type, &walk->type->name)))
+    {
+        return NGX_OK;
+    }
+
+    walk->total++;
+
+    if (walk->last <= walk->after) {
+        return NGX_OK;
+    }
+
+    if (walk->gids->nelts == walk->limit) {
+        walk->more = 1;
+        return NGX_OK;
+    }
+
+    g = ngx_array_push(walk->gids);
+    if (g == NULL) {
+        return NGX_ERROR;
+    }
+
+    walk->next = walk->last;
+
+    return im_str_dup(walk->ctx->pool, g, &gid);
 }
 
 
