@@ -161,6 +161,9 @@ subtest 'switched off' => sub {
 $im->stop;
 
 subtest 'a worker that dies in between' => sub {
+    plan skip_all => 'fault points need nginx --with-debug'
+        unless Test::IM::with_debug();
+
     for my $point ('after_purge 1', 'job_slice 1') {
         my $im2 = Test::IM->new(options => {});
         $im = $im2->run(workers => 2,
