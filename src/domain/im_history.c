@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_co.h"
 #include "domain/im_history.h"
 
 
@@ -132,6 +133,10 @@ im_history_scan(im_ctx_t *ctx, im_history_t *h, ngx_str_t *user,
     im_key_str(&prefix, peer);
 
     for (round = 0; round < IM_HISTORY_ROUNDS; round++) {
+
+        if (round) {
+            im_co_yield();
+        }
 
         first = NULL;
         last = NULL;

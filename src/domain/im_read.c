@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_co.h"
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "domain/im_account.h"
@@ -236,6 +237,10 @@ im_read_peers(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t max,
     im_inbox_key(ctx, user, &prefix);
 
     for (page = 0; page < IM_READ_PAGES; page++) {
+
+        if (page) {
+            im_co_yield();
+        }
 
         seen.nelts = 0;
 
