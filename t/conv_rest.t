@@ -124,6 +124,9 @@ subtest 'codes of delete' => sub {
     del(Type => 2, ToGroupid => 'g')->code_is(0);
     del(ClearRamble => 2)->code_is(50002);
     del(To_Account => '')->code_is(50002);
+    del(To_Account => 'x' x 600)->code_is(50002);
+    del(To_Account => "a\0b")->code_is(50002);
+    del(Type => 2, ToGroupid => 'x' x 600)->code_is(50002);
     $im->rest('recentcontact/delete', { From_Account => 'ann' })
         ->code_is(50002);
     $im->rest('recentcontact/delete', {}, user => 'ann')->code_is(50003);

@@ -26,6 +26,8 @@
 #define IM_ASSIST_PINNED  1              /* AssistFlags of get_list */
 #define IM_ASSIST_EMPTY   2
 
+#define IM_CONTACT_NAME   128            /* bytes of a UserID or GroupId */
+
 
 typedef struct {
     im_int_t           start;
@@ -127,6 +129,7 @@ static im_code_t im_cmd_contact_ids(im_ctx_t *ctx, im_json_t *list,
     im_contact_id_t **ids);
 static im_code_t im_cmd_contact_id(im_ctx_t *ctx, im_json_t *item,
     im_contact_id_t *id);
+static ngx_uint_t im_cmd_contact_name(ngx_str_t *name);
 static im_code_t im_cmd_contact_bits(im_ctx_t *ctx, im_json_t *list,
     uint64_t *bits);
 static void im_cmd_contact_result(im_json_t *item, im_code_t code);
@@ -1216,12 +1219,12 @@ im_cmd_contact_id(im_ctx_t *ctx, im_json_t *item, im_contact_id_t *id)
     case IM_CONV_C2C:
 
         if (im_json_get_str(item, "To_Account", &id->peer) == NGX_OK
-            && id->peer.len > 0)
+            && im_cmd_contact_name(&id->peer))
         {
             return IM_OK;
         }
 
-        ngx_str_set(&ctx->info, "\"To_Account\" is missing");
+        ngx_str_set(&ctx->info, "\"To_Account\" is missing or illegal");
         break;
 
     case IM_CONV_GROUP:
@@ -1229,12 +1232,12 @@ im_cmd_contact_id(im_ctx_t *ctx, im_json_t *item, im_contact_id_t *id)
         if ((im_json_get_str(item, "ToGroupid", &id->peer) == NGX_OK
              || im_json_get_str(item, "ToGroupId", &id->peer) == NGX_OK
              || im_json_get_str(item, "GroupId", &id->peer) == NGX_OK)
-            && id->peer.len > 0)
+            && im_cmd_contact_name(&id->peer))
         {
             return IM_OK;
         }
 
-        ngx_str_set(&ctx->info, "the GroupId is missing");
+        ngx_str_set(&ctx->info, "the GroupId is missing or illegal");
         break;
 
     default:
@@ -1243,6 +1246,17 @@ im_cmd_contact_id(im_ctx_t *ctx, im_json_t *item, im_contact_id_t *id)
     }
 
     return IM_E_CONTACT_PARAM;
+}
+
+
+/* What can be a part of a key, whether it is there or not. */
+
+static ngx_uint_t
+im_cmd_contact_name(ngx_str_t *name)
+{
+    return name->len > 0
+           && name->len <= IM_CONTACT_NAME
+           && ngx_strlchr(name->data, name->data + name->len, '\0') == NULL;
 }
 
 
