@@ -21,6 +21,7 @@
 #define IM_HISTORY_SIZE     524288   /* bytes of RspMsgList */
 #define IM_RECALL_ITEMS     10
 #define IM_NOTIFY_LIMIT     20
+#define IM_NOTIFY_SLACK     2000000  /* microseconds */
 #define IM_HIDE_ITEMS       30
 #define IM_RECEIPT_ITEMS    30
 #define IM_RECEIPT_PAGE     200
@@ -736,7 +737,11 @@ im_cmd_get_group_notify(im_ctx_t *ctx, void *data)
 
     for (i = 0; i < rows.nelts; i++) {
 
-        if (req->end.value > 0 && row[i].recalled > req->end.value) {
+        /* the clock of a client may be behind by the second that it knows */
+
+        if (req->end.value > 0
+            && row[i].recalled > req->end.value + IM_NOTIFY_SLACK)
+        {
             break;
         }
 

@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_co.h"
 #include "live/im_zone.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
@@ -14,6 +15,7 @@
 
 
 #define IM_TIP_ACCOUNTS   10         /* that a client shows */
+#define IM_TIP_FIRST      5          /* ms */
 #define IM_TIP_EXPIRE     60         /* seconds, of OnlineMemberInfo */
 #define IM_KEY_TIP_RATE   (IM_KEY_OTHER + 9)
 
@@ -26,7 +28,7 @@ static void im_group_tip_publish(im_ctx_t *ctx, im_group_t *group,
 static ngx_int_t im_group_tip_stored(im_ctx_t *ctx, im_group_t *group,
     im_json_t *body);
 static ngx_int_t im_group_tip_online(im_ctx_t *ctx, im_group_t *group,
-    im_json_t *body, uint64_t except);
+    im_json_t *body);
 
 
 void
@@ -165,6 +167,11 @@ void
 im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
 {
     im_group_tip_publish(ctx, group, IM_ITEM_SIGNAL, IM_ROOM_HIGH, body);
+
+    /* web SDK 2.x takes what was deleted from the signal, not from the answer:
+     * let it go first to the acting client, too */
+
+    im_co_sleep(IM_TIP_FIRST);
 }
 
 
@@ -206,12 +213,7 @@ im_group_tip_publish(im_ctx_t *ctx, im_group_t *group, im_item_kind_e kind,
             rc = im_group_tip_stored(ctx, group, body);
 
         } else {
-
-            /* of a signal the acting client has the answer */
-
-            rc = im_group_tip_online(ctx, group, body,
-                                     (kind == IM_ITEM_SIGNAL) ? ctx->peer
-                                                              : 0);
+            rc = im_group_tip_online(ctx, group, body);
         }
 
         if (rc != NGX_OK) {
@@ -281,8 +283,7 @@ im_group_tip_stored(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
 /* Its MsgSeq is that of the last message. */
 
 static ngx_int_t
-im_group_tip_online(im_ctx_t *ctx, im_group_t *group, im_json_t *body,
-    uint64_t except)
+im_group_tip_online(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
 {
     int64_t     head;
     ngx_int_t   rc;
@@ -321,7 +322,7 @@ im_group_tip_online(im_ctx_t *ctx, im_group_t *group, im_json_t *body,
     rc = im_json_render(ctx->pool, root, &event);
 
     if (rc == NGX_OK) {
-        im_group_hint(ctx, group, &event, 0, except);
+        im_group_hint(ctx, group, &event, 0, 0);
     }
 
     return rc;
