@@ -47,8 +47,6 @@ typedef struct {
 
 
 struct im_cb_state_s {
-    im_app_t              *app;
-
     ngx_uint_t             flying;
     ngx_uint_t             queued;
     size_t                 bytes;
@@ -367,8 +365,6 @@ im_cb_state(im_app_t *app)
     if (st == NULL) {
         return NULL;
     }
-
-    st->app = app;
 
     for (i = 0; i < IM_CB_LANES; i++) {
         ngx_queue_init(&st->lanes[i].queue);
