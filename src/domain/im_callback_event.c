@@ -250,7 +250,8 @@ im_callback_group_send_body(im_ctx_t *ctx, im_callback_e event,
     im_json_add_str(body, "From_Account", &send->from);
     im_json_add_str(body, "Operator_Account", &ctx->user);
     im_json_add_int(body, "Random", send->random);
-    im_json_add_int(body, "OnlineOnlyFlag", 0);
+    im_json_add_int(body, "OnlineOnlyFlag",
+                    (send->opts & IM_MSG_ONLINE) ? 1 : 0);
     im_json_add_raw(body, "MsgBody", &send->body);
     im_json_add_str(body, "CloudCustomData", &send->cloud);
 

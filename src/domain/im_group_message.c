@@ -115,7 +115,7 @@ im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
     (void) im_marker_done(key, &result,
                           (ngx_msec_t) ctx->app->dedup_group * 1000);
 
-    if (!send->dropped) {
+    if (!send->dropped && !send->repeated) {
         im_callback_group_after_send(ctx, group, send);
     }
 
@@ -230,6 +230,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     if (rc == NGX_OK) {
         send->time = row.time;
         send->seq = row.seq;
+        send->repeated = 1;
 
         return im_group_message_after(ctx, group, send, &row);
     }
@@ -314,6 +315,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
         if (rc == NGX_OK) {
             send->time = row.time;
             send->seq = row.seq;
+            send->repeated = 1;
 
             return im_group_message_after(ctx, group, send, &row);
         }
@@ -345,8 +347,7 @@ im_group_message_dk(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
 
     dk->data = p;
     dk->len = ngx_sprintf(p, "m|%V|%L|%uD|%L", &send->from, send->random,
-                          ngx_crc32_long(send->body.data, send->body.len),
-                          time / ngx_max(ctx->app->dedup_group, 1))
+                          send->crc, time / ngx_max(ctx->app->dedup_group, 1))
               - p;
 
     return NGX_OK;
@@ -876,7 +877,6 @@ im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, u_char *key)
 {
     int64_t      num[2];
-    uint32_t     crc;
     ngx_int_t    rc;
     ngx_str_t    parts[4], result;
     ngx_uint_t   waited;
@@ -884,14 +884,14 @@ im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
     num[0] = group->gno;
     num[1] = send->random;
 
-    crc = ngx_crc32_long(send->body.data, send->body.len);
+    send->crc = ngx_crc32_long(send->body.data, send->body.len);
 
     parts[0].data = (u_char *) &num[0];
     parts[0].len = sizeof(int64_t);
     parts[1] = send->from;
     parts[2].data = (u_char *) &num[1];
     parts[2].len = sizeof(int64_t);
-    parts[3].data = (u_char *) &crc;
+    parts[3].data = (u_char *) &send->crc;
     parts[3].len = sizeof(uint32_t);
 
     im_zone_key(key, ctx->app->id, IM_KEY_MESSAGE, parts, 4);

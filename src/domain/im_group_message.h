@@ -66,6 +66,8 @@ typedef struct {
     int64_t            time;         /* of the answer */
     int64_t            seq;
     ngx_uint_t         dropped;      /* IM_DROPPED_* */
+    ngx_uint_t         repeated;     /* it was stored before */
+    uint32_t           crc;          /* of the body that the caller gave */
 } im_group_send_t;
 
 
