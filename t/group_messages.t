@@ -150,6 +150,33 @@ subtest 'unread numbers' => sub {
     $other->close;
 };
 
+subtest 'who is mentioned' => sub {
+    my $at = $im->group(owner => 'ann', members => ['cid']);
+
+    message($at, '@cid', GroupAtInfo => [{ GroupAtAllFlag => 0,
+        GroupAt_Account => 'cid' }])->code_is(0);
+    message($at, '@all', GroupAtInfo => [{ GroupAtAllFlag => 1 }])
+        ->code_is(0);
+
+    my $tips = sub {
+        my $cid = $im->ws_login('cid');
+        my @tips = map { @{ $_->{GroupTips} } }
+                   grep { $_->{Event} == 12 }
+                   @{ $cid->request('openim.getmsg', { Cookie => '' })
+                      ->code_is(0)->json('/EventArray') };
+
+        $cid->request("$svc.msg_read_report", { GroupId => $at,
+            MsgReadedSeq => 2 })->code_is(0);
+        $cid->close;
+
+        return join ' ', map { $_->{GroupAtTips}{MsgSeq} . ':'
+                               . $_->{GroupAtTips}{GroupAtType}[0] } @tips;
+    };
+
+    is $tips->(), '1:1 2:2', 'kept for the next login';
+    is $tips->(), '', 'until he has read';
+};
+
 subtest 'recall' => sub {
     my $recall = sub { rest('group_msg_recall', GroupId => $_[0],
                             MsgSeqList => [map { { MsgSeq => $_ } }

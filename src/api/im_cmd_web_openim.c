@@ -10,6 +10,7 @@
 #include "domain/im_account.h"
 #include "domain/im_conv.h"
 #include "domain/im_elem.h"
+#include "domain/im_group_row.h"
 #include "domain/im_history.h"
 #include "domain/im_message.h"
 #include "domain/im_read.h"
@@ -432,6 +433,28 @@ im_cmd_getmsg_kept(im_ctx_t *ctx)
         im_json_each(tip, tips) {
             im_json_push_node(*list, tip);
         }
+    }
+
+    tips = im_json_new_list(ctx->pool);
+
+    rc = im_group_at_all(ctx, &ctx->user, tips);
+
+    if (rc != NGX_OK || im_json_failed(tips)) {
+        return (rc == NGX_OK) ? NGX_ERROR : rc;
+    }
+
+    if (tips->n == 0) {
+        return NGX_OK;
+    }
+
+    if (lists[1] == NULL) {
+        event = im_json_push_obj(events);
+        im_json_add_int(event, "Event", 12);
+        lists[1] = im_json_add_list(event, "GroupTips");
+    }
+
+    im_json_each(tip, tips) {
+        im_json_push_node(lists[1], tip);
     }
 
     return NGX_OK;

@@ -1152,6 +1152,9 @@ im_group_gone_rest(im_ctx_t *ctx, im_group_t *group)
     im_group_count_key(ctx, group, &key);
     im_store_delete(batch, IM_T_COUNT, &key);
 
+    im_group_at_all_key(ctx, group, &key);
+    im_store_delete(batch, IM_T_COUNT, &key);
+
     row = rows.elts;
 
     for (i = 0; i < rows.nelts; i++) {
