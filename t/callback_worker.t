@@ -51,7 +51,7 @@ subtest 'a name that does not exist' => sub {
 
     my $start = time;
     msg()->code_is(80003);
-    cmp_ok time - $start, '<', 0.9, 'is not waited for';
+    cmp_ok time - $start, '<', 5, 'is not waited for';
 };
 
 subtest 'a reload changes the receiver' => sub {
@@ -111,8 +111,13 @@ subtest 'a fast stop' => sub {
                 usersig => $im->usersig($im->admin)),
             json => body(), sub { $done++ }) for 1 .. 10;
 
+        my $timer = Mojo::IOLoop->recurring(0.05 => sub { });
+        my $end = time + 10;
+
         Mojo::IOLoop->one_tick
-            until $im->metric('im_callbacks_in_flight') >= 10;
+            until $im->metric('im_callbacks_in_flight') >= 10 || time > $end;
+
+        Mojo::IOLoop->remove($timer);
     }
 
     kill TERM => $im->pid;
