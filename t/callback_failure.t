@@ -99,7 +99,7 @@ subtest 'each way to fail' => sub {
          ['no object', '[1]', mode => 'text'],
          ['no ErrorCode', '{"ActionStatus":"OK"}', mode => 'text'],
          ['ErrorCode is a string', '{"ErrorCode":"1"}', mode => 'text'],
-         ['too late', { ErrorCode => 1 }, delay => 0.9])
+         ['too late', { ErrorCode => 1 }, delay => 3])
     {
         my ($name, $json, %mode) = @$_;
 
@@ -108,11 +108,11 @@ subtest 'each way to fail' => sub {
 
         my $start = time;
         msg()->code_is(0, "$name: delivered");
-        cmp_ok time - $start, '<', 0.85, "$name: not later than that";
+        cmp_ok time - $start, '<', 2.5, "$name: not later than that";
 
         $start = time;
         msg2()->code_is(80003, "$name: refused");
-        cmp_ok time - $start, '<', 0.85, "$name: not later than that";
+        cmp_ok time - $start, '<', 2.5, "$name: not later than that";
 
         my @list = $app->requests($before);
         is @list, 2, "$name: no second try" if $name ne 'reset';
@@ -135,7 +135,7 @@ subtest 'other fields are not needed' => sub {
 subtest 'nobody listens' => sub {
     my $start = time;
     msg3()->code_is(80003, 'refused');
-    cmp_ok time - $start, '<', 0.4, 'at once';
+    cmp_ok time - $start, '<', 2, 'at once';
     $im->log_like(qr/callback C2C\.CallbackBeforeSendMsg of app 3 failed/);
 };
 
@@ -197,7 +197,7 @@ subtest 'a receiver that hangs slows nobody else' => sub {
     }
 
     is $fast, 20, 'app 3 is served meanwhile';
-    cmp_ok $slowest, '<', 0.5, 'and not slower';
+    cmp_ok $slowest, '<', 2, 'and not slower';
 
     Mojo::IOLoop->one_tick until $done == $n;
 
@@ -213,7 +213,7 @@ subtest 'after-callbacks' => sub {
 
     my $start = time;
     msg()->code_is(0) for 1 .. 5;
-    cmp_ok time - $start, '<', 0.45, 'nobody waits for them';
+    cmp_ok time - $start, '<', 1.8, 'nobody waits for them';
 
     ok $im->wait_for(sub { $im->metric('im_callbacks_queued') == 0 }, 10),
        'the queue becomes empty';
