@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include "core/im_str.h"
@@ -187,4 +188,8 @@ im_register_hash(void *data)
                               IM_REGISTER_SALT, 16384, 8, 1, 64 << 20,
                               task->hash, IM_REGISTER_HASH)
                == 1;
+
+    /* else the end of this thread meets OpenSSL's own clean-up at exit */
+
+    OPENSSL_thread_stop();
 }
