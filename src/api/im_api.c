@@ -94,6 +94,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_web_message,
     im_cmd_web_status,
     im_cmd_group,
+    im_cmd_group_info,
     im_cmd_group_member,
     im_cmd_group_join,
     im_cmd_group_msg,

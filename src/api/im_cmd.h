@@ -33,6 +33,7 @@ extern im_command_t  im_cmd_web_openim[];
 extern im_command_t  im_cmd_web_message[];
 extern im_command_t  im_cmd_web_status[];
 extern im_command_t  im_cmd_group[];
+extern im_command_t  im_cmd_group_info[];
 extern im_command_t  im_cmd_group_member[];
 extern im_command_t  im_cmd_group_join[];
 extern im_command_t  im_cmd_group_msg[];

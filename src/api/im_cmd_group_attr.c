@@ -285,9 +285,5 @@ im_cmd_attr_group(im_ctx_t *ctx, ngx_str_t *gid, im_group_role_e least,
 
     code = im_group_load(ctx, gid, group);
 
-    if (code == IM_OK && im_group_role(ctx, group) < least) {
-        return IM_E_GROUP_RIGHT;
-    }
-
-    return code;
+    return (code == IM_OK) ? im_group_require(ctx, group, least) : code;
 }

@@ -309,14 +309,12 @@ im_cmd_group_reader(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
 
     code = im_group_load(ctx, gid, group);
 
-    if (code == IM_OK
-        && (group->type->live
-            || im_group_role(ctx, group) == IM_GROUP_NOBODY))
-    {
-        return IM_E_GROUP_RIGHT;
+    if (code != IM_OK) {
+        return code;
     }
 
-    return code;
+    return group->type->live ? IM_E_GROUP_RIGHT
+                             : im_group_require(ctx, group, IM_GROUP_MEMBER);
 }
 
 
@@ -606,8 +604,9 @@ im_cmd_msg_read_report(im_ctx_t *ctx, void *data)
 {
     im_group_seq_req_t  *req = data;
 
-    im_code_t   code;
-    im_group_t  group;
+    im_code_t        code;
+    im_group_t       group;
+    im_group_role_e  role;
 
     code = im_group_load(ctx, &req->gid, &group);
 
@@ -615,8 +614,10 @@ im_cmd_msg_read_report(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (im_group_role_of(ctx, &group, &ctx->user) == IM_GROUP_NOBODY) {
-        return IM_E_GROUP_RIGHT;
+    code = im_group_role_of(ctx, &group, &ctx->user, &role);
+
+    if (code != IM_OK || role == IM_GROUP_NOBODY) {
+        return (code == IM_OK) ? IM_E_GROUP_RIGHT : code;
     }
 
     return im_group_read_report(ctx, &group, req->seq.value);
@@ -654,10 +655,10 @@ im_cmd_group_msg_recall(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_NO_RECALL;
     }
 
-    role = im_group_role(ctx, &group);
+    code = im_group_role(ctx, &group, &role);
 
-    if (role == IM_GROUP_NOBODY) {
-        return IM_E_GROUP_RIGHT;
+    if (code != IM_OK || role == IM_GROUP_NOBODY) {
+        return (code == IM_OK) ? IM_E_GROUP_RIGHT : code;
     }
 
     list = im_json_add_list(ctx->reply, "RecallRetList");
@@ -1002,7 +1003,10 @@ im_cmd_modify_group_msg(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    role = im_group_role(ctx, &group);
+    code = im_group_role(ctx, &group, &role);
+    if (code != IM_OK) {
+        return code;
+    }
 
     if (group.type->live || role == IM_GROUP_NOBODY) {
         return IM_E_GROUP_RIGHT;

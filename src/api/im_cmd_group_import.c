@@ -328,8 +328,9 @@ im_cmd_set_unread_msg_num(im_ctx_t *ctx, void *data)
 {
     im_unread_req_t  *req = data;
 
-    im_code_t   code;
-    im_group_t  group;
+    im_code_t        code;
+    im_group_t       group;
+    im_group_role_e  role;
 
     code = im_group_load(ctx, &req->gid, &group);
 
@@ -337,7 +338,12 @@ im_cmd_set_unread_msg_num(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (im_group_role_of(ctx, &group, &req->user) == IM_GROUP_NOBODY) {
+    code = im_group_role_of(ctx, &group, &req->user, &role);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (role == IM_GROUP_NOBODY) {
         ngx_str_set(&ctx->info, "not a member");
         return IM_E_GROUP_RIGHT;
     }

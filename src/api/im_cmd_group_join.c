@@ -324,7 +324,10 @@ im_cmd_add_group_member(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    role = im_group_role(ctx, &group);
+    code = im_group_role(ctx, &group, &role);
+    if (code != IM_OK) {
+        return code;
+    }
 
     if (group.type->invite == IM_INVITE_NEVER
         || role == IM_GROUP_NOBODY
@@ -381,7 +384,10 @@ im_cmd_delete_group_member(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_PARAM;
     }
 
-    role = im_group_role(ctx, &group);
+    code = im_group_role(ctx, &group, &role);
+    if (code != IM_OK) {
+        return code;
+    }
 
     if (role == IM_GROUP_NOBODY
         || (role < IM_GROUP_ADMIN && group.type->kick == IM_KICK_ADMINS))
@@ -523,14 +529,12 @@ im_cmd_stored(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
 
     code = im_group_load(ctx, gid, group);
 
-    if (code == IM_OK
-        && (group->type->live
-            || im_group_role(ctx, group) == IM_GROUP_NOBODY))
-    {
-        return IM_E_GROUP_RIGHT;
+    if (code != IM_OK) {
+        return code;
     }
 
-    return code;
+    return group->type->live ? IM_E_GROUP_RIGHT
+                             : im_group_require(ctx, group, IM_GROUP_MEMBER);
 }
 
 
@@ -547,8 +551,9 @@ im_cmd_change_group_owner(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (im_group_role(ctx, &group) < IM_GROUP_OWNER) {
-        return IM_E_GROUP_RIGHT;
+    code = im_group_require(ctx, &group, IM_GROUP_OWNER);
+    if (code != IM_OK) {
+        return code;
     }
 
     return im_group_owner_set(ctx, &group, &req->user);
@@ -609,7 +614,10 @@ im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    role = im_group_role(ctx, &group);
+    code = im_group_role(ctx, &group, &role);
+    if (code != IM_OK) {
+        return code;
+    }
 
     rc = im_group_member_get(ctx, &group, &req->user, &m);
 
@@ -674,8 +682,9 @@ im_cmd_handle_apply_join_group(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (im_group_role(ctx, &group) < IM_GROUP_ADMIN) {
-        return IM_E_GROUP_RIGHT;
+    code = im_group_require(ctx, &group, IM_GROUP_ADMIN);
+    if (code != IM_OK) {
+        return code;
     }
 
     ngx_memzero(&pend, sizeof(im_group_pend_t));

@@ -253,8 +253,9 @@ im_cmd_get_group_member_info(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_RIGHT;
     }
 
-    if (im_group_role(ctx, &group) == IM_GROUP_NOBODY) {
-        return IM_E_GROUP_RIGHT;
+    code = im_group_require(ctx, &group, IM_GROUP_MEMBER);
+    if (code != IM_OK) {
+        return code;
     }
 
     im_json_add_int(ctx->reply, "MemberNum",
@@ -407,8 +408,9 @@ im_cmd_get_members(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (im_group_role(ctx, &group) == IM_GROUP_NOBODY) {
-        return IM_E_GROUP_RIGHT;
+    code = im_group_require(ctx, &group, IM_GROUP_MEMBER);
+    if (code != IM_OK) {
+        return code;
     }
 
     list = im_json_add_list(ctx->reply, "MemberList");
@@ -507,8 +509,10 @@ im_cmd_forbid_send_msg(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (!group.type->mute || im_group_role(ctx, &group) < IM_GROUP_ADMIN) {
-        return IM_E_GROUP_RIGHT;
+    code = group.type->mute ? im_group_require(ctx, &group, IM_GROUP_ADMIN)
+                            : IM_E_GROUP_RIGHT;
+    if (code != IM_OK) {
+        return code;
     }
 
     code = im_cmd_group_accounts(ctx, &group, &req->users);
@@ -568,10 +572,11 @@ im_cmd_muted(im_ctx_t *ctx, ngx_str_t *gid, const char *name,
         return code;
     }
 
-    if (!group.type->members_speak
-        || im_group_role(ctx, &group) < IM_GROUP_ADMIN)
-    {
-        return IM_E_GROUP_RIGHT;
+    code = group.type->members_speak
+           ? im_group_require(ctx, &group, IM_GROUP_ADMIN)
+           : IM_E_GROUP_RIGHT;
+    if (code != IM_OK) {
+        return code;
     }
 
     if (ngx_array_init(&mutes, ctx->pool, 16, sizeof(im_group_mute_t))
@@ -627,8 +632,9 @@ im_cmd_ban(im_ctx_t *ctx, im_ban_req_t *req, int64_t seconds)
         return code;
     }
 
-    if (im_group_role(ctx, &group) < IM_GROUP_ADMIN) {
-        return IM_E_GROUP_RIGHT;
+    code = im_group_require(ctx, &group, IM_GROUP_ADMIN);
+    if (code != IM_OK) {
+        return code;
     }
 
     code = im_cmd_group_accounts(ctx, &group, &req->users);
@@ -659,8 +665,9 @@ im_cmd_get_group_ban_member(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (im_group_role(ctx, &group) < IM_GROUP_ADMIN) {
-        return IM_E_GROUP_RIGHT;
+    code = im_group_require(ctx, &group, IM_GROUP_ADMIN);
+    if (code != IM_OK) {
+        return code;
     }
 
     if (ngx_array_init(&bans, ctx->pool, 16, sizeof(im_group_mute_t))
@@ -713,12 +720,20 @@ im_cmd_group_live(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
 static im_code_t
 im_cmd_group_above(im_ctx_t *ctx, im_group_t *group, im_strs_t *users)
 {
+    im_code_t            code;
     ngx_int_t            rc;
     ngx_uint_t           i;
+    im_group_role_e      role;
     im_group_member_t   *members;
 
-    if (group->type->live || im_group_role(ctx, group) != IM_GROUP_ADMIN) {
+    if (group->type->live) {
         return IM_OK;
+    }
+
+    code = im_group_role(ctx, group, &role);
+
+    if (code != IM_OK || role != IM_GROUP_ADMIN) {
+        return code;
     }
 
     members = ngx_palloc(ctx->pool, users->n * sizeof(im_group_member_t));

@@ -383,8 +383,9 @@ im_cmd_send_group_system_notification(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (im_group_role(ctx, &group) != IM_GROUP_APP) {
-        return IM_E_GROUP_RIGHT;
+    code = im_group_require(ctx, &group, IM_GROUP_APP);
+    if (code != IM_OK) {
+        return code;
     }
 
     if (group.type->live && to
@@ -408,7 +409,9 @@ static im_code_t
 im_cmd_notice_members(im_ctx_t *ctx, im_group_t *group, im_json_t *to,
     ngx_str_t *content)
 {
+    im_code_t           code;
     im_json_t          *item;
+    im_group_role_e     role;
     im_group_notice_t   notice;
 
     if (to->type == IM_JSON_LIST && to->n > IM_NOTICE_ACCOUNTS) {
@@ -430,7 +433,12 @@ im_cmd_notice_members(im_ctx_t *ctx, im_group_t *group, im_json_t *to,
             return IM_E_GROUP_PARAM;
         }
 
-        if (im_group_role_of(ctx, group, &item->u.text) != IM_GROUP_NOBODY) {
+        code = im_group_role_of(ctx, group, &item->u.text, &role);
+        if (code != IM_OK) {
+            return code;
+        }
+
+        if (role != IM_GROUP_NOBODY) {
             im_group_notice_hint(ctx, group, &item->u.text, &notice, 0);
         }
     }

@@ -260,11 +260,10 @@ im_cmd_ext_message(im_ctx_t *ctx, im_ext_req_t *req, im_message_t *msg)
 
         code = im_group_load(ctx, &req->gid, &group);
 
-        if (code == IM_OK
-            && (group.type->live
-                || im_group_role(ctx, &group) == IM_GROUP_NOBODY))
-        {
-            code = IM_E_GROUP_RIGHT;
+        if (code == IM_OK) {
+            code = group.type->live
+                   ? IM_E_GROUP_RIGHT
+                   : im_group_require(ctx, &group, IM_GROUP_MEMBER);
         }
 
         return (code == IM_OK) ? im_ext_find_group(ctx, &group,

@@ -39,13 +39,15 @@ im_code_t
 im_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t seq,
     im_group_role_e role)
 {
-    im_doc_t        *doc;
-    ngx_int_t        rc;
-    ngx_str_t        event;
-    ngx_time_t      *tp;
-    im_json_t       *body, *item;
-    im_batch_t      *batch;
-    im_group_row_t   row;
+    im_doc_t         *doc;
+    im_code_t         code;
+    ngx_int_t         rc;
+    ngx_str_t         event;
+    ngx_time_t       *tp;
+    im_json_t        *body, *item;
+    im_batch_t       *batch;
+    im_group_row_t    row;
+    im_group_role_e   above;
 
     rc = im_group_row_get(ctx, group->gno, seq, &row);
 
@@ -63,11 +65,14 @@ im_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t seq,
 
     if (role != IM_GROUP_APP) {
 
+        code = im_group_role_of(ctx, group, &row.from, &above);
+        if (code != IM_OK) {
+            return code;
+        }
+
         if (!im_str_eq(&row.from, &ctx->user)
             && (role < IM_GROUP_ADMIN
-                || (role < IM_GROUP_OWNER
-                    && im_group_role_of(ctx, group, &row.from)
-                       >= IM_GROUP_ADMIN)))
+                || (role < IM_GROUP_OWNER && above >= IM_GROUP_ADMIN)))
         {
             return IM_E_GROUP_RIGHT;
         }

@@ -71,51 +71,72 @@ static im_group_member_event_pt  im_group_member_fns[IM_MEMBER_HANDLERS];
 static ngx_uint_t                im_group_member_nfns;
 
 
-im_group_role_e
-im_group_role(im_ctx_t *ctx, im_group_t *group)
+im_code_t
+im_group_role(im_ctx_t *ctx, im_group_t *group, im_group_role_e *role)
 {
     if (ctx->role == IM_ROLE_ADMIN
         || (ctx->role == IM_ROLE_USER
             && im_account_is_admin(ctx->app, &ctx->user)))
     {
-        return IM_GROUP_APP;
+        *role = IM_GROUP_APP;
+        return IM_OK;
     }
 
     if (ctx->role != IM_ROLE_USER) {
-        return IM_GROUP_NOBODY;
+        *role = IM_GROUP_NOBODY;
+        return IM_OK;
     }
 
-    return im_group_role_of(ctx, group, &ctx->user);
+    return im_group_role_of(ctx, group, &ctx->user, role);
 }
 
 
-im_group_role_e
-im_group_role_of(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user)
+im_code_t
+im_group_role_of(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
+    im_group_role_e *role)
 {
+    ngx_int_t          rc;
     im_group_member_t  m;
 
+    *role = IM_GROUP_NOBODY;
+
     if (user->len == 0) {
-        return IM_GROUP_NOBODY;
+        return IM_OK;
     }
 
     if (!group->type->live) {
 
-        if (im_group_member_get(ctx, group, user, &m) != NGX_OK) {
-            return IM_GROUP_NOBODY;
+        rc = im_group_member_get(ctx, group, user, &m);
+
+        if (rc == NGX_OK) {
+            *role = m.role;
         }
 
-        return m.role;
+        return (rc == NGX_DECLINED) ? IM_OK : im_group_code(rc);
     }
 
     if (im_str_eq(user, &group->owner)) {
-        return IM_GROUP_OWNER;
+        *role = IM_GROUP_OWNER;
+
+    } else if (im_room_joined(ctx->app->id, group->gno, user, NULL)
+               == NGX_OK)
+    {
+        *role = IM_GROUP_MEMBER;
     }
 
-    if (im_room_joined(ctx->app->id, group->gno, user, NULL) == NGX_OK) {
-        return IM_GROUP_MEMBER;
-    }
+    return IM_OK;
+}
 
-    return IM_GROUP_NOBODY;
+
+im_code_t
+im_group_require(im_ctx_t *ctx, im_group_t *group, im_group_role_e least)
+{
+    im_code_t        code;
+    im_group_role_e  role;
+
+    code = im_group_role(ctx, group, &role);
+
+    return (code == IM_OK && role < least) ? IM_E_GROUP_RIGHT : code;
 }
 
 
@@ -474,10 +495,14 @@ im_code_t
 im_group_member_may_join(im_ctx_t *ctx, im_group_t *group)
 {
     ngx_int_t        rc;
+    im_code_t        code;
     im_group_role_e  role;
     im_group_mute_t  mute;
 
-    role = im_group_role(ctx, group);
+    code = im_group_role(ctx, group, &role);
+    if (code != IM_OK) {
+        return code;
+    }
 
     if (ctx->role == IM_ROLE_GUEST) {
 

@@ -40,12 +40,18 @@ typedef struct {
 } im_group_member_t;
 
 
-/* The caller of the command; an administrator by REST or by his session. */
-im_group_role_e im_group_role(im_ctx_t *ctx, im_group_t *group);
+/* The caller of the command; an administrator by REST or by his session.
+ * 10002: it could not be read, *role is IM_GROUP_NOBODY. */
+im_code_t im_group_role(im_ctx_t *ctx, im_group_t *group,
+    im_group_role_e *role);
 
 /* The same of any user; only accounts that are members or the owner. */
-im_group_role_e im_group_role_of(im_ctx_t *ctx, im_group_t *group,
-    ngx_str_t *user);
+im_code_t im_group_role_of(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *user, im_group_role_e *role);
+
+/* 10007: the caller is less than that. */
+im_code_t im_group_require(im_ctx_t *ctx, im_group_t *group,
+    im_group_role_e least);
 
 ngx_str_t *im_group_role_word(im_group_role_e role);
 

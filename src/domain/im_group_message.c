@@ -571,11 +571,12 @@ static im_code_t
 im_group_message_after(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, im_group_row_t *row)
 {
-    ngx_int_t       rc;
-    ngx_str_t       event;
-    ngx_uint_t      i;
-    im_batch_t     *batch;
-    im_group_at_t  *at;
+    ngx_int_t         rc;
+    ngx_str_t         event;
+    ngx_uint_t        i;
+    im_batch_t       *batch;
+    im_group_at_t    *at;
+    im_group_role_e   role;
 
     if (row->recalled || row->gone) {
         return IM_OK;
@@ -592,8 +593,11 @@ im_group_message_after(im_ctx_t *ctx, im_group_t *group,
 
     batch = im_store_batch(ctx, IM_ORDERED);
 
+    /* the message is there: what cannot be read is left out */
+
     if (!send->forged
-        || im_group_role_of(ctx, group, &send->from) != IM_GROUP_NOBODY)
+        || (im_group_role_of(ctx, group, &send->from, &role) == IM_OK
+            && role != IM_GROUP_NOBODY))
     {
         im_group_read_max(ctx, batch, group, &send->from, row->seq,
                           row->time);
@@ -636,13 +640,14 @@ static void
 im_group_message_at(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
     im_group_send_t *send, im_group_row_t *row, im_group_at_t *at)
 {
-    u_char       *p;
-    int64_t       flag;
-    im_key_t      key;
-    ngx_str_t     user;
-    im_json_t    *node;
-    im_inbox_t    in;
-    ngx_uint_t    i;
+    u_char           *p;
+    int64_t           flag;
+    im_key_t          key;
+    ngx_str_t         user;
+    im_json_t        *node;
+    im_inbox_t        in;
+    ngx_uint_t        i;
+    im_group_role_e   role;
 
     im_json_each(node, send->at_list) {
         if (im_json_get_int(node, "GroupAtAllFlag", &flag) == NGX_OK && flag) {
@@ -655,7 +660,8 @@ im_group_message_at(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
         if (at->n == IM_AT_USERS
             || im_json_get_str(node, "GroupAt_Account", &user) != NGX_OK
             || im_str_eq(&user, &send->from)
-            || im_group_role_of(ctx, group, &user) == IM_GROUP_NOBODY)
+            || im_group_role_of(ctx, group, &user, &role) != IM_OK
+            || role == IM_GROUP_NOBODY)
         {
             continue;
         }
@@ -816,6 +822,7 @@ im_group_message_rights(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, ngx_str_t *card, ngx_uint_t *exempt)
 {
     ngx_int_t           rc;
+    im_code_t           code;
     im_group_role_e     role;
     im_group_mute_t     mute;
     im_group_member_t   m;
@@ -833,8 +840,11 @@ im_group_message_rights(im_ctx_t *ctx, im_group_t *group,
         *card = m.card;
     }
 
-    role = send->forged ? im_group_role_of(ctx, group, &send->from)
-                        : im_group_role(ctx, group);
+    code = send->forged ? im_group_role_of(ctx, group, &send->from, &role)
+                        : im_group_role(ctx, group, &role);
+    if (code != IM_OK) {
+        return code;
+    }
 
     if (send->forged && im_account_is_admin(ctx->app, &send->from)) {
         role = IM_GROUP_APP;

@@ -157,7 +157,8 @@ im_cmd_apply_join_group(im_ctx_t *ctx, void *data)
 static im_code_t
 im_cmd_apply_check(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
 {
-    im_code_t  code;
+    im_code_t        code;
+    im_group_role_e  role;
 
     code = im_group_load(ctx, gid, group);
     if (code != IM_OK) {
@@ -176,8 +177,10 @@ im_cmd_apply_check(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
             return IM_E_GROUP_RIGHT;
         }
 
-        if (im_group_role_of(ctx, group, &ctx->user) != IM_GROUP_NOBODY) {
-            return IM_E_GROUP_MEMBER;
+        code = im_group_role_of(ctx, group, &ctx->user, &role);
+
+        if (code != IM_OK || role != IM_GROUP_NOBODY) {
+            return (code == IM_OK) ? IM_E_GROUP_MEMBER : code;
         }
     }
 
@@ -231,12 +234,16 @@ im_cmd_apply_user(im_ctx_t *ctx, im_group_t *group)
 static im_code_t
 im_cmd_apply_stored(im_ctx_t *ctx, im_group_t *group, im_apply_req_t *req)
 {
-    im_code_t        code;
-    im_group_new_t   fresh;
+    im_code_t         code;
+    im_group_new_t    fresh;
+    im_group_role_e   role;
 
-    if (group->apply == IM_APPLY_PERMISSION
-        && im_group_role(ctx, group) != IM_GROUP_APP)
-    {
+    code = im_group_role(ctx, group, &role);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (group->apply == IM_APPLY_PERMISSION && role != IM_GROUP_APP) {
         code = im_group_pend_apply(ctx, group, &req->msg, &req->data);
 
         if (code == IM_OK) {
