@@ -10,6 +10,8 @@
 #include "domain/im_account.h"
 #include "domain/im_conv.h"
 #include "domain/im_elem.h"
+#include "domain/im_group_member.h"
+#include "domain/im_group_read.h"
 #include "domain/im_message.h"
 #include "domain/im_read.h"
 #include "api/im_cmd.h"
@@ -18,6 +20,8 @@
 #define IM_UINT32_MAX       4294967295
 #define IM_READ_ITEMS       100
 #define IM_READ_ALL         1000
+#define IM_READ_GROUPS      500
+#define IM_READ_BATCH       100      /* operations of a commit */
 #define IM_RECEIPT_ITEMS    100
 #define IM_HIDE_ITEMS       30
 #define IM_MUTE_ITEMS       30
@@ -62,6 +66,7 @@ typedef struct {
 
 typedef struct {
     im_int_t           c2c;
+    im_json_t         *groups;
 } im_read_all_req_t;
 
 
@@ -76,6 +81,9 @@ static im_code_t im_cmd_get_c2c_peer_mute_notifications(im_ctx_t *ctx,
     void *data);
 static im_code_t im_cmd_delete_c2c_msg_ramble(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_read_all_unread_msg(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_read_all_c2c(im_ctx_t *ctx);
+static im_code_t im_cmd_read_all_groups(im_ctx_t *ctx, im_json_t *groups,
+    im_json_t *told);
 
 
 static im_field_t  im_msgwithdraw_fields[] = {
@@ -246,6 +254,10 @@ static im_field_t  im_read_all_fields[] = {
 
     { ngx_string("C2CReadAllMsg"), IM_BOOL, IM_OPTIONAL,
       offsetof(im_read_all_req_t, c2c), 0, 0, IM_E_MSG_REQUEST, 0 },
+
+    { ngx_string("GroupReadInfo"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_read_all_req_t, groups), 0, IM_READ_GROUPS,
+      IM_E_MSG_REQUEST, 0 },
 
       im_null_field
 };
@@ -612,49 +624,145 @@ im_cmd_read_all_unread_msg(im_ctx_t *ctx, void *data)
 {
     im_read_all_req_t  *req = data;
 
+    ngx_int_t   rc;
+    im_code_t   code;
+    im_json_t  *event, *list;
+
+    code = IM_OK;
+
+    if (req->c2c.value) {
+        code = im_cmd_read_all_c2c(ctx);
+    }
+
+    event = im_json_new_obj(ctx->pool);
+    im_json_add_int(event, "Event", 14);
+    im_json_add_int(event, "C2CReadAllMsg", req->c2c.value);
+    list = im_json_add_list(event, "GroupReadInfoArray");
+
+    im_json_add_int(ctx->reply, "C2CReadAllMsg", req->c2c.value);
+
+    if (code == IM_OK) {
+        code = im_cmd_read_all_groups(ctx, req->groups, list);
+    }
+
+    if (code != IM_OK || (!req->c2c.value && list->n == 0)) {
+        return code;
+    }
+
+    rc = im_inbox_event(ctx, &ctx->user, ctx->inst, event);
+
+    return (rc == NGX_OK) ? IM_OK : im_message_code(ctx, rc);
+}
+
+
+static im_code_t
+im_cmd_read_all_c2c(im_ctx_t *ctx)
+{
     ngx_int_t        rc;
     im_code_t        code;
-    im_json_t       *event;
     ngx_uint_t       i;
     ngx_array_t      peers;
     im_read_peer_t  *peer;
 
-    if (req->c2c.value) {
+    if (ngx_array_init(&peers, ctx->pool, 16, sizeof(im_read_peer_t))
+        != NGX_OK)
+    {
+        return im_message_code(ctx, NGX_ERROR);
+    }
 
-        if (ngx_array_init(&peers, ctx->pool, 16, sizeof(im_read_peer_t))
-            != NGX_OK)
-        {
-            return im_message_code(ctx, NGX_ERROR);
-        }
+    rc = im_read_peers(ctx, &ctx->user, IM_READ_ALL, &peers);
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
 
-        rc = im_read_peers(ctx, &ctx->user, IM_READ_ALL, &peers);
-        if (rc != NGX_OK) {
-            return im_message_code(ctx, rc);
-        }
+    peer = peers.elts;
 
-        peer = peers.elts;
-
-        for (i = 0; i < peers.nelts; i++) {
-            code = im_read_report(ctx, &ctx->user, &peer[i].peer, ngx_time(),
-                                  1);
-            if (code != IM_OK) {
-                return code;
-            }
-        }
-
-        event = im_json_new_obj(ctx->pool);
-        im_json_add_int(event, "Event", 14);
-        im_json_add_int(event, "C2CReadAllMsg", 1);
-        im_json_add_list(event, "GroupReadInfoArray");
-
-        rc = im_inbox_event(ctx, &ctx->user, ctx->inst, event);
-        if (rc != NGX_OK) {
-            return im_message_code(ctx, rc);
+    for (i = 0; i < peers.nelts; i++) {
+        code = im_read_report(ctx, &ctx->user, &peer[i].peer, ngx_time(), 1);
+        if (code != IM_OK) {
+            return code;
         }
     }
 
-    im_json_add_int(ctx->reply, "C2CReadAllMsg", req->c2c.value);
-    im_json_add_list(ctx->reply, "GroupReadInfoArray");
-
     return IM_OK;
+}
+
+
+/* told: those whose mark has moved, for the user's other instances. */
+
+static im_code_t
+im_cmd_read_all_groups(im_ctx_t *ctx, im_json_t *groups, im_json_t *told)
+{
+    int64_t           seq;
+    ngx_int_t         rc;
+    im_code_t         code;
+    ngx_str_t         gid;
+    im_json_t        *node, *list, *item;
+    ngx_uint_t        moved;
+    im_group_t        group;
+    im_batch_t       *batch;
+    im_group_role_e   role;
+
+    list = im_json_add_list(ctx->reply, "GroupReadInfoArray");
+    batch = im_store_batch(ctx, IM_ORDERED);
+
+    im_json_each(node, groups) {
+
+        if (im_json_get_str(node, "GroupId", &gid) != NGX_OK
+            || im_json_get_int(node, "MsgSeq", &seq) != NGX_OK
+            || seq < 0)
+        {
+            ngx_str_set(&ctx->info, "an item of \"GroupReadInfo\" has no "
+                                    "\"GroupId\" or no \"MsgSeq\"");
+            return IM_E_MSG_REQUEST;
+        }
+
+        moved = 0;
+        code = im_group_load(ctx, &gid, &group);
+
+        role = IM_GROUP_NOBODY;
+
+        if (code == IM_OK && !group.type->live) {
+            code = im_group_role_of(ctx, &group, &ctx->user, &role);
+        }
+
+        if (code == IM_OK && role == IM_GROUP_NOBODY) {
+            code = IM_E_GROUP_RIGHT;
+        }
+
+        if (code == IM_OK) {
+            rc = im_group_read_add(ctx, batch, &group, &seq, &moved);
+            code = im_group_code(rc);
+        }
+
+        item = im_json_push_obj(list);
+        im_json_add_str(item, "GroupId", &gid);
+        im_json_add_int(item, "MsgSeq", seq);
+        im_json_add_int(item, "RetCode", code);
+
+        if (moved) {
+            item = im_json_push_obj(told);
+            im_json_add_str(item, "GroupId", &gid);
+            im_json_add_int(item, "LastReadMsgSeq", seq);
+        }
+
+        if (batch && batch->n >= IM_READ_BATCH) {
+            rc = im_store_commit(ctx, batch);
+
+            if (rc != NGX_OK && rc != NGX_DECLINED) {
+                return im_message_code(ctx, rc);
+            }
+
+            batch = im_store_batch(ctx, IM_ORDERED);
+        }
+    }
+
+    if (batch && batch->n == 0) {
+        return IM_OK;
+    }
+
+    rc = im_store_commit(ctx, batch);
+
+    return (rc == NGX_OK || rc == NGX_DECLINED) ? IM_OK
+                                                : im_message_code(ctx, rc);
 }

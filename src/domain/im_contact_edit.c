@@ -9,6 +9,7 @@
 #include "core/im_str.h"
 #include "domain/im_account.h"
 #include "domain/im_contact.h"
+#include "domain/im_group_member.h"
 #include "domain/im_group_read.h"
 
 
@@ -28,6 +29,11 @@ static ngx_int_t im_contact_group_head(im_ctx_t *ctx, im_conv_t *conv,
     int64_t *head);
 static void im_contact_read(im_ctx_t *ctx, im_batch_t *batch,
     ngx_str_t *user, im_conv_t *conv, int64_t head);
+static ngx_int_t im_contact_rows_type(im_ctx_t *ctx, ngx_str_t *user,
+    int64_t type, im_contact_id_t *ids, ngx_uint_t n,
+    im_contact_rows_t *rows);
+static ngx_int_t im_contact_member(im_ctx_t *ctx, ngx_str_t *user,
+    ngx_str_t *gid);
 static void im_contact_list_json(im_json_t *mod, const char *name,
     im_contact_rows_t *rows);
 
@@ -413,41 +419,98 @@ ngx_int_t
 im_contact_rows(im_ctx_t *ctx, ngx_str_t *user, im_contact_id_t *ids,
     ngx_uint_t n, im_contact_rows_t *rows)
 {
-    ngx_str_t   *peers;
-    ngx_uint_t   i, k;
+    ngx_int_t  rc;
 
-    peers = ngx_palloc(ctx->pool, n * sizeof(ngx_str_t));
     rows->convs = ngx_palloc(ctx->pool, n * sizeof(im_conv_t));
-    rows->of = ngx_palloc(ctx->pool, n * sizeof(im_conv_t *));
+    rows->of = ngx_pcalloc(ctx->pool, n * sizeof(im_conv_t *));
 
-    if (peers == NULL || rows->convs == NULL || rows->of == NULL) {
+    if (rows->convs == NULL || rows->of == NULL) {
         return NGX_ERROR;
     }
 
     rows->n = 0;
 
+    rc = im_contact_rows_type(ctx, user, IM_CONV_C2C, ids, n, rows);
+
+    if (rc == NGX_OK) {
+        rc = im_contact_rows_type(ctx, user, IM_CONV_GROUP, ids, n, rows);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+im_contact_rows_type(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
+    im_contact_id_t *ids, ngx_uint_t n, im_contact_rows_t *rows)
+{
+    ngx_int_t    rc;
+    ngx_str_t   *peers;
+    im_conv_t   *convs;
+    ngx_uint_t   i, k, m;
+
+    peers = ngx_palloc(ctx->pool, n * sizeof(ngx_str_t));
+    if (peers == NULL) {
+        return NGX_ERROR;
+    }
+
+    convs = &rows->convs[rows->n];
+    m = 0;
+
     for (i = 0; i < n; i++) {
 
-        if (ids[i].code != IM_OK || ids[i].type != IM_CONV_C2C) {
-            rows->of[i] = NULL;
+        if (ids[i].code != IM_OK || ids[i].type != type) {
             continue;
         }
 
-        for (k = 0; k < rows->n; k++) {
+        for (k = 0; k < m; k++) {
             if (im_str_eq(&peers[k], &ids[i].peer)) {
                 break;
             }
         }
 
-        if (k == rows->n) {
-            peers[rows->n++] = ids[i].peer;
+        if (k == m) {
+
+            if (type == IM_CONV_GROUP) {
+                rc = im_contact_member(ctx, user, &ids[i].peer);
+
+                if (rc == NGX_DECLINED) {
+                    continue;
+                }
+
+                if (rc != NGX_OK) {
+                    return rc;
+                }
+            }
+
+            peers[m++] = ids[i].peer;
         }
 
-        rows->of[i] = &rows->convs[k];
+        rows->of[i] = &convs[k];
     }
 
-    return im_conv_get_many(ctx, user, IM_CONV_C2C, peers, rows->n,
-                            rows->convs);
+    rows->n += m;
+
+    return im_conv_get_many(ctx, user, type, peers, m, convs);
+}
+
+
+/* What is set for a group goes when its member leaves: nobody else has it. */
+
+static ngx_int_t
+im_contact_member(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *gid)
+{
+    im_code_t           code;
+    im_group_t          group;
+    im_group_member_t   m;
+
+    code = im_group_load(ctx, gid, &group);
+
+    if (code != IM_OK) {
+        return (code == IM_E_GROUP_NONE) ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    return im_group_member_get(ctx, &group, user, &m);
 }
 
 

@@ -28,7 +28,7 @@ typedef enum {
 
 typedef struct {
     int64_t            type;         /* key column */
-    ngx_str_t          peer;         /* key column: account, or gno in digits */
+    ngx_str_t          peer;         /* key column: account, or GroupId */
     int64_t            mute;         /* 0 notify, 1 discard, 2 silently */
     int64_t            mute_time;    /* ms, when it was set */
     int64_t            cleared;      /* rows of the inbox up to this number

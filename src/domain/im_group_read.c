@@ -163,35 +163,17 @@ im_group_unread(im_ctx_t *ctx, im_group_t *group, int64_t read, int64_t head,
 im_code_t
 im_group_read_report(im_ctx_t *ctx, im_group_t *group, int64_t seq)
 {
-    int64_t           head, old;
-    ngx_int_t         rc;
-    ngx_str_t         event;
-    im_json_t        *body, *item;
-    im_batch_t       *batch;
-    im_group_read_t   read;
-
-    rc = im_group_read_get(ctx, group, &ctx->user, 1, &read);
-
-    if (rc == NGX_OK) {
-        rc = im_group_head(ctx, group->gno, &head, NULL);
-    }
-
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
-    }
-
-    old = read.seq;
-    seq = ngx_min(seq, head);
+    ngx_int_t    rc;
+    ngx_str_t    event;
+    im_json_t   *body, *item;
+    im_batch_t  *batch;
+    ngx_uint_t   moved;
 
     batch = im_store_batch(ctx, IM_ORDERED);
 
-    rc = im_group_read_at(ctx, batch, group, seq);
+    rc = im_group_read_add(ctx, batch, group, &seq, &moved);
     if (rc != NGX_OK) {
         return im_group_code(rc);
-    }
-
-    if (seq > old) {
-        im_group_read_max(ctx, batch, group, &ctx->user, seq, 0);
     }
 
     if (batch && batch->n == 0) {
@@ -204,7 +186,7 @@ im_group_read_report(im_ctx_t *ctx, im_group_t *group, int64_t seq)
         return im_group_code(rc);
     }
 
-    if (seq <= old) {
+    if (!moved) {
         return IM_OK;
     }
 
@@ -224,6 +206,37 @@ im_group_read_report(im_ctx_t *ctx, im_group_t *group, int64_t seq)
     }
 
     return IM_OK;
+}
+
+
+ngx_int_t
+im_group_read_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
+    int64_t *seq, ngx_uint_t *moved)
+{
+    int64_t          head;
+    ngx_int_t        rc;
+    im_group_read_t  read;
+
+    rc = im_group_read_get(ctx, group, &ctx->user, 1, &read);
+
+    if (rc == NGX_OK) {
+        rc = im_group_head(ctx, group->gno, &head, NULL);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    *seq = ngx_min(*seq, head);
+    *moved = (*seq > read.seq);
+
+    rc = im_group_read_at(ctx, batch, group, *seq);
+
+    if (rc == NGX_OK && *moved) {
+        im_group_read_max(ctx, batch, group, &ctx->user, *seq, 0);
+    }
+
+    return rc;
 }
 
 

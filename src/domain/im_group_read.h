@@ -46,6 +46,11 @@ ngx_int_t im_group_unread(im_ctx_t *ctx, im_group_t *group, int64_t read,
 im_code_t im_group_read_report(im_ctx_t *ctx, im_group_t *group,
     int64_t seq);
 
+/* The same as operations of a batch, nobody is told.  *seq becomes the number
+ * that there is; *moved: the mark was before it. */
+ngx_int_t im_group_read_add(im_ctx_t *ctx, im_batch_t *batch,
+    im_group_t *group, int64_t *seq, ngx_uint_t *moved);
+
 /* Makes so many messages unread for a member. */
 im_code_t im_group_unread_set(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *user, int64_t n);
