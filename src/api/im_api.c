@@ -87,6 +87,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_sns,
     im_cmd_sns_group,
     im_cmd_sns_list,
+    im_cmd_sns_check,
     im_cmd_user_status,
     im_cmd_openim,
     im_cmd_openim_history,

@@ -26,6 +26,7 @@ extern im_command_t  im_cmd_profile[];
 extern im_command_t  im_cmd_sns[];
 extern im_command_t  im_cmd_sns_group[];
 extern im_command_t  im_cmd_sns_list[];
+extern im_command_t  im_cmd_sns_check[];
 extern im_command_t  im_cmd_user_status[];
 extern im_command_t  im_cmd_openim[];
 extern im_command_t  im_cmd_openim_history[];

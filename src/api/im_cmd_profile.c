@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
-#include "domain/im_callback.h"
+#include "domain/im_callback_sns.h"
 #include "domain/im_profile.h"
 #include "api/im_cmd.h"
 

@@ -149,8 +149,8 @@ im_cmd_sns_group_add(im_ctx_t *ctx, void *data)
 
         im_friend_group_put(ctx, &user, names, n, peers, puts, npeers,
                             results);
-        im_sns_results(ctx, IM_SNS_GROUP_ADD, "ResultItem", peers, npeers,
-                       results);
+        im_sns_results(ctx, IM_SNS_GROUP_ADD, peers, npeers, results,
+                       NULL);
     }
 
     return im_sns_group_seq(ctx, &user);

@@ -23,6 +23,10 @@ typedef struct {
 } im_sns_code_t;
 
 
+static im_json_t *im_sns_result_code(im_ctx_t *ctx, im_json_t *list,
+    ngx_str_t *account, im_code_t code, ngx_str_t *info);
+
+
 /* names of commands and results in ResultInfo */
 
 static const char  *im_sns_commands[] = {
@@ -61,6 +65,8 @@ static const char  *im_sns_names[IM_REL_MAX] = {
     "Friend_Not_In_Group",
     "Add_Too_Frequent",
     "Delete_Too_Frequent",
+    "Dirty_Word",
+    "App_Refused",
     "Count_Illegal",
     "Type_Illegal",
     "Length_Illegal",
@@ -103,6 +109,7 @@ static im_sns_code_t  im_sns_codes[] = {
     { IM_SNS_ANY, IM_REL_NO_REQUEST, IM_E_SNS_NO_REQUEST },
     { IM_SNS_ANY, IM_REL_ADD_RATE, IM_E_SNS_ADD_RATE },
     { IM_SNS_ANY, IM_REL_DELETE_RATE, IM_E_SNS_DELETE_RATE },
+    { IM_SNS_ANY, IM_REL_DIRTY, IM_E_SNS_DIRTY },
 
     { IM_SNS_ANY, IM_REL_MAX, IM_E_SNS_PARAM }
 };
@@ -312,29 +319,42 @@ im_sns_result(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
 {
     u_char     *p;
     ngx_str_t   info;
+
+    ngx_str_null(&info);
+
+    if (result != IM_REL_OK) {
+
+        p = ngx_pnalloc(ctx->pool, 128);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        info.data = p;
+        info.len = ngx_snprintf(p, 128, "Err_SNS_%s_%s", im_sns_commands[cmd],
+                                im_sns_names[result])
+                   - p;
+    }
+
+    return im_sns_result_code(ctx, list, account,
+                              im_sns_code(ctx, cmd, result), &info);
+}
+
+
+static im_json_t *
+im_sns_result_code(im_ctx_t *ctx, im_json_t *list, ngx_str_t *account,
+    im_code_t code, ngx_str_t *info)
+{
     im_json_t  *item, *failed;
 
     item = im_json_push_obj(list);
 
     im_json_add_str(item, "To_Account", account);
-    im_json_add_int(item, "ResultCode", im_sns_code(ctx, cmd, result));
+    im_json_add_int(item, "ResultCode", code);
+    im_json_add_str(item, "ResultInfo", info);
 
-    if (result == IM_REL_OK) {
-        im_json_add_cstr(item, "ResultInfo", "");
+    if (code == IM_OK) {
         return item;
     }
-
-    p = ngx_pnalloc(ctx->pool, 128);
-    if (p == NULL) {
-        return NULL;
-    }
-
-    info.data = p;
-    info.len = ngx_snprintf(p, 128, "Err_SNS_%s_%s", im_sns_commands[cmd],
-                            im_sns_names[result])
-               - p;
-
-    im_json_add_str(item, "ResultInfo", &info);
 
     failed = im_json_get(ctx->reply, "Fail_Account");
 
@@ -349,15 +369,22 @@ im_sns_result(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
 
 
 void
-im_sns_results(im_ctx_t *ctx, im_sns_e cmd, const char *name,
-    ngx_str_t *peers, ngx_uint_t n, im_rel_e *results)
+im_sns_results(im_ctx_t *ctx, im_sns_e cmd, ngx_str_t *peers, ngx_uint_t n,
+    im_rel_e *results, im_friend_item_t *items)
 {
     im_json_t   *list;
     ngx_uint_t   i;
 
-    list = im_json_add_list(ctx->reply, name);
+    list = im_json_add_list(ctx->reply, "ResultItem");
 
     for (i = 0; i < n; i++) {
+
+        if (items && results[i] == IM_REL_REFUSED) {
+            im_sns_result_code(ctx, list, &peers[i], items[i].refused,
+                               &items[i].refused_info);
+            continue;
+        }
+
         im_sns_result(ctx, cmd, list, &peers[i], results[i]);
     }
 }

@@ -20,6 +20,8 @@
 
 #define IM_SNS_ACCOUNTS  1000
 
+#define IM_SNS_BY        IM_BY_ADMIN|IM_BY_SELF|IM_BY_USER
+
 
 /* Commands whose results have numbers or names of their own. */
 
@@ -63,9 +65,24 @@ im_code_t im_sns_accounts(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
 im_json_t *im_sns_result(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
     ngx_str_t *account, im_rel_e result);
 
-/* Adds the list "name" of n results. */
-void im_sns_results(im_ctx_t *ctx, im_sns_e cmd, const char *name,
-    ngx_str_t *peers, ngx_uint_t n, im_rel_e *results);
+/* Adds ResultItem with n results.  items (may be NULL): whom the app has
+ * refused. */
+void im_sns_results(im_ctx_t *ctx, im_sns_e cmd, ngx_str_t *peers,
+    ngx_uint_t n, im_rel_e *results, im_friend_item_t *items);
+
+/* Items of friend_add, friend_import, friend_update and friend_response, as
+ * far as they can be checked alone: what is wrong. */
+typedef im_rel_e (*im_sns_item_pt)(im_ctx_t *ctx, im_json_t *node,
+    im_friend_item_t *item);
+
+im_rel_e im_sns_add_item(im_ctx_t *ctx, im_json_t *node,
+    im_friend_item_t *item);
+im_rel_e im_sns_import_item(im_ctx_t *ctx, im_json_t *node,
+    im_friend_item_t *item);
+im_rel_e im_sns_update_item(im_ctx_t *ctx, im_json_t *node,
+    im_friend_item_t *item);
+im_rel_e im_sns_response_item(im_ctx_t *ctx, im_json_t *node,
+    im_friend_item_t *item);
 
 /* 1 for the name of a friend group. */
 ngx_uint_t im_sns_group_name(ngx_str_t *name);

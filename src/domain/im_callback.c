@@ -83,6 +83,13 @@ static im_callback_row_t  im_callback_rows[] = {
     /* IM_CB_GROUP_INFO */
     { ngx_string("Group.CallbackAfterGroupInfoChanged"), 0, 0, 0 },
 
+    /* IM_CB_PREV_FRIEND_ADD: verdicts are the accounts' */
+    { ngx_string("Sns.CallbackPrevFriendAdd"), 0, IM_E_SNS_INTERNAL, 0 },
+
+    /* IM_CB_PREV_RESPONSE */
+    { ngx_string("Sns.CallbackPrevFriendResponse"),
+      0, IM_E_SNS_INTERNAL, 0 },
+
     /* IM_CB_FRIEND_ADD */
     { ngx_string("Sns.CallbackFriendAdd"), 0, 0, 0 },
 

@@ -35,6 +35,8 @@ typedef enum {
     IM_CB_GROUP_AFTER_SEND,
     IM_CB_GROUP_DESTROYED,
     IM_CB_GROUP_INFO,
+    IM_CB_PREV_FRIEND_ADD,
+    IM_CB_PREV_RESPONSE,
     IM_CB_FRIEND_ADD,
     IM_CB_FRIEND_DELETE,
     IM_CB_BLACK_ADD,
@@ -149,10 +151,6 @@ void im_callback_group_destroyed(im_ctx_t *ctx, im_group_t *group,
 /* info: MsgGroupNewInfo of the tip. */
 void im_callback_group_info(im_ctx_t *ctx, im_group_t *group,
     im_json_t *info);
-
-
-/* items: objects with Tag and Value, which were written. */
-void im_callback_profile(im_ctx_t *ctx, ngx_str_t *user, im_json_t *items);
 
 
 typedef enum {

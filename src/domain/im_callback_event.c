@@ -473,36 +473,6 @@ im_callback_members(im_json_t *body, const char *name, ngx_str_t *users,
 
 
 void
-im_callback_profile(im_ctx_t *ctx, ngx_str_t *user, im_json_t *items)
-{
-    ngx_str_t   tag;
-    im_json_t  *body, *list, *item, *set;
-
-    if (!im_callback_wants(ctx->app, IM_CB_PROFILE)) {
-        return;
-    }
-
-    body = im_callback_body(ctx, IM_CB_PROFILE);
-
-    im_json_add_str(body, "Operator_Account", &ctx->user);
-    im_json_add_str(body, "From_Account", user);
-
-    list = im_json_add_list(body, "ProfileItem");
-
-    im_json_each(item, items) {
-
-        if (im_json_get_str(item, "Tag", &tag) == NGX_OK) {
-            set = im_json_push_obj(list);
-            im_json_add_str(set, "Tag", &tag);
-            im_json_add_node(set, "Value", im_json_get(item, "Value"));
-        }
-    }
-
-    im_callback_tell(ctx, IM_CB_PROFILE, body, user);
-}
-
-
-void
 im_callback_state(im_app_t *app, ngx_str_t *user, ngx_uint_t platform,
     ngx_str_t *ip, im_state_e state, ngx_uint_t *kicked, ngx_uint_t n)
 {

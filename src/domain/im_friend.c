@@ -6,24 +6,20 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "core/im_co.h"
 #include "core/im_str.h"
+#include "domain/im_callback_sns.h"
 #include "domain/im_friend.h"
 #include "domain/im_inbox.h"
 
 
 #define IM_FRIEND_CONFIRM_MAX  100       /* of one command */
 
-/* how friends are deleted */
-
-#define IM_FRIEND_BOTH         1
-#define IM_FRIEND_QUIET        2
-
 
 typedef struct {
     im_friend_item_t  *items;
     ngx_uint_t         how;
     im_profile_t      *profile;      /* of the acting account */
+    unsigned           asking:1;     /* whom to ask about, nothing written */
 } im_friend_work_t;
 
 
@@ -34,14 +30,6 @@ static im_rel_e im_friend_request(im_rel_t *rel, im_pair_t *pair,
 static im_rel_e im_friend_import_item(im_rel_t *rel, im_pair_t *pair,
     ngx_uint_t i);
 static im_rel_e im_friend_respond_item(im_rel_t *rel, im_pair_t *pair,
-    ngx_uint_t i);
-static im_rel_e im_friend_update_item(im_rel_t *rel, im_pair_t *pair,
-    ngx_uint_t i);
-static ngx_int_t im_friend_merge(im_rel_t *rel, ngx_str_t *custom,
-    im_json_t *values, im_json_t *changes, ngx_uint_t *changed);
-static im_rel_e im_friend_delete_item(im_rel_t *rel, im_pair_t *pair,
-    ngx_uint_t i);
-static im_rel_e im_pendency_delete_item(im_rel_t *rel, im_pair_t *pair,
     ngx_uint_t i);
 
 
@@ -63,6 +51,16 @@ im_friend_add(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers, ngx_uint_t n,
         }
 
         return;
+    }
+
+    work.asking = im_callback_asks(ctx, IM_CB_PREV_FRIEND_ADD);
+
+    if (work.asking) {
+        im_friend_run(ctx, user, peers, n, im_friend_add_item, &work,
+                      results);
+        im_callback_friend_add(ctx, user, peers, n, items, how, results);
+
+        work.asking = 0;
     }
 
     for (i = 0; i < n; i++) {
@@ -138,6 +136,14 @@ im_friend_add_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
         {
             return IM_REL_GROUPS_FULL;
         }
+    }
+
+    if (work->asking) {
+        return IM_REL_OK;
+    }
+
+    if (item->refused) {
+        return IM_REL_REFUSED;
     }
 
     allow = im_profile_allow(app, &pair->profile);
@@ -350,6 +356,15 @@ im_friend_respond(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
     im_friend_work_t  work;
 
     work.items = items;
+    work.asking = im_callback_asks(ctx, IM_CB_PREV_RESPONSE);
+
+    if (work.asking) {
+        im_friend_run(ctx, user, peers, n, im_friend_respond_item, &work,
+                      results);
+        im_callback_friend_respond(ctx, user, peers, n, items, results);
+
+        work.asking = 0;
+    }
 
     im_friend_run(ctx, user, peers, n, im_friend_respond_item, &work,
                   results);
@@ -403,6 +418,14 @@ im_friend_respond_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
 
     if (his && pair->count.friends >= app->friends_max) {
         return IM_REL_PEER_FULL;
+    }
+
+    if (work->asking) {
+        return IM_REL_OK;
+    }
+
+    if (item->refused) {
+        return IM_REL_REFUSED;
     }
 
     if (item->agree) {
@@ -466,336 +489,6 @@ im_friend_respond_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
 
     im_rel_drop_requests(rel, pair, item->agree ? IM_REQ_IN|IM_REQ_OUT
                                                 : IM_REQ_IN);
-
-    return IM_REL_OK;
-}
-
-
-void
-im_friend_update(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
-    ngx_uint_t n, im_friend_item_t *items, im_rel_e *results)
-{
-    im_friend_work_t  work;
-
-    work.items = items;
-
-    im_friend_run(ctx, user, peers, n, im_friend_update_item, &work, results);
-}
-
-
-static im_rel_e
-im_friend_update_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
-{
-    im_rel_e           result;
-    ngx_str_t          ids;
-    im_json_t         *changes, *change, *entry;
-    ngx_uint_t         custom, groups;
-    im_friend_t        row;
-    im_friend_item_t  *item;
-    im_friend_work_t  *work;
-
-    work = rel->data;
-    item = &work->items[i];
-
-    if (!pair->exists) {
-        return IM_REL_ACCOUNT;
-    }
-
-    if (item->wrong != IM_REL_OK) {
-        return item->wrong;
-    }
-
-    if (pair->mine.version == 0) {
-        return IM_REL_NO_FRIEND;
-    }
-
-    row = pair->mine;
-    custom = 0;
-    groups = 0;
-
-    changes = im_json_new_list(rel->ctx->pool);
-
-    if (item->set_remark && !im_str_eq(&row.remark, &item->remark)) {
-        row.remark = item->remark;
-        row.retime = ngx_time();
-
-        change = im_json_push_obj(changes);
-        im_json_add_cstr(change, "Tag", "Tag_SNS_IM_Remark");
-        im_json_add_str(change, "Value", &row.remark);
-    }
-
-    if (item->custom
-        && im_friend_merge(rel, &row.custom, item->custom, changes, &custom)
-           != NGX_OK)
-    {
-        return IM_REL_INTERNAL;
-    }
-
-    if (item->set_groups) {
-        result = im_rel_group_ids(rel, item->groups, item->ngroups, &ids);
-        if (result != IM_REL_OK) {
-            return result;
-        }
-
-        if (!im_str_eq(&ids, &row.groups)) {
-            row.groups = ids;
-            groups = 1;
-
-            result = im_rel_groups(rel);
-            if (result != IM_REL_OK) {
-                rel->batch = NULL;
-                return result;
-            }
-
-            change = im_json_push_obj(changes);
-            im_json_add_cstr(change, "Tag", "Tag_SNS_IM_Group");
-            im_json_add_node(change, "Value",
-                             im_friend_group_names(rel->ctx, &ids,
-                                                   rel->groups,
-                                                   rel->ngroups));
-        }
-    }
-
-    if (changes == NULL || changes->n == 0) {
-        return IM_REL_OK;
-    }
-
-    im_rel_put_friend(rel, &row);
-
-    if (groups) {
-        im_rel_add(rel, &rel->user, IM_REL_SEQ_GROUP, 1, 0);
-    }
-
-    if (custom) {
-        im_rel_add(rel, &rel->user, IM_REL_SEQ_CUSTOM, 1, 0);
-
-        if (changes->n == custom) {          /* nothing standard */
-            im_rel_add(rel, &rel->user, IM_REL_SEQ_STD, -1, 0);
-        }
-    }
-
-    entry = im_json_push_obj(im_rel_notice(rel, &rel->user, IM_NOTICE_UPDATE,
-                                           &rel->user, rel->ctx->inst));
-
-    im_json_add_str(entry, "Friend_Account", &pair->peer);
-    im_json_add_node(entry, "Sns", changes);
-
-    return IM_REL_OK;
-}
-
-
-/* Writes values over those of the row; *changed is their number. */
-
-static ngx_int_t
-im_friend_merge(im_rel_t *rel, ngx_str_t *custom, im_json_t *values,
-    im_json_t *changes, ngx_uint_t *changed)
-{
-    char        *name;
-    u_char      *p;
-    ngx_str_t    tag, was, is;
-    im_json_t   *old, *merged, *node, *change;
-    ngx_pool_t  *pool;
-
-    pool = rel->ctx->pool;
-    old = NULL;
-
-    if (custom->len
-        && im_json_parse(pool, custom, IM_JSON_DEPTH, &old) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    merged = im_json_new_obj(pool);
-
-    im_json_each(node, old) {
-        if (im_json_get_key(values, &node->key) == NULL) {
-
-            name = im_str_c(pool, &node->key);
-            if (name == NULL) {
-                return NGX_ERROR;
-            }
-
-            im_json_add_node(merged, name, node);
-        }
-    }
-
-    im_json_each(node, values) {
-
-        if (node->type == IM_JSON_NUM || node->u.text.len) {
-
-            name = im_str_c(pool, &node->key);
-            if (name == NULL) {
-                return NGX_ERROR;
-            }
-
-            im_json_add_node(merged, name, node);
-        }
-
-        change = im_json_get_key(old, &node->key);
-
-        if (im_json_render(pool, node, &is) != NGX_OK
-            || (change && im_json_render(pool, change, &was) != NGX_OK))
-        {
-            return NGX_ERROR;
-        }
-
-        if (change ? im_str_eq(&is, &was)
-                   : node->type == IM_JSON_STR && node->u.text.len == 0)
-        {
-            continue;
-        }
-
-        (*changed)++;
-
-        if (changes) {
-            p = ngx_pnalloc(pool, sizeof("Tag_SNS_Custom_") + node->key.len);
-            if (p == NULL) {
-                return NGX_ERROR;
-            }
-
-            tag.data = p;
-            tag.len = ngx_sprintf(p, "Tag_SNS_Custom_%V", &node->key) - p;
-
-            change = im_json_push_obj(changes);
-            im_json_add_str(change, "Tag", &tag);
-            im_json_add_node(change, "Value", node);
-        }
-    }
-
-    if (im_json_failed(merged)) {
-        return NGX_ERROR;
-    }
-
-    if (merged->n == 0) {
-        ngx_str_null(custom);
-        return NGX_OK;
-    }
-
-    return im_json_render(pool, merged, custom);
-}
-
-
-void
-im_friend_delete(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
-    ngx_uint_t n, ngx_uint_t both, im_rel_e *results)
-{
-    im_friend_work_t  work;
-
-    work.how = both ? IM_FRIEND_BOTH : 0;
-
-    im_friend_run(ctx, user, peers, n, im_friend_delete_item, &work, results);
-}
-
-
-static im_rel_e
-im_friend_delete_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
-{
-    im_friend_work_t  *work;
-
-    work = rel->data;
-
-    rel->fires = (work->how & IM_FRIEND_QUIET) ? 0 : IM_FIRE;
-
-    if (pair->mine.version == 0) {
-        return pair->exists ? IM_REL_NO_FRIEND : IM_REL_ACCOUNT;
-    }
-
-    im_rel_drop_friend(rel, &pair->mine);
-
-    if ((work->how & IM_FRIEND_BOTH) && pair->his.version) {
-        im_rel_drop_friend(rel, &pair->his);
-
-    } else {
-        im_rel_expect_friend(rel, &pair->peer, &rel->user,
-                             pair->his.version);
-    }
-
-    return IM_REL_OK;
-}
-
-
-im_rel_e
-im_friend_delete_all(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t both)
-{
-    ngx_str_t         *peers;
-    im_rel_e          *results;
-    ngx_uint_t         i;
-    ngx_array_t        friends;
-    im_friend_t       *row;
-    im_friend_work_t   work;
-
-    /* the app is not told of these */
-
-    work.how = IM_FRIEND_QUIET | (both ? IM_FRIEND_BOTH : 0);
-
-    do {
-        if (ngx_array_init(&friends, ctx->pool, 64, sizeof(im_friend_t))
-            != NGX_OK
-            || im_friend_list(ctx, user, 0, 1000, &friends) != NGX_OK)
-        {
-            return IM_REL_INTERNAL;
-        }
-
-        peers = ngx_palloc(ctx->pool,
-                           (friends.nelts + 1) * sizeof(ngx_str_t));
-        results = ngx_palloc(ctx->pool,
-                             (friends.nelts + 1) * sizeof(im_rel_e));
-
-        if (peers == NULL || results == NULL) {
-            return IM_REL_INTERNAL;
-        }
-
-        row = friends.elts;
-
-        for (i = 0; i < friends.nelts; i++) {
-            peers[i] = row[i].peer;
-        }
-
-        im_friend_run(ctx, user, peers, friends.nelts, im_friend_delete_item,
-                      &work, results);
-
-        for (i = 0; i < friends.nelts; i++) {
-            if (results[i] != IM_REL_OK
-                && results[i] != IM_REL_NO_FRIEND
-                && results[i] != IM_REL_ACCOUNT)
-            {
-                return results[i];
-            }
-        }
-
-    } while (friends.nelts == 1000);
-
-    return IM_REL_OK;
-}
-
-
-void
-im_pendency_delete(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
-    ngx_uint_t n, ngx_uint_t dir, im_rel_e *results)
-{
-    im_friend_work_t  work;
-
-    work.how = dir;
-
-    im_friend_run(ctx, user, peers, n, im_pendency_delete_item, &work,
-                  results);
-}
-
-
-static im_rel_e
-im_pendency_delete_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
-{
-    im_request_t      *request;
-    im_friend_work_t  *work;
-
-    work = rel->data;
-    request = (work->how == IM_REQ_IN) ? &pair->in : &pair->out;
-
-    if (request->version == 0) {
-        return IM_REL_NO_REQUEST;
-    }
-
-    im_rel_drop_requests(rel, pair, work->how);
 
     return IM_REL_OK;
 }

@@ -26,6 +26,8 @@ typedef struct {
     int64_t            added;        /* 0: now */
     int64_t            retime;
     im_rel_e           wrong;        /* what the check has found */
+    im_code_t          refused;      /* by the app, 0: it is not */
+    ngx_str_t          refused_info;
 
     unsigned           set_remark:1; /* friend_update: what is given */
     unsigned           set_groups:1;
@@ -65,6 +67,11 @@ void im_black_add(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
     ngx_uint_t n, im_rel_e *results);
 void im_black_delete(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
     ngx_uint_t n, im_rel_e *results);
+
+/* Writes values over those of a row; *changed is their number.  changes (may
+ * be NULL): a list that {Tag, Value} of each is added to. */
+ngx_int_t im_friend_merge(im_rel_t *rel, ngx_str_t *custom,
+    im_json_t *values, im_json_t *changes, ngx_uint_t *changed);
 
 /* Runs an item function for all peers. */
 void im_friend_run(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,

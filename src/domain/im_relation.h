@@ -54,6 +54,8 @@ typedef enum {
     IM_REL_NOT_IN_GROUP,
     IM_REL_ADD_RATE,
     IM_REL_DELETE_RATE,
+    IM_REL_DIRTY,                    /* a dirty word */
+    IM_REL_REFUSED,                  /* by the app, which gives the number */
 
     /* parameters that had numbers of their own */
     IM_REL_COUNT,
@@ -180,6 +182,14 @@ typedef struct {
 
 typedef struct im_rel_s  im_rel_t;
 
+/* A row that has come or gone. */
+
+typedef struct {
+    ngx_uint_t         event;        /* im_callback_e */
+    ngx_str_t          from;
+    ngx_str_t          to;
+} im_rel_told_t;
+
 /* Decides about item i (of rel->peers), whose state is pair, and adds what is
  * to be written; nothing, unless it returns IM_REL_OK or IM_REL_PENDING. */
 typedef im_rel_e (*im_rel_item_pt)(im_rel_t *rel, im_pair_t *pair,
@@ -280,6 +290,11 @@ ngx_int_t im_rel_pairs(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
 ngx_int_t im_rel_read_groups(im_ctx_t *ctx, ngx_str_t *user,
     im_friend_group_t **groups, ngx_uint_t *n);
 
+/* The same for at most IM_REL_CHUNK, with room for 2 n keys and rows. */
+ngx_int_t im_rel_load(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
+    ngx_uint_t n, im_pair_t *pairs, im_key_t *keys, im_row_t *rows);
+
+extern im_record_t  im_rel_count_record[];    /* by im_rel_column_e */
 extern im_record_t  im_friend_record[];
 extern im_record_t  im_request_record[];
 extern im_record_t  im_black_record[];
