@@ -100,6 +100,10 @@ static im_column_t  im_col_msg_key[] = {
     { "msg", IM_COL_STR }, { "key", IM_COL_STR }, { NULL, 0 }
 };
 
+static im_column_t  im_col_name[] = {
+    { "name", IM_COL_STR }, { NULL, 0 }
+};
+
 static im_column_t  im_col_nkey[] = {
     { "nkey", IM_COL_STR }, { NULL, 0 }
 };
@@ -338,5 +342,8 @@ im_table_t  im_tables[IM_T_MAX] = {
       im_col_kind_id, im_no_index },
 
     { IM_T_JOB, "job", IM_VERSIONED, IM_TTL_NONE,
-      im_col_id, im_job_index }
+      im_col_id, im_job_index },
+
+    { IM_T_APP, "app", IM_VERSIONED, IM_TTL_NONE,
+      im_col_name, im_no_index }
 };

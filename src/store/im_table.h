@@ -49,6 +49,7 @@ typedef enum {
     IM_T_STATUS_SUB,
     IM_T_COUNT,
     IM_T_JOB,
+    IM_T_APP,
     IM_T_MAX
 } im_table_e;
 
