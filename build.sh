@@ -39,9 +39,10 @@ admin=administrator
 
 build_packages="gcc make libc6-dev pkg-config perl nginx nginx-dev
                 libnginx-mod-stream libyajl-dev liblmdb-dev libbson-dev
-                zlib1g-dev libssl-dev libcurl4-openssl-dev libboost-context-dev"
+                zlib1g-dev libssl-dev libcurl4-openssl-dev libboost-context-dev
+                libhiredis-dev"
 
-test_packages="binutils libmojolicious-perl openssl procps"
+test_packages="binutils libmojolicious-perl openssl procps redis-server"
 
 # what Debian's nginx has and the tests use
 im_modules="--with-threads --with-stream --with-stream_ssl_module

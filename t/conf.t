@@ -176,6 +176,32 @@ subtest 'store' => sub {
         for qw/ always everysec none /;
 };
 
+subtest 'redis and node' => sub {
+    my $app = 'app 7 { key k; }';
+    my $im = sub { "im { store lmdb:s; $_[0] $app }" };
+    my $redis = 'redis 127.0.0.1:6379';
+
+    refused 'no node', $im->("$redis;"), 'write: node NAME;';
+    refused 'no redis', $im->('node a;'), 'write: redis 127.0.0.1:6379;';
+    refused 'port', $im->('redis 127.0.0.1:x; node a;'),
+            'invalid port in "redis 127.0.0.1:x"';
+    refused 'name', $im->("$redis; node a/b;"), 'invalid node "a/b"';
+    refused 'long name', $im->("$redis; node " . 'x' x 65 . ';'),
+            'invalid node "x+"';
+    refused 'twice', $im->("$redis; $redis; node a;"),
+            '"redis" directive is duplicate';
+    refused 'two names', $im->("$redis; node a; node b;"),
+            '"node" directive is duplicate';
+    refused $_, $im->("$redis $_; node a;"), "invalid parameter \"$_\""
+        for qw/ db=x db= password= prefix= prefix=a|b timeout=0 tls=on /;
+    refused 'user', $im->("$redis user=u; node a;"),
+            'has "user" without "password"';
+
+    accepted $_, conf($im->("$_; node a-1.b_c;")) for $redis,
+        'redis 127.0.0.1', 'redis [::1]:7000', 'redis unix:/run/redis.sock',
+        "$redis user=u password=p db=15 prefix=a:b/c: timeout=2s";
+};
+
 subtest 'values' => sub {
     my @im = (
         ['zone 1023k', 'must be equal to or greater than 1m'],

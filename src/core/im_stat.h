@@ -44,6 +44,14 @@
     C(CB_REFUSED,     "im_callback_refusals_total")                           \
     C(CB_TIME,        "im_callback_milliseconds_total")                       \
     C(CB_OPENED,      "im_callback_breaker_opened_total")                     \
+    C(REDIS_CALLS,    "im_redis_calls_total")                                 \
+    C(REDIS_DROPPED,  "im_redis_dropped_total")                               \
+    C(REDIS_ERRORS,   "im_redis_errors_total")                                \
+    C(REDIS_DOWN,     "im_redis_down_total")                                  \
+    C(NODE_IN,        "im_node_records_in_total")                             \
+    C(NODE_OUT,       "im_node_records_out_total")                            \
+    G(REDIS_UP,       "im_redis_connections")                                 \
+    G(REDIS_QUEUE,    "im_redis_calls_waiting")                               \
     G(CB_FLYING,      "im_callbacks_in_flight")                               \
     G(CB_QUEUE,       "im_callbacks_queued")                                  \
     G(CB_OPEN,        "im_callback_breakers_open")                            \

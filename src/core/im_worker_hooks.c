@@ -21,10 +21,12 @@ extern im_worker_hook_t  im_stat_hook;
 extern im_worker_hook_t  im_poll_hook;
 extern im_worker_hook_t  im_store_hook;
 extern im_worker_hook_t  im_zone_hook;
+extern im_worker_hook_t  im_redis_hook;
 extern im_worker_hook_t  im_session_hook;
 extern im_worker_hook_t  im_room_hook;
 extern im_worker_hook_t  im_room_member_hook;
 extern im_worker_hook_t  im_slot_hook;
+extern im_worker_hook_t  im_node_hook;
 extern im_worker_hook_t  im_cache_hook;
 extern im_worker_hook_t  im_group_member_hook;
 extern im_worker_hook_t  im_group_row_hook;
@@ -46,10 +48,12 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_poll_hook,
     &im_store_hook,
     &im_zone_hook,
+    &im_redis_hook,
     &im_session_hook,
     &im_room_hook,
     &im_room_member_hook,
-    &im_slot_hook,                         /* the last of live/ */
+    &im_slot_hook,                         /* from here on the bus is read */
+    &im_node_hook,
     &im_cache_hook,
     &im_group_member_hook,
     &im_group_row_hook,

@@ -164,6 +164,20 @@ static ngx_command_t  ngx_im_commands[] = {
       offsetof(im_conf_t, store),
       NULL },
 
+    { ngx_string("redis"),
+      NGX_IM_CONF|NGX_DIRECT_CONF|NGX_CONF_1MORE,
+      ngx_im_redis,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("node"),
+      NGX_IM_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_im_node,
+      0,
+      0,
+      NULL },
+
     { ngx_string("coroutines"),
       NGX_IM_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
@@ -537,6 +551,12 @@ ngx_im_block_end(ngx_conf_t *cf, im_conf_t *imcf)
         return NGX_CONF_ERROR;
     }
 
+    rv = ngx_im_redis_check(cf, imcf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
     ngx_conf_init_size_value(imcf->zone, 64 * 1024 * 1024);
     ngx_conf_init_size_value(imcf->bus, 32 * 1024 * 1024);
     ngx_conf_init_value(imcf->coroutines, 4096);
@@ -596,6 +616,16 @@ ngx_im_compare(ngx_conf_t *cf, im_conf_t *old, im_conf_t *imcf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"bus\" was changed from %uz to %uz bytes, "
                            "this needs a restart", old->bus, imcf->bus);
+        return NGX_CONF_ERROR;
+    }
+
+    if (imcf->node.len && old->node.len
+        && (imcf->node.len != old->node.len
+            || ngx_strcmp(imcf->node.data, old->node.data) != 0))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"node\" was changed from \"%V\" to \"%V\", "
+                           "this needs a restart", &old->node, &imcf->node);
         return NGX_CONF_ERROR;
     }
 

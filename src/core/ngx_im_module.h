@@ -21,6 +21,8 @@
 /* two generations have a slot each */
 #define IM_WORKERS_MAX     60
 
+#define IM_NODE_NAME_MAX   64
+
 #define IM_APP_ADMINS      10
 #define IM_APP_FIELDS      20
 #define IM_APP_ID_MAX      4294967295
@@ -158,6 +160,18 @@ typedef struct {
 
 
 typedef struct {
+    ngx_str_t        name;                 /* as written, "": none */
+    ngx_str_t        host;                 /* terminated; a path if port 0 */
+    ngx_uint_t       port;
+    ngx_str_t        user;
+    ngx_str_t        password;
+    ngx_uint_t       db;
+    ngx_str_t        prefix;               /* of all keys and channels */
+    ngx_msec_t       timeout;
+} im_redis_conf_t;
+
+
+typedef struct {
     ngx_str_t        name;
     ngx_uint_t       n;
     ngx_atomic_t    *passes;               /* so far, shared by all workers */
@@ -169,6 +183,8 @@ typedef struct {
 
     ngx_array_t      apps;                 /* of im_app_t, at least one */
     im_store_conf_t  store;
+    im_redis_conf_t  redis;
+    ngx_str_t        node;
 
     size_t           zone;
     size_t           bus;
@@ -207,6 +223,9 @@ char *ngx_im_app_public_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_field(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_callback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_redis_check(ngx_conf_t *cf, im_conf_t *imcf);
 /* Reads a file of at most max bytes; what: the text of a refusal. */
 ngx_int_t ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *text, size_t max, char *what);

@@ -23,7 +23,7 @@
  * halfway leaves nothing but some lost records at the tail.
  */
 
-#define IM_BUS_LAYOUT    1
+#define IM_BUS_LAYOUT    2
 #define IM_BUS_ALIGN     16
 #define IM_BUS_LOSTS     8
 #define IM_BUS_SLICE     256         /* records */
@@ -60,6 +60,7 @@ typedef struct {
 
     im_bus_mark_t      mark;
     im_bus_slot_t      slots[IM_SLOTS];
+    im_bus_node_t      node;
     uint32_t           stamps[65536];
     im_slots_t         interests[IM_BUS_INTERESTS];
 
@@ -748,6 +749,13 @@ im_bus_mark(void)
 }
 
 
+im_bus_node_t *
+im_bus_node(void)
+{
+    return &im_bus_sh->node;
+}
+
+
 uint32_t *
 im_bus_stamp(ngx_uint_t hash)
 {
@@ -812,6 +820,14 @@ im_bus_slot_clear(ngx_uint_t slot, ngx_pid_t pid)
         }
 
         ngx_shmtx_unlock(&im_bus_pool->mutex);
+    }
+
+    for (i = 0; i < IM_BUS_CHANNELS; i++) {
+        w = &im_bus_sh->node.interests[i].w[slot >> 6];
+
+        if (*w & bit) {
+            (void) __sync_fetch_and_and(w, ~bit);
+        }
     }
 
     return NGX_OK;

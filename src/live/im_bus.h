@@ -38,6 +38,8 @@ typedef enum {
     IM_BUS_POLL_REPLY,
     IM_BUS_MEMBER,
     IM_BUS_STATE,
+    IM_BUS_NODE,                     /* im_node: to the workers of a node */
+    IM_BUS_STAMPS,                   /* im_node: stamps of another node */
     IM_BUS_OTHER,
     IM_BUS_KINDS = 32
 } im_bus_kind_e;
@@ -150,6 +152,18 @@ typedef struct {
     uint64_t                rooms[6]; /* im_room_stat_t, as of the tick */
 } im_bus_slot_t;
 
+/* What the workers of a node share about the others, for im_node only. */
+
+#define IM_BUS_CHANNELS     (256 + 4096)
+
+typedef struct {
+    ngx_atomic_t            epoch;   /* when the node was started, ms */
+    ngx_atomic_t            owner;   /* pid << 8 | slot of who listens */
+    ngx_atomic_t            up;      /* and is subscribed */
+    ngx_atomic_t            channels[IM_BUS_CHANNELS]; /* subscribed to */
+    im_slots_t              interests[IM_BUS_CHANNELS];
+} im_bus_node_t;
+
 /* Whether the lock of zone "im" is held: kept here, because that zone may
  * have to be made anew. */
 typedef struct {
@@ -173,6 +187,8 @@ void im_bus_read(void);
 void im_bus_slot_claim(ngx_uint_t slot);
 ngx_int_t im_bus_slot_clear(ngx_uint_t slot, ngx_pid_t pid);
 void im_bus_slot_free(ngx_uint_t slot, ngx_pid_t pid);
+
+im_bus_node_t *im_bus_node(void);
 
 /* A stamp, see im_zone.h. */
 uint32_t *im_bus_stamp(ngx_uint_t hash);

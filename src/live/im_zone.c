@@ -10,6 +10,7 @@
 #include "core/im_fault.h"
 #include "core/im_worker.h"
 #include "live/im_bus.h"
+#include "live/im_node.h"
 #include "live/im_zone.h"
 
 
@@ -331,6 +332,17 @@ im_stamp_get(ngx_uint_t hash)
 
 void
 im_stamp_bump(ngx_uint_t hash)
+{
+    im_stamp_heard(hash);
+
+    if (im_redis_configured()) {
+        im_node_stamp(hash);
+    }
+}
+
+
+void
+im_stamp_heard(ngx_uint_t hash)
 {
     (void) __sync_fetch_and_add(im_bus_stamp(hash), 1);
 }

@@ -52,6 +52,8 @@ typedef enum {
  */
 uint32_t im_stamp_get(ngx_uint_t hash);
 void im_stamp_bump(ngx_uint_t hash);
+/* Another node has bumped it. */
+void im_stamp_heard(ngx_uint_t hash);
 
 
 /*

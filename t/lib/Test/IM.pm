@@ -54,6 +54,7 @@ has app_id => 1400000001;
 has key => sub { join '', map { sprintf '%x', rand 16 } 1 .. 64 };
 has admin => 'administrator';
 has [qw/ dir port pid conf /];
+has store => undef;              # a folder that several share
 has options => sub { {} };
 has allowed => sub { [] };
 has ua => sub { Mojo::UserAgent->new(max_redirects => 0)
@@ -277,6 +278,7 @@ sub write_conf ($self) {
     my $level = $ENV{IM_TEST_LOG} // 'info';
     my $store = $ENV{IM_TEST_STORE} // 'lmdb';
     my $dir = $self->dir;
+    my $folder = $self->store // "$dir/store";
 
     die "unknown store $store" unless $store eq 'lmdb';
 
@@ -287,7 +289,7 @@ sub write_conf ($self) {
 im {
     zone 16m;
     bus 8m;
-    store lmdb:$dir/store size=1g;
+    store lmdb:$folder size=1g;
     drain_time 500ms;
     $o{im}
 

@@ -1,0 +1,885 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include "core/im_co.h"
+#include "core/im_stat.h"
+#include "core/im_worker.h"
+#include "live/im_node.h"
+#include "live/im_zone.h"
+
+
+#define IM_NODE_BEAT     3               /* ticks */
+#define IM_NODE_LIFE     10000
+#define IM_NODE_SILENT   3000            /* without our own word */
+#define IM_NODE_TIDY     60              /* ticks */
+#define IM_NODE_BATCH    100             /* channels in a command */
+#define IM_NODE_STAMPS   256             /* in a record */
+#define IM_NODE_EVENTS   8
+#define IM_NODE_STEP     5
+#define IM_NODE_STEPS    100
+
+#define IM_NODE_ASKED    1
+#define IM_NODE_HEARD    2
+
+
+static void im_node_tick(void);
+static void im_node_drain(void);
+static void im_node_take(void);
+static void im_node_beat(void);
+static void im_node_beat_handler(void *data, ngx_int_t rc, redisReply *reply);
+static void im_node_up(im_redis_conn_t *conn);
+static void im_node_down(im_redis_conn_t *conn);
+static void im_node_subscribe(ngx_str_t *names, ngx_uint_t n);
+static void im_node_reply(redisAsyncContext *ac, void *reply, void *data);
+static void im_node_subscribed(ngx_str_t *name);
+static void im_node_message(ngx_str_t *text);
+static void im_node_tidy(void);
+static void im_node_tell(ngx_uint_t event, ngx_uint_t channel,
+    im_slots_t *to);
+static void im_node_bus_handler(im_bus_buf_t *buf);
+static void im_node_command_up(void);
+static void im_node_event(im_node_event_e event, ngx_uint_t channel);
+static void im_node_stamp_handler(ngx_event_t *ev);
+static void im_node_stamps(im_node_record_t *rec, ngx_str_t *payload);
+static ngx_int_t im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
+static void im_node_exit_process(ngx_cycle_t *cycle);
+
+
+im_worker_hook_t  im_node_hook = {
+    ngx_string("node"),
+    NULL,                                  /* init conf */
+    NULL,                                  /* init module */
+    im_node_init_process,                  /* init process */
+    im_node_exit_process                   /* exit process */
+};
+
+
+/* the newest of those that have the same name */
+
+static im_redis_script_t  im_node_beat_script = im_redis_script(
+    "local v = redis.call('GET', KEYS[1])\n"
+    "if v and tonumber(v) > tonumber(ARGV[1]) then return 2 end\n"
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+    "return v == ARGV[1] and 1 or 0\n");
+
+
+static im_redis_conn_t    im_node_conn;
+static im_node_pt         im_node_fns[IM_BUS_KINDS];
+static im_node_event_pt   im_node_events[IM_NODE_EVENTS];
+static ngx_uint_t         im_node_nevents;
+static uint32_t           im_node_counts[IM_BUS_CHANNELS];
+
+static ngx_str_t          im_node_key;       /* that beats */
+static ngx_str_t          im_node_bus;       /* channel of this node */
+static ngx_str_t          im_node_all;       /* channel of all nodes */
+static ngx_str_t          im_node_prefix;    /* of the others' channels */
+static ngx_str_t          im_node_name;
+static ngx_str_t          im_node_beat_prefix;
+static ngx_str_t          im_node_bus_prefix;
+static uint64_t           im_node_self;
+
+static ngx_uint_t         im_node_owns;
+static ngx_uint_t         im_node_ticks;
+static ngx_msec_t         im_node_heard;
+
+static uint32_t           im_node_stamp_list[IM_NODE_STAMPS];
+static ngx_uint_t         im_node_nstamps;
+static ngx_event_t        im_node_stamp_event;
+
+
+static void
+im_node_tick(void)
+{
+    im_node_take();
+
+    if (!im_node_owns || !im_node_conn.is_up || !im_redis_up()) {
+        return;
+    }
+
+    if (ngx_current_msec - im_node_heard > IM_NODE_SILENT) {
+        im_redis_break(&im_node_conn, "it does not forward");
+        return;
+    }
+
+    if (im_node_ticks++ % IM_NODE_BEAT == 0) {
+        im_node_beat();
+    }
+
+    if (im_node_ticks % IM_NODE_TIDY == 0) {
+        im_node_tidy();
+    }
+}
+
+
+/* Another worker listens from now on; until it does, this one goes on. */
+
+static void
+im_node_drain(void)
+{
+    if (im_node_owns) {
+        im_node_owns = 0;
+        im_bus_node()->up = 0;
+        im_bus_node()->owner = 0;
+    }
+}
+
+
+static void
+im_node_take(void)
+{
+    ngx_pid_t           pid;
+    ngx_uint_t          i;
+    im_bus_node_t      *node;
+    ngx_atomic_uint_t   owner, self;
+
+    node = im_bus_node();
+    owner = node->owner;
+    self = (ngx_atomic_uint_t) ngx_pid << 8 | im_slot_self();
+
+    if (owner) {
+        pid = owner >> 8;
+
+        if (owner == self || im_bus_slot(owner & 0xff)->pid == pid) {
+            return;
+        }
+    }
+
+    if (im_slot_draining()
+        || !ngx_atomic_cmp_set(&node->owner, owner, self))
+    {
+        return;
+    }
+
+    node->up = 0;
+
+    for (i = 0; i < IM_BUS_CHANNELS; i++) {
+        node->channels[i] = 0;
+    }
+
+    im_node_owns = 1;
+    im_node_ticks = 0;
+
+    im_redis_connect(&im_node_conn);
+}
+
+
+/* In Redis the node lives, and we hear ourselves. */
+
+static void
+im_node_beat(void)
+{
+    u_char     epoch[NGX_INT64_LEN], life[NGX_INT64_LEN];
+    ngx_str_t  args[3];
+
+    args[0] = im_node_key;
+    im_redis_int(&args[1], epoch, im_bus_node()->epoch);
+    im_redis_int(&args[2], life, IM_NODE_LIFE);
+
+    (void) im_redis_call(&im_node_beat_script, 1, args, 3,
+                         im_node_beat_handler, NULL);
+
+    ngx_str_set(&args[0], "PUBLISH");
+    args[1] = im_node_bus;
+    ngx_str_set(&args[2], ".");
+
+    (void) im_redis_call(NULL, 0, args, 3, NULL, NULL);
+}
+
+
+static void
+im_node_beat_handler(void *data, ngx_int_t rc, redisReply *reply)
+{
+    im_slots_t  to;
+
+    if (rc != NGX_OK || reply->type != REDIS_REPLY_INTEGER) {
+        return;
+    }
+
+    if (reply->integer == 2) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "another machine beats as node \"%V\"",
+                      &im_node_name);
+        return;
+    }
+
+    if (reply->integer == 0) {
+
+        /* the node was new there: Redis was emptied, or this is the start */
+
+        im_slots_alive(&to);
+        im_node_tell(IM_NODE_REBUILD, 0, &to);
+    }
+}
+
+
+static void
+im_node_up(im_redis_conn_t *conn)
+{
+    u_char          buf[IM_NODE_BATCH][IM_REDIS_KEY_MAX];
+    ngx_str_t       names[IM_NODE_BATCH];
+    ngx_uint_t      i, n;
+    im_bus_node_t  *node;
+
+    node = im_bus_node();
+    n = 0;
+
+    for (i = 0; i < IM_BUS_CHANNELS; i++) {
+
+        node->channels[i] = 0;
+
+        if (im_slots_empty(&node->interests[i])) {
+            continue;
+        }
+
+        node->channels[i] = IM_NODE_ASKED;
+        im_node_channel(&names[n], buf[n], i);
+
+        if (++n == IM_NODE_BATCH) {
+            im_node_subscribe(names, n);
+            n = 0;
+        }
+    }
+
+    if (n) {
+        im_node_subscribe(names, n);
+    }
+
+    /* with the last one the node is up */
+
+    names[0] = im_node_all;
+    names[1] = im_node_bus;
+
+    im_node_subscribe(names, 2);
+
+    im_node_heard = ngx_current_msec;
+}
+
+
+static void
+im_node_down(im_redis_conn_t *conn)
+{
+    ngx_uint_t  i;
+
+    if (!im_node_owns) {
+        im_redis_close(conn);
+        return;
+    }
+
+    im_bus_node()->up = 0;
+
+    for (i = 0; i < IM_BUS_CHANNELS; i++) {
+        im_bus_node()->channels[i] = 0;
+    }
+}
+
+
+static void
+im_node_subscribe(ngx_str_t *names, ngx_uint_t n)
+{
+    size_t       len[IM_NODE_BATCH + 1];
+    const char  *arg[IM_NODE_BATCH + 1];
+    ngx_uint_t   i;
+
+    arg[0] = "SUBSCRIBE";
+    len[0] = 9;
+
+    for (i = 0; i < n; i++) {
+        arg[i + 1] = (char *) names[i].data;
+        len[i + 1] = names[i].len;
+    }
+
+    (void) redisAsyncCommandArgv(im_node_conn.ac, im_node_reply, NULL, n + 1,
+                                 arg, len);
+}
+
+
+static void
+im_node_reply(redisAsyncContext *ac, void *reply, void *data)
+{
+    ngx_str_t    what, name, text;
+    redisReply  *r = reply;
+
+    if (r == NULL || ac->data == NULL) {
+        return;
+    }
+
+    if (r->type == REDIS_REPLY_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "redis answered: %*s",
+                      (size_t) r->len, r->str);
+        return;
+    }
+
+    im_redis_reply_str(r, 0, &what);
+    im_redis_reply_str(r, 1, &name);
+    im_redis_reply_str(r, 2, &text);
+
+    if (!im_node_owns) {
+
+        /* draining: until the next one listens */
+
+        if (im_bus_node()->up) {
+            im_redis_close(&im_node_conn);
+            return;
+        }
+    }
+
+    if (what.len == 7 && ngx_strncmp(what.data, "message", 7) == 0) {
+        im_node_message(&text);
+
+    } else if (what.len == 9
+               && ngx_strncmp(what.data, "subscribe", 9) == 0)
+    {
+        im_node_subscribed(&name);
+    }
+}
+
+
+static void
+im_node_subscribed(ngx_str_t *name)
+{
+    ngx_int_t       channel;
+    im_slots_t      to;
+    im_bus_node_t  *node;
+
+    if (!im_node_owns) {
+        return;
+    }
+
+    node = im_bus_node();
+
+    if (name->len == im_node_bus.len
+        && ngx_strncmp(name->data, im_node_bus.data, name->len) == 0)
+    {
+        node->up = 1;
+        im_node_heard = ngx_current_msec;
+        im_node_ticks = 0;
+
+        im_slots_alive(&to);
+        im_node_tell(IM_NODE_RESYNC, 0, &to);
+
+        im_node_tick();
+        return;
+    }
+
+    if (name->len <= im_node_prefix.len) {
+        return;
+    }
+
+    channel = ngx_atoi(name->data + im_node_prefix.len,
+                       name->len - im_node_prefix.len);
+
+    if (channel < 0 || channel >= IM_BUS_CHANNELS
+        || node->channels[channel] != IM_NODE_ASKED)
+    {
+        return;
+    }
+
+    node->channels[channel] = IM_NODE_HEARD;
+
+    if (node->up) {
+        to = node->interests[channel];
+        im_node_tell(IM_NODE_CHANNEL, channel, &to);
+    }
+}
+
+
+static void
+im_node_message(ngx_str_t *text)
+{
+    ngx_str_t         payload;
+    im_node_record_t  rec;
+
+    im_node_heard = ngx_current_msec;
+
+    if (text->len < sizeof(im_node_record_t)) {
+        return;
+    }
+
+    ngx_memcpy(&rec, text->data, sizeof(im_node_record_t));
+
+    if (rec.magic != IM_NODE_MAGIC
+        || rec.kind >= IM_BUS_KINDS
+        || im_node_fns[rec.kind] == NULL)
+    {
+        return;
+    }
+
+    if (rec.origin == im_node_self) {
+
+        if (rec.kind != IM_BUS_ROOM) {
+            return;                      /* was heard of at once */
+        }
+
+    } else {
+        rec.except = 0;                  /* a connection over there */
+    }
+
+    im_stat_add(IM_STAT_NODE_IN, 1);
+
+    payload.data = text->data + sizeof(im_node_record_t);
+    payload.len = text->len - sizeof(im_node_record_t);
+
+    im_node_fns[rec.kind](&rec, &payload);
+}
+
+
+/* leaves channels that nobody listens to any more */
+
+static void
+im_node_tidy(void)
+{
+    u_char          buf[IM_REDIS_KEY_MAX];
+    ngx_str_t       name;
+    ngx_uint_t      i, n;
+    im_bus_node_t  *node;
+
+    node = im_bus_node();
+    n = 0;
+
+    for (i = 0; i < IM_BUS_CHANNELS && n < IM_NODE_BATCH; i++) {
+
+        if (node->channels[i] != IM_NODE_HEARD
+            || !im_slots_empty(&node->interests[i]))
+        {
+            continue;
+        }
+
+        node->channels[i] = 0;
+        n++;
+
+        im_node_channel(&name, buf, i);
+
+        (void) redisAsyncCommand(im_node_conn.ac, NULL, NULL,
+                                 "UNSUBSCRIBE %b", name.data, name.len);
+    }
+}
+
+
+void
+im_node_listen(ngx_uint_t channel)
+{
+    ngx_uint_t          slot;
+    im_slots_t          to;
+    im_bus_node_t      *node;
+    ngx_atomic_uint_t   owner;
+
+    if (!im_redis_on || im_node_counts[channel]++) {
+        return;
+    }
+
+    node = im_bus_node();
+    slot = im_slot_self();
+
+    (void) __sync_fetch_and_or(&node->interests[channel].w[slot >> 6],
+                               1ULL << (slot & 63));
+
+    owner = node->owner;
+
+    if (node->channels[channel] == 0 && owner) {
+        im_slots_zero(&to);
+        im_slots_set(&to, owner & 0xff);
+
+        im_node_tell(IM_NODE_WANT, channel, &to);
+    }
+}
+
+
+void
+im_node_unlisten(ngx_uint_t channel)
+{
+    ngx_uint_t      slot;
+    im_bus_node_t  *node;
+
+    if (!im_redis_on || --im_node_counts[channel]) {
+        return;
+    }
+
+    node = im_bus_node();
+    slot = im_slot_self();
+
+    (void) __sync_fetch_and_and(&node->interests[channel].w[slot >> 6],
+                                ~(1ULL << (slot & 63)));
+}
+
+
+void
+im_node_wait(ngx_uint_t channel)
+{
+    ngx_uint_t      i;
+    im_bus_node_t  *node;
+
+    if (!im_redis_on) {
+        return;
+    }
+
+    node = im_bus_node();
+
+    for (i = 0; i < IM_NODE_STEPS; i++) {
+
+        if (node->channels[channel] == IM_NODE_HEARD
+            || !node->up
+            || !im_redis_up())
+        {
+            return;
+        }
+
+        im_co_sleep(IM_NODE_STEP);
+    }
+}
+
+
+static void
+im_node_tell(ngx_uint_t event, ngx_uint_t channel, im_slots_t *to)
+{
+    im_bus_meta_t  meta;
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+
+    meta.flags = event;
+    meta.seq = channel;
+
+    (void) im_bus_publish(to, IM_BUS_NODE, &meta, NULL, 0);
+}
+
+
+static void
+im_node_bus_handler(im_bus_buf_t *buf)
+{
+    u_char          name[IM_REDIS_KEY_MAX];
+    ngx_str_t       channel;
+    im_bus_node_t  *node;
+
+    if (buf->flags != IM_NODE_WANT) {
+        im_node_event(buf->flags, buf->seq);
+        return;
+    }
+
+    node = im_bus_node();
+
+    if (im_node_owns && im_node_conn.is_up && node->channels[buf->seq] == 0) {
+        node->channels[buf->seq] = IM_NODE_ASKED;
+
+        im_node_channel(&channel, name, buf->seq);
+        im_node_subscribe(&channel, 1);
+    }
+}
+
+
+static void
+im_node_command_up(void)
+{
+    im_node_event(IM_NODE_REBUILD, 0);
+}
+
+
+static void
+im_node_event(im_node_event_e event, ngx_uint_t channel)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < im_node_nevents; i++) {
+        im_node_events[i](event, channel);
+    }
+}
+
+
+ngx_int_t
+im_node_event_add(im_node_event_pt fn)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < im_node_nevents; i++) {
+        if (im_node_events[i] == fn) {
+            return NGX_OK;
+        }
+    }
+
+    if (im_node_nevents == IM_NODE_EVENTS) {
+        return NGX_ERROR;
+    }
+
+    im_node_events[im_node_nevents++] = fn;
+
+    return NGX_OK;
+}
+
+
+void
+im_node_handler(ngx_uint_t kind, im_node_pt fn)
+{
+    im_node_fns[kind] = fn;
+}
+
+
+ngx_int_t
+im_node_record(ngx_str_t *rec, ngx_uint_t kind, im_bus_meta_t *meta,
+    ngx_str_t *parts, ngx_uint_t n)
+{
+    size_t             len;
+    u_char            *p;
+    ngx_uint_t         i;
+    im_node_record_t   head;
+
+    len = sizeof(im_node_record_t);
+
+    for (i = 0; i < n; i++) {
+        len += parts[i].len;
+    }
+
+    p = ngx_alloc(len, ngx_cycle->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    rec->data = p;
+    rec->len = len;
+
+    ngx_memzero(&head, sizeof(im_node_record_t));
+
+    head.magic = IM_NODE_MAGIC;
+    head.kind = kind;
+    head.origin = im_node_self;
+    head.seq = meta->seq;
+    head.chain = meta->chain;
+    head.except = meta->except;
+    head.app = meta->app;
+    head.flags = meta->flags;
+
+    p = ngx_cpymem(p, &head, sizeof(im_node_record_t));
+
+    for (i = 0; i < n; i++) {
+        p = ngx_cpymem(p, parts[i].data, parts[i].len);
+    }
+
+    im_stat_add(IM_STAT_NODE_OUT, 1);
+
+    return NGX_OK;
+}
+
+
+void
+im_node_publish(ngx_uint_t channel, ngx_uint_t kind, im_bus_meta_t *meta,
+    ngx_str_t *parts, ngx_uint_t n)
+{
+    u_char     buf[IM_REDIS_KEY_MAX];
+    ngx_str_t  args[3];
+
+    if (!im_redis_up() || im_node_record(&args[2], kind, meta, parts, n)
+                          != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_str_set(&args[0], "PUBLISH");
+    im_node_channel(&args[1], buf, channel);
+
+    (void) im_redis_call(NULL, 0, args, 3, NULL, NULL);
+
+    ngx_free(args[2].data);
+}
+
+
+void
+im_node_stamp(ngx_uint_t hash)
+{
+    ngx_uint_t  i;
+
+    if (!im_redis_up()) {
+        return;                          /* rows live for 5 s in a cache */
+    }
+
+    for (i = 0; i < im_node_nstamps; i++) {
+        if (im_node_stamp_list[i] == (uint32_t) hash) {
+            return;
+        }
+    }
+
+    im_node_stamp_list[im_node_nstamps++] = hash;
+
+    if (im_node_nstamps == IM_NODE_STAMPS) {
+        im_node_stamp_handler(&im_node_stamp_event);
+
+    } else if (!im_node_stamp_event.posted) {
+        ngx_post_event(&im_node_stamp_event, &ngx_posted_events);
+    }
+}
+
+
+static void
+im_node_stamp_handler(ngx_event_t *ev)
+{
+    ngx_str_t      args[3], part;
+    im_bus_meta_t  meta;
+
+    part.data = (u_char *) im_node_stamp_list;
+    part.len = im_node_nstamps * sizeof(uint32_t);
+
+    im_node_nstamps = 0;
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+
+    if (part.len == 0
+        || im_node_record(&args[2], IM_BUS_STAMPS, &meta, &part, 1) != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_str_set(&args[0], "PUBLISH");
+    args[1] = im_node_all;
+
+    (void) im_redis_call(NULL, 0, args, 3, NULL, NULL);
+
+    ngx_free(args[2].data);
+}
+
+
+static void
+im_node_stamps(im_node_record_t *rec, ngx_str_t *payload)
+{
+    size_t    i;
+    uint32_t  hash;
+
+    for (i = 0; i + sizeof(uint32_t) <= payload->len; i += sizeof(uint32_t)) {
+        ngx_memcpy(&hash, payload->data + i, sizeof(uint32_t));
+        im_stamp_heard(hash);
+    }
+}
+
+
+void
+im_node_channel(ngx_str_t *name, u_char *buf, ngx_uint_t channel)
+{
+    u_char  *p;
+
+    p = ngx_cpymem(buf, im_node_prefix.data, im_node_prefix.len);
+
+    name->data = buf;
+    name->len = ngx_sprintf(p, "%ui", channel) - buf;
+}
+
+
+ngx_str_t *
+im_node_id(void)
+{
+    return &im_node_name;
+}
+
+
+ngx_str_t *
+im_node_beats(void)
+{
+    return &im_node_beat_prefix;
+}
+
+
+ngx_str_t *
+im_node_buses(void)
+{
+    return &im_node_bus_prefix;
+}
+
+
+uint64_t
+im_node_origin(void)
+{
+    return im_node_self;
+}
+
+
+static ngx_int_t
+im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    u_char          *p;
+    size_t           len;
+    ngx_str_t       *prefix, *node;
+    ngx_time_t      *tp;
+    im_bus_node_t   *shared;
+
+    if (!im_redis_on) {
+        return NGX_OK;
+    }
+
+    prefix = &conf->redis.prefix;
+    node = &conf->node;
+    shared = im_bus_node();
+
+    if (shared->epoch == 0) {
+        tp = ngx_timeofday();
+        (void) ngx_atomic_cmp_set(&shared->epoch, 0,
+                                  (ngx_atomic_uint_t) tp->sec * 1000
+                                  + tp->msec);
+    }
+
+    len = prefix->len + node->len + sizeof("all:") + NGX_INT64_LEN;
+
+    p = ngx_pnalloc(cycle->pool, 7 * len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+#define im_node_text(s, format, ...)                                          \
+    (s)->data = p;                                                            \
+    (s)->len = ngx_sprintf(p, format, __VA_ARGS__) - p;                       \
+    p += len
+
+    im_node_text(&im_node_key, "%Vn:%V", prefix, node);
+    im_node_text(&im_node_bus, "%Vb:%V", prefix, node);
+    im_node_text(&im_node_all, "%Vall", prefix);
+    im_node_text(&im_node_prefix, "%Vc:", prefix);
+    im_node_text(&im_node_beat_prefix, "%Vn:", prefix);
+    im_node_text(&im_node_bus_prefix, "%Vb:", prefix);
+    im_node_text(&im_node_name, "%V|%uA", node, shared->epoch);
+
+    im_node_self = (uint64_t) ngx_murmur_hash2(node->data, node->len) << 32
+                   | ngx_crc32_long(node->data, node->len);
+
+    ngx_memzero(im_node_counts, sizeof(im_node_counts));
+    ngx_memzero(&im_node_conn, sizeof(im_redis_conn_t));
+    ngx_memzero(&im_node_stamp_event, sizeof(ngx_event_t));
+
+    im_node_owns = 0;
+    im_node_nstamps = 0;
+
+    im_node_conn.name = "bus";
+    im_node_conn.up = im_node_up;
+    im_node_conn.down = im_node_down;
+
+    im_node_stamp_event.handler = im_node_stamp_handler;
+    im_node_stamp_event.log = cycle->log;
+
+    im_bus_handler(IM_BUS_NODE, im_node_bus_handler);
+    im_node_handler(IM_BUS_STAMPS, im_node_stamps);
+
+    if (im_slot_tick_add(im_node_tick) != NGX_OK
+        || im_slot_drain_add(im_node_drain) != NGX_OK
+        || im_redis_up_add(im_node_command_up) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    im_node_take();
+
+    return NGX_OK;
+}
+
+
+static void
+im_node_exit_process(ngx_cycle_t *cycle)
+{
+    if (!im_redis_on) {
+        return;
+    }
+
+    im_node_drain();
+    im_redis_close(&im_node_conn);
+
+    if (im_node_stamp_event.posted) {
+        ngx_delete_posted_event(&im_node_stamp_event);
+    }
+}
