@@ -252,9 +252,41 @@ subtest 'values' => sub {
         ['profile_field a read=all', 'invalid parameter "read=all"'],
         ['friend_field a write=', 'invalid parameter "write="'],
         ['friend_field a; friend_field a', 'duplicate name "a"'],
+        ['group_field a-b', 'invalid key "a-b"'],
+        ['group_field ' . 'a' x 17, 'it must be 1 to 16 letters'],
+        ['group_field a read=all', 'invalid parameter "read=all"'],
+        ['group_field a self=read', 'invalid parameter "self=read"'],
+        ['group_field a; group_field a', 'duplicate key "a"'],
+        ['group_field a types=Public; group_field a types=Private,Public',
+         'duplicate key "a"'],
+        [join('; ', map { "group_field a$_" } 1 .. 21), 'too many keys'],
+        ['member_field a self=all', 'invalid parameter "self=all"'],
+        [join('; ', map { "member_field a$_" } 1 .. 6), 'too many keys'],
+        ['group_type a-b', 'it must be 1 to 32 letters'],
+        ['group_type A switch', 'invalid parameter "switch"'],
+        ['group_type A base=Public; group_type A base=Public',
+         'duplicate name "A"'],
         ['allow_account_delete yes', 'it must be "on" or "off"'],
     );
 
+    my @types = (
+        ['group_type A', 'write its base: group_type A base=Public'],
+        ['group_type Work base=Public', 'type "Work" of app .* is there'],
+        ['group_type A base=B', 'cannot be based on "B"'],
+        ['group_type A base=BChatRoom', 'cannot be based on "BChatRoom"'],
+        ['group_type A base=Public nope=1', 'has no switch "nope"'],
+        ['group_type A base=AVChatRoom invite_mode=1', 'has no switch'],
+        ['group_type A base=Public kick_mode=3', 'it must be 0 to 2'],
+        ['group_type A base=Public kick_mode=x', 'invalid value "x"'],
+        ['group_type A base=AVChatRoom member_change_notice=1',
+         'invalid value "1"'],
+        ['group_type A base=Public activate_by_first_msg=1',
+         'at most max_member=500'],
+        ['group_field a types=Nope', 'cannot be in groups of type "Nope"'],
+        ['member_field a types=AVChatRoom', 'cannot be in groups of type'],
+    );
+
+    refused "$_->[0]", block("$_->[0];", ''), $_->[1] for @types;
     refused "$_->[0]", block("$_->[0];", ''), $_->[1] for @im, @setting;
     refused "$_->[0] in app", block('', "$_->[0];"), $_->[1] for @setting;
     refused 'twice', block('', 'rate 1; rate 1;'),

@@ -10,6 +10,7 @@
 #include "domain/im_account.h"
 #include "domain/im_callback.h"
 #include "domain/im_group.h"
+#include "domain/im_group_custom.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
 #include "api/im_cmd.h"
@@ -60,9 +61,13 @@ static im_code_t im_cmd_create_group_members(im_ctx_t *ctx,
 static im_code_t im_cmd_create_group_owner(im_ctx_t *ctx, ngx_str_t *owner,
     ngx_str_t *result);
 static im_code_t im_cmd_modify_group_base_info(im_ctx_t *ctx, void *data);
+static ngx_uint_t im_cmd_modify_group_may(im_group_t *group,
+    im_group_role_e role, im_group_changes_t *changes);
 static im_code_t im_cmd_destroy_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_million_group(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_group_custom(im_ctx_t *ctx, im_json_t *custom);
+static im_code_t im_cmd_create_group_custom(im_ctx_t *ctx,
+    im_group_t *group, im_group_custom_e of, im_json_t *custom,
+    ngx_uint_t self, ngx_str_t *text);
 
 
 /* MemberList is only for create_group, CreateTime for import_group. */
@@ -226,7 +231,7 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    im_callback_group_after_create(ctx, &group, req->members);
+    im_callback_group_after_create(ctx, &group, req->members, req->custom);
 
     if (group.owner.len) {
         im_group_notice_user(ctx, &group, &group.owner, IM_REPORT_CREATE, 0,
@@ -274,7 +279,7 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
     im_group_new_t   *members;
     im_group_type_t  *type;
 
-    type = im_group_type(&req->type);
+    type = im_group_type(ctx->app, &req->type);
 
     if (type == NULL) {
         ngx_str_set(&ctx->info, "\"Type\" is unknown");
@@ -306,11 +311,6 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
         return IM_E_GROUP_PARAM;
     }
 
-    code = im_cmd_group_custom(ctx, req->custom);
-    if (code != IM_OK) {
-        return code;
-    }
-
     if (import && type->live) {
         ngx_str_set(&ctx->info, "live rooms cannot be imported");
         return IM_E_GROUP_RIGHT;
@@ -333,6 +333,12 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
         if (import && req->max_member.value == 0) {
             group.max_member = ngx_min(group.max_member, IM_IMPORT_MEMBERS);
         }
+    }
+
+    code = im_cmd_create_group_custom(ctx, &group, IM_CUSTOM_GROUP,
+                                      req->custom, 0, &group.custom);
+    if (code != IM_OK) {
+        return code;
     }
 
     code = im_cmd_create_group_owner(ctx, &req->owner, &group.owner);
@@ -424,10 +430,19 @@ im_cmd_create_group_members(im_ctx_t *ctx, im_group_t *group,
             return IM_E_GROUP_PARAM;
         }
 
-        code = im_cmd_member_custom(ctx, im_json_get(item,
-                                                  "AppMemberDefinedData"));
+        code = im_cmd_create_group_custom(ctx, group, IM_CUSTOM_MEMBER,
+                   im_json_get(item, "AppMemberDefinedData"),
+                   ctx->role == IM_ROLE_USER && im_str_eq(&m->user,
+                                                          &ctx->user),
+                   &m->custom);
         if (code != IM_OK) {
             return code;
+        }
+
+        /* the owner has a row already */
+
+        if (im_str_eq(&m->user, &group->owner)) {
+            (*members)->custom = m->custom;
         }
 
         m++;
@@ -475,13 +490,38 @@ im_cmd_create_group_members(im_ctx_t *ctx, im_group_t *group,
 }
 
 
-im_code_t
-im_cmd_member_custom(im_ctx_t *ctx, im_json_t *custom)
+/* Who creates a group has the rights of its owner. */
+
+static im_code_t
+im_cmd_create_group_custom(im_ctx_t *ctx, im_group_t *group,
+    im_group_custom_e of, im_json_t *custom, ngx_uint_t self, ngx_str_t *text)
 {
-    if (custom && custom->type == IM_JSON_LIST && custom->n) {
-        ngx_str_set(&ctx->info, "\"AppMemberDefinedData\" has an undeclared "
-                                "key");
-        return IM_E_GROUP_PARAM;
+    im_code_t        code;
+    im_json_t       *changed;
+    im_group_role_e  role;
+
+    code = im_group_custom_check(ctx, of, custom);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    role = IM_GROUP_OWNER;
+
+    if (ctx->role == IM_ROLE_ADMIN
+        || im_account_is_admin(ctx->app, &ctx->user))
+    {
+        role = IM_GROUP_APP;
+    }
+
+    code = im_group_custom_may(ctx, group, of, custom, role, self);
+
+    if (code != IM_OK) {
+        return (code == IM_E_GROUP_RIGHT && self) ? IM_E_GROUP_REQUEST
+                                                  : code;
+    }
+
+    if (im_group_custom_put(ctx, text, custom, &changed) != NGX_OK) {
+        return IM_E_GROUP_INTERNAL;
     }
 
     return IM_OK;
@@ -562,7 +602,7 @@ im_cmd_modify_group_base_info(im_ctx_t *ctx, void *data)
         changes.shut = im_str_eq_c(shut, "On");
     }
 
-    code = im_cmd_group_custom(ctx, req->custom);
+    code = im_group_custom_check(ctx, IM_CUSTOM_GROUP, req->custom);
     if (code != IM_OK) {
         return code;
     }
@@ -584,29 +624,53 @@ im_cmd_modify_group_base_info(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (role == IM_GROUP_NOBODY
-        || (role != IM_GROUP_APP && group.type->profile == IM_PROFILE_APP))
-    {
-        return IM_E_GROUP_RIGHT;
-    }
-
-    /* where members may, it is the four texts */
-
-    if (role == IM_GROUP_MEMBER
-        && (group.type->profile != IM_PROFILE_MEMBER
-            || changes.apply != -1
-            || changes.shut != -1
-            || changes.max_member != -1))
-    {
-        return IM_E_GROUP_RIGHT;
+    code = im_group_custom_may(ctx, &group, IM_CUSTOM_GROUP, req->custom,
+                               role, 0);
+    if (code != IM_OK) {
+        return code;
     }
 
     changes.name = req->name;
     changes.intro = req->intro;
     changes.notice = req->notice;
     changes.face = req->face;
+    changes.custom = req->custom;
+
+    if (!im_cmd_modify_group_may(&group, role, &changes)) {
+        return IM_E_GROUP_RIGHT;
+    }
 
     return im_group_modify(ctx, &group, &changes);
+}
+
+
+/* Custom fields have rights of their own. */
+
+static ngx_uint_t
+im_cmd_modify_group_may(im_group_t *group, im_group_role_e role,
+    im_group_changes_t *ch)
+{
+    ngx_uint_t  texts, others;
+
+    texts = ch->name.data || ch->intro.data || ch->notice.data
+            || ch->face.data;
+
+    others = ch->apply != -1 || ch->shut != -1 || ch->max_member != -1;
+
+    if (!texts && !others && ch->custom && ch->custom->n) {
+        return 1;
+    }
+
+    if (role == IM_GROUP_NOBODY
+        || (role != IM_GROUP_APP && group->type->profile == IM_PROFILE_APP))
+    {
+        return 0;
+    }
+
+    /* where members may, it is the four texts */
+
+    return role != IM_GROUP_MEMBER
+           || (group->type->profile == IM_PROFILE_MEMBER && !others);
 }
 
 
@@ -649,18 +713,4 @@ static im_code_t
 im_cmd_million_group(im_ctx_t *ctx, void *data)
 {
     return IM_E_TOPIC_OFF;
-}
-
-
-/* An app has no custom fields that it could have declared. */
-
-static im_code_t
-im_cmd_group_custom(im_ctx_t *ctx, im_json_t *custom)
-{
-    if (custom && custom->n) {
-        ngx_str_set(&ctx->info, "\"AppDefinedData\" has an undeclared key");
-        return IM_E_GROUP_PARAM;
-    }
-
-    return IM_OK;
 }

@@ -24,13 +24,19 @@ typedef struct {
 extern im_field_t  im_group_id_fields[];
 
 
+/* Fields of members that an answer has: lists of names. */
+
+typedef struct {
+    im_json_t         *names;        /* NULL: all */
+    im_json_t         *custom;       /* NULL: all if names is NULL, or none */
+} im_member_filter_t;
+
 /*
  * Adds MemberList: the members with one of the roles (a list of names, NULL:
- * all), from number offset on, at most limit, with the fields of the filter
- * (NULL: all).
+ * all), from number offset on, at most limit.
  */
 im_code_t im_cmd_member_list(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
-    im_json_t *filter, im_json_t *roles, ngx_uint_t offset,
+    im_member_filter_t *filter, im_json_t *roles, ngx_uint_t offset,
     ngx_uint_t limit);
 
 /* Adds the named fields of a member (names NULL: all). */
@@ -40,8 +46,9 @@ void im_cmd_member_json(im_json_t *item, im_group_t *group,
 /* 1 if the list (NULL: all) has the name. */
 ngx_uint_t im_cmd_named(im_json_t *names, const char *name);
 
-/* An app has no custom fields that it could have declared: 10004 for any. */
-im_code_t im_cmd_member_custom(im_ctx_t *ctx, im_json_t *custom);
+/* Adds AppMemberDefinedData as far as the caller, who has the role, reads. */
+void im_cmd_member_custom(im_ctx_t *ctx, im_json_t *item, im_group_t *group,
+    im_group_member_t *m, im_member_filter_t *filter, im_group_role_e role);
 
 
 #endif /* _IM_CMD_GROUP_H_INCLUDED_ */

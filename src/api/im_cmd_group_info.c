@@ -10,6 +10,7 @@
 #include "live/im_room.h"
 #include "domain/im_account.h"
 #include "domain/im_group.h"
+#include "domain/im_group_custom.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
@@ -72,7 +73,7 @@ static im_code_t im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req,
 static int ngx_libc_cdecl im_cmd_joined_cmp(const void *one,
     const void *two);
 static im_code_t im_cmd_group_self(im_ctx_t *ctx, im_json_t *self,
-    im_group_t *group, im_group_role_e role);
+    im_group_t *group, im_group_role_e role, im_member_filter_t *filter);
 static im_code_t im_cmd_search_group(im_ctx_t *ctx, void *data);
 
 
@@ -184,7 +185,7 @@ im_cmd_get_appid_group_list(im_ctx_t *ctx, void *data)
     type = NULL;
 
     if (req->type.len) {
-        type = im_group_type(&req->type);
+        type = im_group_type(ctx->app, &req->type);
 
         if (type == NULL) {
             ngx_str_set(&ctx->info, "\"GroupType\" is unknown");
@@ -278,11 +279,12 @@ static im_code_t
 im_cmd_group_entry(im_ctx_t *ctx, im_json_t *item, ngx_str_t *gid,
     im_json_t *filter, im_group_info_e what)
 {
-    im_code_t         code;
-    im_json_t        *names;
-    im_group_t        group;
-    ngx_uint_t        fields;
-    im_group_role_e   role;
+    im_code_t            code;
+    im_json_t           *names;
+    im_group_t           group;
+    ngx_uint_t           fields;
+    im_group_role_e      role;
+    im_member_filter_t   members;
 
     code = im_group_load(ctx, gid, &group);
     if (code != IM_OK) {
@@ -311,9 +313,17 @@ im_cmd_group_entry(im_ctx_t *ctx, im_json_t *item, ngx_str_t *gid,
 
     im_group_json(ctx, item, &group, fields);
 
-    if (filter == NULL && what != IM_INFO_PUBLIC) {
-        (void) im_json_add_list(item, "AppDefinedData");
+    names = im_json_get(filter, "AppDefinedDataFilter_Group");
+
+    if (filter == NULL || names) {
+        im_group_custom_json(ctx, item, &group, IM_CUSTOM_GROUP,
+                             &group.custom, names,
+                             (what == IM_INFO_PUBLIC) ? IM_GROUP_NOBODY
+                                                      : role, 0);
     }
+
+    members.names = im_json_get(filter, "MemberInfoFilter");
+    members.custom = im_json_get(filter, "AppDefinedDataFilter_GroupMember");
 
     if (what == IM_INFO_SELF) {
 
@@ -325,20 +335,15 @@ im_cmd_group_entry(im_ctx_t *ctx, im_json_t *item, ngx_str_t *gid,
         }
 
         code = im_cmd_group_self(ctx, im_json_add_obj(item, "SelfInfo"),
-                                 &group, role);
+                                 &group, role, &members);
         if (code != IM_OK) {
             return code;
         }
     }
 
-    if (what == IM_INFO_FULL
-        && (filter == NULL || im_json_get(filter, "MemberInfoFilter")))
-    {
-        return im_cmd_member_list(ctx, item, &group,
-                                  filter ? im_json_get(filter,
-                                                       "MemberInfoFilter")
-                                         : NULL,
-                                  NULL, 0, IM_GROUP_INFO_MEMBERS);
+    if (what == IM_INFO_FULL && (filter == NULL || members.names)) {
+        return im_cmd_member_list(ctx, item, &group, &members, NULL, 0,
+                                  IM_GROUP_INFO_MEMBERS);
     }
 
     return IM_OK;
@@ -347,7 +352,7 @@ im_cmd_group_entry(im_ctx_t *ctx, im_json_t *item, ngx_str_t *gid,
 
 static im_code_t
 im_cmd_group_self(im_ctx_t *ctx, im_json_t *self, im_group_t *group,
-    im_group_role_e role)
+    im_group_role_e role, im_member_filter_t *filter)
 {
     im_code_t           code;
     ngx_int_t           rc;
@@ -386,6 +391,7 @@ im_cmd_group_self(im_ctx_t *ctx, im_json_t *self, im_group_t *group,
     im_json_add_str(self, "MsgFlag", im_group_msg_flag_word(m.flag));
     im_json_add_int(self, "MsgSeq", m.read);
     im_json_add_int(self, "ShutUpUntil", m.muted);
+    im_cmd_member_custom(ctx, self, group, &m, filter, role);
 
     return IM_OK;
 }
@@ -419,7 +425,7 @@ im_cmd_get_joined_group_list(im_ctx_t *ctx, void *data)
     type = NULL;
 
     if (req->type.len) {
-        type = im_group_type(&req->type);
+        type = im_group_type(ctx->app, &req->type);
 
         if (type == NULL) {
             ngx_str_set(&ctx->info, "\"GroupType\" is unknown");

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_group_custom.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_mute.h"
 #include "domain/im_profile.h"
@@ -41,6 +42,7 @@ typedef struct {
     ngx_str_t          gid;
     im_strs_t          users;
     im_json_t         *filter;
+    im_json_t         *custom;
 } im_role_req_t;
 
 
@@ -151,6 +153,9 @@ static im_field_t  im_specified_fields[] = {
 
     { ngx_string("MemberInfoFilter"), IM_LIST, IM_OPTIONAL,
       offsetof(im_role_req_t, filter), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("AppDefinedDataFilter_GroupMember"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_role_req_t, custom), 0, 0, IM_E_GROUP_PARAM, 0 },
 
       im_null_field
 };
@@ -413,6 +418,7 @@ im_cmd_delete_group_member(im_ctx_t *ctx, void *data)
     for (i = 0; i < req->users.n; i++) {
         if (members[i].version
             && role < IM_GROUP_OWNER
+            && group.type->kick != IM_KICK_MEMBERS
             && members[i].role >= (int64_t) role)
         {
             return IM_E_GROUP_RIGHT;
@@ -476,12 +482,22 @@ im_cmd_get_specified(im_ctx_t *ctx, void *data)
     im_json_t           *list, *item;
     im_group_t           group;
     ngx_uint_t           i, n;
+    im_group_role_e      role;
     im_group_member_t   *members;
+    im_member_filter_t   filter;
 
     code = im_cmd_stored(ctx, &req->gid, &group);
+
+    if (code == IM_OK) {
+        code = im_group_role(ctx, &group, &role);
+    }
+
     if (code != IM_OK) {
         return code;
     }
+
+    filter.names = req->filter;
+    filter.custom = req->custom;
 
     members = ngx_palloc(ctx->pool, (req->users.n + 1)
                                     * sizeof(im_group_member_t));
@@ -514,6 +530,7 @@ im_cmd_get_specified(im_ctx_t *ctx, void *data)
         item = im_json_push_obj(list);
         im_json_add_str(item, "Member_Account", &members[i].user);
         im_cmd_member_json(item, &group, &members[i], req->filter);
+        im_cmd_member_custom(ctx, item, &group, &members[i], &filter, role);
     }
 
     return IM_OK;
@@ -602,7 +619,9 @@ im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data)
         }
     }
 
-    code = im_cmd_member_custom(ctx, req->custom);
+    changes.custom = req->custom;
+
+    code = im_group_custom_check(ctx, IM_CUSTOM_MEMBER, req->custom);
     if (code != IM_OK) {
         return code;
     }
@@ -641,6 +660,15 @@ im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data)
                           || m.role == IM_GROUP_OWNER)))
     {
         return IM_E_GROUP_RIGHT;
+    }
+
+    /* on others' fields only those act who are above them */
+
+    code = im_group_custom_may(ctx, &group, IM_CUSTOM_MEMBER, req->custom,
+                               (self || above) ? role : IM_GROUP_NOBODY,
+                               self);
+    if (code != IM_OK) {
+        return code;
     }
 
     code = im_group_member_modify(ctx, &group, &req->user, &changes);

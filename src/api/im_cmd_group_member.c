@@ -9,6 +9,7 @@
 #include "core/im_str.h"
 #include "live/im_room.h"
 #include "domain/im_account.h"
+#include "domain/im_group_custom.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
@@ -29,6 +30,7 @@
 typedef struct {
     ngx_str_t          gid;
     im_json_t         *filter;
+    im_json_t         *custom;
     im_json_t         *roles;
     im_int_t           limit;
     im_int_t           offset;
@@ -93,6 +95,9 @@ static im_field_t  im_member_info_fields[] = {
 
     { ngx_string("MemberInfoFilter"), IM_LIST, IM_OPTIONAL,
       offsetof(im_member_info_req_t, filter), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("AppDefinedDataFilter_GroupMember"), IM_LIST, IM_OPTIONAL,
+      offsetof(im_member_info_req_t, custom), 0, 0, IM_E_GROUP_PARAM, 0 },
 
     { ngx_string("MemberRoleFilter"), IM_LIST, IM_OPTIONAL,
       offsetof(im_member_info_req_t, roles), 0, 0, IM_E_GROUP_PARAM, 0 },
@@ -241,8 +246,9 @@ im_cmd_get_group_member_info(im_ctx_t *ctx, void *data)
 {
     im_member_info_req_t  *req = data;
 
-    im_code_t   code;
-    im_group_t  group;
+    im_code_t            code;
+    im_group_t           group;
+    im_member_filter_t   filter;
 
     code = im_group_load(ctx, &req->gid, &group);
     if (code != IM_OK) {
@@ -261,7 +267,10 @@ im_cmd_get_group_member_info(im_ctx_t *ctx, void *data)
     im_json_add_int(ctx->reply, "MemberNum",
                     im_group_member_count(ctx, &group));
 
-    return im_cmd_member_list(ctx, ctx->reply, &group, req->filter,
+    filter.names = req->filter;
+    filter.custom = req->custom;
+
+    return im_cmd_member_list(ctx, ctx->reply, &group, &filter,
                               req->roles, req->offset.value,
                               req->limit.value ? req->limit.value
                                                : IM_LIST_LIMIT);
@@ -270,19 +279,26 @@ im_cmd_get_group_member_info(im_ctx_t *ctx, void *data)
 
 im_code_t
 im_cmd_member_list(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
-    im_json_t *filter, im_json_t *roles, ngx_uint_t offset, ngx_uint_t limit)
+    im_member_filter_t *filter, im_json_t *roles, ngx_uint_t offset,
+    ngx_uint_t limit)
 {
     im_code_t           code;
     im_json_t          *list, *item;
     ngx_str_t          *role;
     ngx_uint_t          i, n;
     ngx_array_t         members;
+    im_group_role_e     caller;
     im_group_member_t  *m;
 
     if (ngx_array_init(&members, ctx->pool, 16, sizeof(im_group_member_t))
         != NGX_OK)
     {
         return IM_E_GROUP_INTERNAL;
+    }
+
+    code = im_group_role(ctx, group, &caller);
+    if (code != IM_OK) {
+        return code;
     }
 
     code = im_group_member_list(ctx, group, &members);
@@ -320,7 +336,8 @@ im_cmd_member_list(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
         item = im_json_push_obj(list);
 
         im_json_add_str(item, "Member_Account", &m[i].user);
-        im_cmd_member_json(item, group, &m[i], filter);
+        im_cmd_member_json(item, group, &m[i], filter->names);
+        im_cmd_member_custom(ctx, item, group, &m[i], filter, caller);
     }
 
     return IM_OK;
@@ -358,6 +375,23 @@ im_cmd_member_json(im_json_t *item, im_group_t *group, im_group_member_t *m,
     if (im_cmd_named(names, "NameCard")) {
         im_json_add_str(item, "NameCard", &m->card);
     }
+}
+
+
+void
+im_cmd_member_custom(im_ctx_t *ctx, im_json_t *item, im_group_t *group,
+    im_group_member_t *m, im_member_filter_t *filter, im_group_role_e role)
+{
+    if (filter->custom == NULL
+        && (filter->names || ctx->app->member_fields == NULL))
+    {
+        return;
+    }
+
+    im_group_custom_json(ctx, item, group, IM_CUSTOM_MEMBER, &m->custom,
+                         filter->custom, role,
+                         ctx->role == IM_ROLE_USER
+                         && im_str_eq(&m->user, &ctx->user));
 }
 
 

@@ -478,6 +478,10 @@ ngx_im_app_init(im_app_t *app)
     app->b_codes = NGX_CONF_UNSET;
     app->profile_fields = NGX_CONF_UNSET_PTR;
     app->friend_fields = NGX_CONF_UNSET_PTR;
+
+    app->group_types = NGX_CONF_UNSET_PTR;
+    app->group_fields = NGX_CONF_UNSET_PTR;
+    app->member_fields = NGX_CONF_UNSET_PTR;
 }
 
 
@@ -547,4 +551,8 @@ ngx_im_app_merge(im_app_t *prev, im_app_t *app)
     ngx_conf_merge_value(app->b_codes, prev->b_codes, 0);
     ngx_conf_merge_ptr_value(app->profile_fields, prev->profile_fields, NULL);
     ngx_conf_merge_ptr_value(app->friend_fields, prev->friend_fields, NULL);
+
+    ngx_conf_merge_ptr_value(app->group_types, prev->group_types, NULL);
+    ngx_conf_merge_ptr_value(app->group_fields, prev->group_fields, NULL);
+    ngx_conf_merge_ptr_value(app->member_fields, prev->member_fields, NULL);
 }

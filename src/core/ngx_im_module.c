@@ -333,6 +333,27 @@ static ngx_command_t  ngx_im_commands[] = {
       offsetof(im_app_t, friend_fields),
       NULL },
 
+    { ngx_string("group_type"),
+      NGX_IM_SETTING|NGX_CONF_1MORE,
+      ngx_im_app_group_type,
+      0,
+      offsetof(im_app_t, group_types),
+      NULL },
+
+    { ngx_string("group_field"),
+      NGX_IM_SETTING|NGX_CONF_1MORE,
+      ngx_im_app_group_field,
+      0,
+      offsetof(im_app_t, group_fields),
+      NULL },
+
+    { ngx_string("member_field"),
+      NGX_IM_SETTING|NGX_CONF_1MORE,
+      ngx_im_app_group_field,
+      0,
+      offsetof(im_app_t, member_fields),
+      NULL },
+
       ngx_null_command
 };
 

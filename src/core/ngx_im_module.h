@@ -25,6 +25,8 @@
 
 #define IM_APP_ADMINS      10
 #define IM_APP_FIELDS      20
+#define IM_APP_MEMBER_FIELDS  5
+#define IM_APP_GROUP_TYPES    50
 #define IM_APP_ID_MAX      4294967295
 
 
@@ -60,6 +62,37 @@ typedef struct {
     ngx_uint_t       read;                 /* bits */
     ngx_uint_t       write;
 } im_app_field_t;
+
+
+/* Who may read or write a custom field of a group: this role or a higher
+ * one.  In the order of im_group_role_e. */
+
+typedef enum {
+    IM_LEVEL_ANY = 0,                /* not even a member */
+    IM_LEVEL_MEMBER,
+    IM_LEVEL_ADMIN,
+    IM_LEVEL_OWNER,
+    IM_LEVEL_APP,
+    IM_LEVEL_NOBODY
+} im_app_level_e;
+
+typedef struct {
+    ngx_str_t        name;                 /* the key */
+    ngx_array_t     *types;                /* of ngx_str_t, NULL: all */
+    ngx_uint_t       read;                 /* im_app_level_e */
+    ngx_uint_t       write;
+    unsigned         self_read:1;          /* the member whose field it is */
+    unsigned         self_write:1;
+} im_app_group_field_t;
+
+
+/* A type of groups that the app adds, or switches that it changes. */
+
+typedef struct {
+    ngx_str_t        name;
+    ngx_str_t        base;                 /* "": a type that there is */
+    ngx_array_t      switches;             /* of ngx_keyval_t */
+} im_app_group_type_t;
 
 
 /* Third-party callbacks of an application. */
@@ -148,6 +181,11 @@ typedef struct {
     ngx_flag_t       b_codes;
     ngx_array_t     *profile_fields;       /* of im_app_field_t, or NULL */
     ngx_array_t     *friend_fields;
+
+    ngx_array_t     *group_types;          /* of im_app_group_type_t, or NULL */
+    ngx_array_t     *group_fields;         /* of im_app_group_field_t */
+    ngx_array_t     *member_fields;
+    ngx_array_t     *types;                /* all types, by im_group_type.c */
 } im_app_t;
 
 
@@ -222,6 +260,8 @@ char *ngx_im_app_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_public_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_field(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_app_group_type(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_app_group_field(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_callback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -137,7 +137,7 @@ void im_callback_group_after_send(im_ctx_t *ctx, im_group_t *group,
 im_code_t im_callback_group_before_create(im_ctx_t *ctx, im_group_t *group,
     im_json_t *members);
 void im_callback_group_after_create(im_ctx_t *ctx, im_group_t *group,
-    im_json_t *members);
+    im_json_t *members, im_json_t *custom);
 im_code_t im_callback_group_before_join(im_ctx_t *ctx, im_group_t *group,
     ngx_uint_t *waited);
 /* "Apply" or "Invited" */
@@ -148,9 +148,9 @@ void im_callback_group_exited(im_ctx_t *ctx, im_group_t *group,
     const char *how, ngx_str_t *users, ngx_uint_t n);
 void im_callback_group_destroyed(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *users, ngx_uint_t n);
-/* info: MsgGroupNewInfo of the tip. */
+/* info: MsgGroupNewInfo of the tip; custom: fields that have changed. */
 void im_callback_group_info(im_ctx_t *ctx, im_group_t *group,
-    im_json_t *info);
+    im_json_t *info, im_json_t *custom);
 
 
 typedef enum {

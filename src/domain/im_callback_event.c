@@ -279,7 +279,7 @@ im_callback_group_before_create(im_ctx_t *ctx, im_group_t *group,
 
 void
 im_callback_group_after_create(im_ctx_t *ctx, im_group_t *group,
-    im_json_t *members)
+    im_json_t *members, im_json_t *custom)
 {
     im_json_t  *body;
 
@@ -289,6 +289,16 @@ im_callback_group_after_create(im_ctx_t *ctx, im_group_t *group,
 
     body = im_callback_group_create_body(ctx, IM_CB_GROUP_AFTER_CREATE,
                                          group, members);
+
+    if (ctx->app->group_fields) {
+
+        if (custom) {
+            (void) im_json_add_node(body, "UserDefinedDataList", custom);
+
+        } else {
+            (void) im_json_add_list(body, "UserDefinedDataList");
+        }
+    }
 
     im_callback_tell(ctx, IM_CB_GROUP_AFTER_CREATE, body, &group->gid);
 }
@@ -419,7 +429,8 @@ im_callback_group_destroyed(im_ctx_t *ctx, im_group_t *group,
 
 
 void
-im_callback_group_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info)
+im_callback_group_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info,
+    im_json_t *custom)
 {
     im_json_t   *body;
     ngx_str_t    value;
@@ -449,6 +460,11 @@ im_callback_group_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info)
             im_json_add_str(body, names[i][1], &value);
             n++;
         }
+    }
+
+    if (custom && custom->n) {
+        (void) im_json_add_node(body, "UserDefinedDataList", custom);
+        n++;
     }
 
     if (n) {

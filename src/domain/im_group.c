@@ -15,6 +15,7 @@
 #include "domain/im_callback.h"
 #include "domain/im_group.h"
 #include "domain/im_group_attr.h"
+#include "domain/im_group_custom.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
@@ -88,6 +89,7 @@ static im_record_t  im_group_record[] = {
     { ngx_string("max_member"), IM_COL_INT,
       offsetof(im_group_t, max_member) },
     { ngx_string("idle"), IM_COL_INT, offsetof(im_group_t, idle) },
+    { ngx_string("custom"), IM_COL_STR, offsetof(im_group_t, custom) },
       im_null_record
 };
 
@@ -186,7 +188,7 @@ im_group_from_row(im_ctx_t *ctx, ngx_int_t rc, im_row_t *row,
     im_record_load(row, im_group_record, group);
 
     group->version = row->version;
-    group->type = im_group_type(&group->type_name);
+    group->type = im_group_type(ctx->app, &group->type_name);
 
     if (group->type == NULL) {
         ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
@@ -506,7 +508,7 @@ im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
     im_code_t    code;
     ngx_int_t    rc;
     ngx_str_t    gid;
-    im_json_t   *info;
+    im_json_t   *info, *custom, *shown;
     ngx_uint_t   tries, changed;
     im_batch_t  *batch;
 
@@ -549,6 +551,23 @@ im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
             changed = 1;
         }
 
+        if (im_group_custom_put(ctx, &group->custom, ch->custom, &custom)
+            != NGX_OK)
+        {
+            return IM_E_GROUP_INTERNAL;
+        }
+
+        changed |= (custom->n != 0);
+
+        shown = im_group_custom_readable(ctx, group, IM_CUSTOM_GROUP, custom,
+                                         NULL, group->type->guest_read
+                                               ? IM_GROUP_NOBODY
+                                               : IM_GROUP_MEMBER, 0);
+
+        if (shown == NULL || shown->n) {
+            (void) im_json_add_node(info, "MsgAppDefinedData", shown);
+        }
+
         if (im_json_failed(info)) {
             return IM_E_GROUP_INTERNAL;
         }
@@ -573,8 +592,9 @@ im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
 
             if (info->n) {
                 im_group_tip_info(ctx, group, info);
-                im_callback_group_info(ctx, group, info);
             }
+
+            im_callback_group_info(ctx, group, info, custom);
 
             return IM_OK;
         }

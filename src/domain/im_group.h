@@ -42,6 +42,7 @@ typedef struct {
     int64_t            shut;         /* the whole group is muted */
     int64_t            max_member;
     int64_t            idle;         /* 1: not yet activated by a message */
+    ngx_str_t          custom;       /* JSON, im_group_custom.h, or empty */
     int64_t            version;
 
     im_group_type_t   *type;
@@ -59,6 +60,7 @@ typedef struct {
     ngx_int_t          apply;        /* -1: not given */
     ngx_int_t          shut;         /* -1: not given */
     int64_t            max_member;   /* -1: not given */
+    im_json_t         *custom;       /* checked, NULL: not given */
 } im_group_changes_t;
 
 

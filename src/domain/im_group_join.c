@@ -13,6 +13,7 @@
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
 #include "domain/im_callback.h"
+#include "domain/im_group_custom.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_mute.h"
 #include "domain/im_group_read.h"
@@ -44,8 +45,8 @@ static ngx_int_t im_group_joined_row(im_row_t *row, void *data);
 static ngx_int_t im_group_walk(im_ctx_t *ctx, int64_t gno,
     im_group_walk_t *walk, ngx_uint_t limit);
 static ngx_int_t im_group_walk_row(im_row_t *row, void *data);
-static void im_group_gone_parse(im_job_t *job, im_group_t *group,
-    ngx_str_t *operator);
+static void im_group_gone_parse(im_ctx_t *ctx, im_job_t *job,
+    im_group_t *group, ngx_str_t *operator);
 static ngx_int_t im_group_gone_rest(im_ctx_t *ctx, im_group_t *group);
 static ngx_int_t im_group_gone_row(im_row_t *row, void *data);
 
@@ -70,6 +71,7 @@ im_group_join_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
         m.role = fresh[i].role;
         m.joined = fresh[i].joined ? fresh[i].joined : ngx_time();
         m.flag = group->type->msg_flag;
+        m.custom = fresh[i].custom;
 
         /* who is imported has seen what was imported before him */
 
@@ -533,6 +535,7 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
     im_key_t             key;
     ngx_int_t            rc;
     im_code_t            code;
+    im_json_t           *custom;
     ngx_uint_t           tries, role, flag;
     im_batch_t          *batch;
     im_group_member_t    m;
@@ -559,7 +562,13 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
         role = (ch->role != -1 && ch->role != m.role);
         flag = (ch->flag != -1 && ch->flag != m.flag);
 
-        if (!role && !flag
+        if (im_group_custom_put(ctx, &m.custom, ch->custom, &custom)
+            != NGX_OK)
+        {
+            return IM_E_GROUP_INTERNAL;
+        }
+
+        if (!role && !flag && custom->n == 0
             && (ch->card.data == NULL || im_str_eq(&ch->card, &m.card)))
         {
             return IM_OK;
@@ -991,7 +1000,8 @@ im_group_gone_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
 
 
 static void
-im_group_gone_parse(im_job_t *job, im_group_t *group, ngx_str_t *operator)
+im_group_gone_parse(im_ctx_t *ctx, im_job_t *job, im_group_t *group,
+    ngx_str_t *operator)
 {
     u_char      *p, *last, *end;
     ngx_str_t    part[5];
@@ -1022,7 +1032,7 @@ im_group_gone_parse(im_job_t *job, im_group_t *group, ngx_str_t *operator)
     group->gid = part[0];
     *operator = part[1];
     group->type_name = part[2];
-    group->type = im_group_type(&part[2]);
+    group->type = im_group_type(ctx->app, &part[2]);
     group->idle = part[3].len && part[3].data[0] == '1';
     group->name = part[4];
 }
@@ -1044,7 +1054,7 @@ im_group_gone_step(im_ctx_t *ctx, im_job_t *job)
 
     ngx_memzero(&notice, sizeof(im_group_notice_t));
 
-    im_group_gone_parse(job, &group, &notice.from);
+    im_group_gone_parse(ctx, job, &group, &notice.from);
 
     if (group.type == NULL) {
         return NGX_OK;

@@ -45,6 +45,7 @@ struct im_group_new_s {
     im_group_role_e    role;         /* MEMBER or ADMIN */
     int64_t            joined;       /* 0: now */
     int64_t            unread;       /* of imported members, -1: none given */
+    ngx_str_t          custom;       /* JSON, or empty */
     ngx_uint_t         result;       /* IM_JOIN_* */
 };
 
@@ -91,6 +92,7 @@ typedef struct {
     int64_t            role;
     int64_t            flag;
     ngx_str_t          card;
+    im_json_t         *custom;       /* checked, NULL: not given */
 } im_member_changes_t;
 
 /* 10007: no member; 10004: role of the owner. */

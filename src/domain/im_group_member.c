@@ -51,6 +51,7 @@ static im_record_t  im_group_member_record[] = {
     { ngx_string("flag"), IM_COL_INT, offsetof(im_group_member_t, flag) },
     { ngx_string("card"), IM_COL_STR, offsetof(im_group_member_t, card) },
     { ngx_string("first"), IM_COL_INT, offsetof(im_group_member_t, first) },
+    { ngx_string("custom"), IM_COL_STR, offsetof(im_group_member_t, custom) },
       im_null_record
 };
 

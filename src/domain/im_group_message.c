@@ -797,10 +797,10 @@ im_group_message_rate(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
     im_room_limits_t  limits;
 
     ngx_memzero(&limits, sizeof(im_room_limits_t));
-    limits.total = ctx->app->group_rate;
-    limits.prio[IM_ROOM_NORMAL] = ctx->app->group_rate_normal;
-    limits.prio[IM_ROOM_LOW] = ctx->app->group_rate_low;
-    limits.prio[IM_ROOM_LOWEST] = ctx->app->group_rate_lowest;
+    limits.total = group->type->rates[IM_ROOM_HIGH];
+    limits.prio[IM_ROOM_NORMAL] = group->type->rates[IM_ROOM_NORMAL];
+    limits.prio[IM_ROOM_LOW] = group->type->rates[IM_ROOM_LOW];
+    limits.prio[IM_ROOM_LOWEST] = group->type->rates[IM_ROOM_LOWEST];
 
     if (im_room_rate(ctx->app->id, group->gno, send->prio, exempt, &limits)
         == NGX_OK)

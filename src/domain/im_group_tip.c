@@ -184,7 +184,7 @@ im_group_tip_rate(im_ctx_t *ctx, im_group_t *group)
     u_char     key[IM_ZONE_KEY_LEN];
     ngx_str_t  part;
 
-    if (ctx->app->tip_rate <= 0) {
+    if (group->type->tip_rate <= 0) {
         return NGX_OK;
     }
 
@@ -193,7 +193,7 @@ im_group_tip_rate(im_ctx_t *ctx, im_group_t *group)
 
     im_zone_key(key, ctx->app->id, IM_KEY_TIP_RATE, &part, 1);
 
-    return im_rate_take(key, ctx->app->tip_rate, ctx->app->tip_rate,
+    return im_rate_take(key, group->type->tip_rate, group->type->tip_rate,
                         ngx_current_msec);
 }
 

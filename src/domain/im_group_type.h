@@ -10,6 +10,10 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/ngx_im_module.h"
+
+
+#define IM_GROUP_RATES  4            /* im_room_prio_e; of High: the total */
 
 
 typedef enum {
@@ -71,6 +75,8 @@ typedef struct {
     ngx_uint_t         msg_flag;     /* default, im_group_msg_flag_e */
     int64_t            max_member;   /* 0: none */
     ngx_uint_t         listed;       /* members that are listed, 0: all */
+    ngx_int_t          rates[IM_GROUP_RATES];  /* messages a second */
+    ngx_int_t          tip_rate;
 
     unsigned           live:1;       /* no store: members and messages are in
                                         the zone and on the bus */
@@ -90,8 +96,8 @@ typedef struct {
 } im_group_type_t;
 
 
-/* By name or alias; NULL: no such type. */
-im_group_type_t *im_group_type(ngx_str_t *name);
+/* A type of the app by name or alias; NULL: no such type. */
+im_group_type_t *im_group_type(im_app_t *app, ngx_str_t *name);
 
 /* ApplyJoinOption; NGX_ERROR: no such word. */
 ngx_int_t im_group_apply_option(ngx_str_t *word);

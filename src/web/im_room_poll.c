@@ -208,7 +208,7 @@ im_room_poll_gone(im_ctx_t *ctx, im_room_poll_t *rp)
     group.gid = rp->key.gid;
     group.name = rp->key.gid;
     ngx_str_set(&group.type_name, "AVChatRoom");
-    group.type = im_group_type(&group.type_name);
+    group.type = im_group_type(ctx->app, &group.type_name);
 
     body = im_json_new_obj(ctx->pool);
     im_json_add_int(body, "ReportType", IM_REPORT_DESTROY);
