@@ -41,6 +41,7 @@ typedef struct {
     ngx_str_t          contenttype;
     ngx_str_t          a2;
     ngx_str_t          tinyid;
+    ngx_str_t          page;
 } im_api_args_t;
 
 
@@ -63,6 +64,7 @@ static ngx_int_t im_api_answer(im_ctx_t *ctx, im_call_t *call, im_code_t code,
     ngx_str_t *out);
 static im_code_t im_api_check(im_ctx_t *ctx, im_call_t *call,
     im_api_args_t *args);
+static im_code_t im_api_no_body(im_ctx_t *ctx, im_api_args_t *args);
 static im_code_t im_api_app(im_ctx_t *ctx, im_api_args_t *args);
 static im_code_t im_api_rate(im_ctx_t *ctx, im_call_t *call,
     im_api_row_t *row);
@@ -89,6 +91,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_sns_list,
     im_cmd_sns_check,
     im_cmd_user_status,
+    im_cmd_dirty_words,
     im_cmd_openim,
     im_cmd_openim_history,
     im_cmd_web_openim,
@@ -181,6 +184,7 @@ static im_api_arg_t  im_api_arg_names[] = {
     { ngx_string("contenttype"), offsetof(im_api_args_t, contenttype) },
     { ngx_string("a2"), offsetof(im_api_args_t, a2) },
     { ngx_string("tinyid"), offsetof(im_api_args_t, tinyid) },
+    { ngx_string("Page"), offsetof(im_api_args_t, page) },
     { ngx_null_string, 0 }
 };
 
@@ -525,6 +529,10 @@ im_api_check(im_ctx_t *ctx, im_call_t *call, im_api_args_t *args)
         return code;
     }
 
+    if (call->body.len == 0 && (row->command->flags & IM_NO_BODY)) {
+        return im_api_no_body(ctx, args);
+    }
+
     rc = im_json_parse(ctx->pool, &call->body, 32, &ctx->body);
 
     if (rc == NGX_ERROR) {
@@ -536,6 +544,29 @@ im_api_check(im_ctx_t *ctx, im_call_t *call, im_api_args_t *args)
     }
 
     return IM_OK;
+}
+
+
+/* The body may be left out: what it would have is behind the path. */
+
+static im_code_t
+im_api_no_body(im_ctx_t *ctx, im_api_args_t *args)
+{
+    int64_t  page;
+
+    ctx->body = im_json_new_obj(ctx->pool);
+
+    if (args->page.data) {
+
+        if (im_str_int(&args->page, &page) != NGX_OK) {
+            ngx_str_set(&ctx->info, "\"Page\" is not a number");
+            return IM_E_URL;
+        }
+
+        im_json_add_int(ctx->body, "Page", page);
+    }
+
+    return im_json_failed(ctx->body) ? IM_E_REQUEST : IM_OK;
 }
 
 

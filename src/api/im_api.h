@@ -30,6 +30,7 @@
 #define IM_ONCE      1               /* creates something: the answer to
                                         (instance, seq) is kept for 60 s */
 #define IM_NO_RATE   2               /* exempt from the REST rate */
+#define IM_NO_BODY   4               /* an empty body is as good as {} */
 
 
 typedef im_code_t (*im_command_pt)(im_ctx_t *ctx, void *data);

@@ -12,6 +12,7 @@
 #include "domain/im_group_edit.h"
 #include "domain/im_group_read.h"
 #include "domain/im_message.h"
+#include "domain/im_word.h"
 #include "api/im_cmd.h"
 #include "api/im_cmd_group.h"
 
@@ -995,6 +996,10 @@ im_cmd_modify_group_msg(im_ctx_t *ctx, void *data)
                              &body);
         if (code != IM_OK) {
             return code;
+        }
+
+        if (im_word_dirty_message(ctx, &body)) {
+            return IM_E_DIRTY;
         }
     }
 

@@ -13,6 +13,7 @@
 #include "domain/im_group_join.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_read.h"
+#include "domain/im_word.h"
 #include "api/im_cmd.h"
 #include "api/im_cmd_group.h"
 
@@ -190,6 +191,9 @@ im_cmd_import_group_msg(im_ctx_t *ctx, void *data)
 
         } else if (code != IM_OK) {
             return code;
+
+        } else if (im_word_dirty_message(ctx, &rows[n].body)) {
+            codes[n] = IM_E_DIRTY;
         }
 
         n++;

@@ -12,6 +12,7 @@
 #include "domain/im_group_join.h"
 #include "domain/im_group_mute.h"
 #include "domain/im_profile.h"
+#include "domain/im_word.h"
 #include "api/im_cmd.h"
 #include "api/im_cmd_group.h"
 
@@ -594,6 +595,10 @@ im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data)
     changes.role = -1;
     changes.flag = -1;
     changes.card = req->card;
+
+    if (im_word_dirty(ctx, &req->card)) {
+        return IM_E_DIRTY;
+    }
 
     if (req->role.data) {
 

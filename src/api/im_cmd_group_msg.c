@@ -257,6 +257,10 @@ im_cmd_send_group_msg_check(im_ctx_t *ctx, im_group_msg_req_t *req,
     send->at_list = req->at;
     send->opts = im_message_control(req->control);
 
+    if (ctx->role != IM_ROLE_ADMIN || ctx->via != IM_VIA_REST) {
+        send->opts &= ~IM_MSG_NO_CHECK;
+    }
+
     if (req->online.value > 0) {
 
         if (send->opts) {

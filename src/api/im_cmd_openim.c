@@ -414,6 +414,9 @@ im_cmd_msg_fill(im_ctx_t *ctx, im_msg_req_t *req, im_elem_rules_t *rules,
     send->msg.ctime = req->time.value ? req->time.value : ngx_time();
     send->msg.opts = im_message_control(req->control);
 
+    send->check = !(send->msg.opts & IM_MSG_NO_CHECK);
+    send->msg.opts &= ~IM_MSG_NO_CHECK;
+
     if (req->seq.set) {
         send->msg.mseq = req->seq.value;
         send->seq_given = 1;

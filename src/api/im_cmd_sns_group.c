@@ -297,8 +297,10 @@ im_cmd_sns_group_update(im_ctx_t *ctx, void *data)
 
     if (req->new.data) {
 
-        if (!im_sns_group_name(&req->new)) {
-            return im_sns_code(ctx, IM_SNS_GROUP_UPDATE, IM_REL_LENGTH);
+        result = im_sns_group_name(ctx, &req->new);
+
+        if (result != IM_REL_OK) {
+            return im_sns_code(ctx, IM_SNS_GROUP_UPDATE, result);
         }
 
         result = im_friend_group_rename(ctx, &user, &req->old, &req->new);
@@ -381,6 +383,7 @@ static im_code_t
 im_sns_group_names(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
     ngx_str_t **names, ngx_uint_t *n)
 {
+    im_rel_e     result;
     im_json_t   *node;
     ngx_uint_t   i;
 
@@ -402,9 +405,17 @@ im_sns_group_names(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
             return IM_E_SNS_PARAM;
         }
 
-        if (!im_sns_group_name(&node->u.text)) {
+        result = im_sns_group_name(ctx, &node->u.text);
+
+        if (result == IM_REL_LENGTH) {
             ngx_str_set(&ctx->info, "\"GroupName\" has not 1 to 30 bytes");
-            return im_sns_code(ctx, cmd, IM_REL_LENGTH);
+            return im_sns_code(ctx, cmd, result);
+        }
+
+        /* a group may be older than the word in its name */
+
+        if (result != IM_REL_OK && cmd != IM_SNS_GROUP_DELETE) {
+            return im_sns_code(ctx, cmd, result);
         }
 
         for (i = 0; i < *n; i++) {

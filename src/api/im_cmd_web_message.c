@@ -14,6 +14,7 @@
 #include "domain/im_group_read.h"
 #include "domain/im_message.h"
 #include "domain/im_read.h"
+#include "domain/im_word.h"
 #include "api/im_cmd.h"
 
 
@@ -360,6 +361,10 @@ im_cmd_modify_c2c_msg(im_ctx_t *ctx, void *data)
                              &body);
         if (code != IM_OK) {
             return code;
+        }
+
+        if (im_word_dirty_message(ctx, &body)) {
+            return IM_E_DIRTY;
         }
     }
 

@@ -245,7 +245,7 @@ im_cmd_sendmsg(im_ctx_t *ctx, void *data)
     send.msg.to = req->to;
     send.msg.cloud = req->cloud;
     send.msg.rand = req->random.value;
-    send.msg.opts = im_message_control(req->control);
+    send.msg.opts = im_message_control(req->control) & ~IM_MSG_NO_CHECK;
     send.msg.ctime = req->ctime.value ? req->ctime.value : req->time.value;
 
     if (send.msg.ctime == 0) {
@@ -275,6 +275,7 @@ im_cmd_sendmsg(im_ctx_t *ctx, void *data)
     send.inst = ctx->inst;
     send.keep_own = 1;
     send.push_own = 1;
+    send.check = 1;
     send.ask = 1;
     send.tell = 1;
 

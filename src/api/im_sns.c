@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_word.h"
 #include "api/im_sns.h"
 
 
@@ -390,10 +391,15 @@ im_sns_results(im_ctx_t *ctx, im_sns_e cmd, ngx_str_t *peers, ngx_uint_t n,
 }
 
 
-ngx_uint_t
-im_sns_group_name(ngx_str_t *name)
+im_rel_e
+im_sns_group_name(im_ctx_t *ctx, ngx_str_t *name)
 {
-    return name->len > 0
-           && name->len <= IM_SNS_GROUP_NAME
-           && ngx_strlchr(name->data, name->data + name->len, '\0') == NULL;
+    if (name->len == 0
+        || name->len > IM_SNS_GROUP_NAME
+        || ngx_strlchr(name->data, name->data + name->len, '\0'))
+    {
+        return IM_REL_LENGTH;
+    }
+
+    return im_word_dirty(ctx, name) ? IM_REL_DIRTY : IM_REL_OK;
 }

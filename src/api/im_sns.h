@@ -84,8 +84,8 @@ im_rel_e im_sns_update_item(im_ctx_t *ctx, im_json_t *node,
 im_rel_e im_sns_response_item(im_ctx_t *ctx, im_json_t *node,
     im_friend_item_t *item);
 
-/* 1 for the name of a friend group. */
-ngx_uint_t im_sns_group_name(ngx_str_t *name);
+/* What is wrong with the name of a friend group: its length, a dirty word. */
+im_rel_e im_sns_group_name(im_ctx_t *ctx, ngx_str_t *name);
 
 
 #endif /* _IM_SNS_H_INCLUDED_ */

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
+#include "domain/im_word.h"
 #include "api/im_sns.h"
 
 
@@ -23,8 +24,8 @@ static im_rel_e im_sns_new_item(im_ctx_t *ctx, im_json_t *node,
     ngx_uint_t groups, im_friend_item_t *item);
 static im_rel_e im_sns_update_tag(im_ctx_t *ctx, im_json_t *node,
     im_friend_item_t *item);
-static im_rel_e im_sns_text(im_json_t *node, const char *name, size_t max,
-    ngx_str_t *text);
+static im_rel_e im_sns_text(im_ctx_t *ctx, im_json_t *node, const char *name,
+    size_t max, ngx_str_t *text);
 static im_rel_e im_sns_group(im_ctx_t *ctx, im_json_t *value, ngx_uint_t max,
     im_friend_item_t *item);
 static im_rel_e im_sns_custom(im_ctx_t *ctx, ngx_str_t *tag,
@@ -48,7 +49,7 @@ im_sns_new_item(im_ctx_t *ctx, im_json_t *node, ngx_uint_t groups,
     size_t      len;
     im_rel_e    result;
 
-    result = im_sns_text(node, "AddSource", 0, &item->source);
+    result = im_sns_text(ctx, node, "AddSource", 0, &item->source);
     if (result != IM_REL_OK) {
         return result;
     }
@@ -70,10 +71,10 @@ im_sns_new_item(im_ctx_t *ctx, im_json_t *node, ngx_uint_t groups,
         }
     }
 
-    result = im_sns_text(node, "Remark", IM_SNS_REMARK, &item->remark);
+    result = im_sns_text(ctx, node, "Remark", IM_SNS_REMARK, &item->remark);
 
     if (result == IM_REL_OK) {
-        result = im_sns_text(node, "AddWording", IM_SNS_WORDING,
+        result = im_sns_text(ctx, node, "AddWording", IM_SNS_WORDING,
                              &item->wording);
     }
 
@@ -170,7 +171,7 @@ im_sns_update_tag(im_ctx_t *ctx, im_json_t *node, im_friend_item_t *item)
 
     if (im_str_eq_c(&tag, "Tag_SNS_IM_Remark")) {
         item->set_remark = 1;
-        return im_sns_text(node, "Value", IM_SNS_REMARK, &item->remark);
+        return im_sns_text(ctx, node, "Value", IM_SNS_REMARK, &item->remark);
     }
 
     if (im_str_eq_c(&tag, "Tag_SNS_IM_Group")) {
@@ -203,7 +204,7 @@ im_sns_response_item(im_ctx_t *ctx, im_json_t *node, im_friend_item_t *item)
         return IM_REL_TYPE;
     }
 
-    result = im_sns_text(node, "Remark", IM_SNS_REMARK, &item->remark);
+    result = im_sns_text(ctx, node, "Remark", IM_SNS_REMARK, &item->remark);
 
     if (result == IM_REL_OK) {
         result = im_sns_group(ctx, im_json_get(node, "TagName"), 1, item);
@@ -216,7 +217,8 @@ im_sns_response_item(im_ctx_t *ctx, im_json_t *node, im_friend_item_t *item)
 /* An optional text. */
 
 static im_rel_e
-im_sns_text(im_json_t *node, const char *name, size_t max, ngx_str_t *text)
+im_sns_text(im_ctx_t *ctx, im_json_t *node, const char *name, size_t max,
+    ngx_str_t *text)
 {
     ngx_int_t  rc;
 
@@ -232,7 +234,11 @@ im_sns_text(im_json_t *node, const char *name, size_t max, ngx_str_t *text)
         return IM_REL_PARAM;
     }
 
-    return (max && text->len > max) ? IM_REL_LENGTH : IM_REL_OK;
+    if (max && text->len > max) {
+        return IM_REL_LENGTH;
+    }
+
+    return (max && im_word_dirty(ctx, text)) ? IM_REL_DIRTY : IM_REL_OK;
 }
 
 
@@ -242,6 +248,7 @@ static im_rel_e
 im_sns_group(im_ctx_t *ctx, im_json_t *value, ngx_uint_t max,
     im_friend_item_t *item)
 {
+    im_rel_e     result;
     im_json_t   *node;
     ngx_uint_t   n;
 
@@ -272,8 +279,7 @@ im_sns_group(im_ctx_t *ctx, im_json_t *value, ngx_uint_t max,
 
     if (value->type == IM_JSON_STR) {
         item->groups[0] = value->u.text;
-        return im_sns_group_name(&item->groups[0]) ? IM_REL_OK
-                                                   : IM_REL_LENGTH;
+        return im_sns_group_name(ctx, &item->groups[0]);
     }
 
     n = 0;
@@ -284,8 +290,9 @@ im_sns_group(im_ctx_t *ctx, im_json_t *value, ngx_uint_t max,
             return IM_REL_PARAM;
         }
 
-        if (!im_sns_group_name(&node->u.text)) {
-            return IM_REL_LENGTH;
+        result = im_sns_group_name(ctx, &node->u.text);
+        if (result != IM_REL_OK) {
+            return result;
         }
 
         item->groups[n++] = node->u.text;
@@ -316,6 +323,10 @@ im_sns_custom(im_ctx_t *ctx, ngx_str_t *tag, im_json_t *value,
     if (value->type == IM_JSON_STR && field->type == IM_FIELD_STR) {
         if (value->u.text.len > IM_SNS_VALUE) {
             return IM_REL_LENGTH;
+        }
+
+        if (im_word_dirty(ctx, &value->u.text)) {
+            return IM_REL_DIRTY;
         }
 
     } else if (value->type != IM_JSON_NUM || !value->is_int) {

@@ -11,6 +11,9 @@
 
 #define im_str_tail(c)  (((c) & 0xc0) == 0x80)
 
+#define im_str_blank(c)                                                       \
+    ((c) == ' ' || (c) == '\t' || (c) == CR || (c) == LF)
+
 
 ngx_int_t
 im_str_dup(ngx_pool_t *pool, ngx_str_t *dst, ngx_str_t *src)
@@ -54,6 +57,20 @@ im_str_c(ngx_pool_t *pool, ngx_str_t *str)
     p[str->len] = '\0';
 
     return (char *) p;
+}
+
+
+void
+im_str_trim(ngx_str_t *str)
+{
+    while (str->len && im_str_blank(str->data[0])) {
+        str->data++;
+        str->len--;
+    }
+
+    while (str->len && im_str_blank(str->data[str->len - 1])) {
+        str->len--;
+    }
 }
 
 

@@ -30,6 +30,9 @@ char *im_str_c(ngx_pool_t *pool, ngx_str_t *str);
  */
 ngx_uint_t im_str_utf8(u_char *p, size_t len);
 
+/* Leaves out blanks, tabs and line ends around it. */
+void im_str_trim(ngx_str_t *str);
+
 /* 1 if all bytes are 0x20-0x7e (an empty string is), otherwise 0. */
 ngx_uint_t im_str_printable(ngx_str_t *str);
 

@@ -29,6 +29,7 @@ extern im_worker_hook_t  im_slot_hook;
 extern im_worker_hook_t  im_node_hook;
 extern im_worker_hook_t  im_cache_hook;
 extern im_worker_hook_t  im_group_type_hook;
+extern im_worker_hook_t  im_word_hook;
 extern im_worker_hook_t  im_group_member_hook;
 extern im_worker_hook_t  im_group_row_hook;
 extern im_worker_hook_t  im_job_hook;
@@ -57,6 +58,7 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_node_hook,
     &im_cache_hook,
     &im_group_type_hook,
+    &im_word_hook,
     &im_group_member_hook,
     &im_group_row_hook,
     &im_job_hook,

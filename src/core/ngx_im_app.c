@@ -6,11 +6,13 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_str.h"
 #include "core/im_usersig.h"
 #include "core/ngx_im_module.h"
 
 
-#define IM_KEY_FILE_SIZE  8192
+#define IM_KEY_FILE_SIZE    8192
+#define IM_WORDS_FILE_SIZE  1048576
 
 
 static void ngx_im_app_free_key(void *data);
@@ -367,6 +369,73 @@ ngx_im_app_rights(u_char *name)
 }
 
 
+/* A file with a word in each line; lines that begin with "#" are comments. */
+
+char *
+ngx_im_app_dirty_words(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char        *p, *end, *last;
+    ngx_str_t     *value, *word, text;
+    ngx_array_t  **words;
+
+    words = (ngx_array_t **) ((u_char *) conf + cmd->offset);
+
+    if (*words != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_im_app_read_file(cf, &value[1], &text, IM_WORDS_FILE_SIZE,
+                             "with a word in each line")
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    *words = ngx_array_create(cf->pool, 64, sizeof(ngx_str_t));
+    if (*words == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    last = text.data + text.len;
+
+    for (p = text.data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, LF);
+        if (end == NULL) {
+            end = last;
+        }
+
+        text.data = p;
+        text.len = end - p;
+
+        im_str_trim(&text);
+
+        if (text.len == 0 || text.data[0] == '#') {
+            continue;
+        }
+
+        if (text.len > IM_WORD_LEN || !im_str_utf8(text.data, text.len)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid word \"%V\" in \"%V\", it must "
+                               "have 1 to %d bytes of UTF-8", &text,
+                               &value[1], IM_WORD_LEN);
+            return NGX_CONF_ERROR;
+        }
+
+        word = ngx_array_push(*words);
+        if (word == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *word = text;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 ngx_int_t
 ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text,
     size_t max, char *what)
@@ -476,6 +545,9 @@ ngx_im_app_init(im_app_t *app)
     app->allow_type = NGX_CONF_UNSET_UINT;
     app->nick_search = NGX_CONF_UNSET;
     app->b_codes = NGX_CONF_UNSET;
+    app->dirty_words = NGX_CONF_UNSET_PTR;
+    app->dirty_words_max = NGX_CONF_UNSET;
+    app->dirty_word_delay = NGX_CONF_UNSET_MSEC;
     app->profile_fields = NGX_CONF_UNSET_PTR;
     app->friend_fields = NGX_CONF_UNSET_PTR;
 
@@ -549,6 +621,10 @@ ngx_im_app_merge(im_app_t *prev, im_app_t *app)
     ngx_conf_merge_uint_value(app->allow_type, prev->allow_type, 0);
     ngx_conf_merge_value(app->nick_search, prev->nick_search, 0);
     ngx_conf_merge_value(app->b_codes, prev->b_codes, 0);
+    ngx_conf_merge_ptr_value(app->dirty_words, prev->dirty_words, NULL);
+    ngx_conf_merge_value(app->dirty_words_max, prev->dirty_words_max, 5000);
+    ngx_conf_merge_msec_value(app->dirty_word_delay,
+                              prev->dirty_word_delay, 5000);
     ngx_conf_merge_ptr_value(app->profile_fields, prev->profile_fields, NULL);
     ngx_conf_merge_ptr_value(app->friend_fields, prev->friend_fields, NULL);
 

@@ -94,6 +94,10 @@ static ngx_conf_num_bounds_t  ngx_im_sig_failures = {
     ngx_conf_check_num_bounds, 0, 1000000
 };
 
+static ngx_conf_num_bounds_t  ngx_im_dirty_words = {
+    ngx_conf_check_num_bounds, 1, 10000
+};
+
 static ngx_conf_num_bounds_t  ngx_im_count = {
     ngx_conf_check_num_bounds, 1, 10000
 };
@@ -318,6 +322,17 @@ static ngx_command_t  ngx_im_commands[] = {
     ngx_im_setting(allow_type, ngx_conf_set_enum_slot, ngx_im_allow_type),
     ngx_im_setting_flag(nick_search),
     ngx_im_setting_flag(b_codes),
+
+    { ngx_string("dirty_words"),
+      NGX_IM_SETTING|NGX_CONF_TAKE1,
+      ngx_im_app_dirty_words,
+      0,
+      offsetof(im_app_t, dirty_words),
+      NULL },
+
+    ngx_im_setting(dirty_words_max, ngx_conf_set_num_slot,
+                   &ngx_im_dirty_words),
+    ngx_im_setting(dirty_word_delay, ngx_conf_set_msec_slot, NULL),
 
     { ngx_string("profile_field"),
       NGX_IM_SETTING|NGX_CONF_1MORE,

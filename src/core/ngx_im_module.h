@@ -27,6 +27,7 @@
 #define IM_APP_FIELDS      20
 #define IM_APP_MEMBER_FIELDS  5
 #define IM_APP_GROUP_TYPES    50
+#define IM_WORD_LEN        200             /* bytes of a dirty word */
 #define IM_APP_ID_MAX      4294967295
 
 
@@ -179,6 +180,9 @@ typedef struct {
     ngx_uint_t       allow_type;           /* default AllowType */
     ngx_flag_t       nick_search;
     ngx_flag_t       b_codes;
+    ngx_array_t     *dirty_words;          /* of ngx_str_t, or NULL */
+    ngx_int_t        dirty_words_max;      /* of the app's own list */
+    ngx_msec_t       dirty_word_delay;
     ngx_array_t     *profile_fields;       /* of im_app_field_t, or NULL */
     ngx_array_t     *friend_fields;
 
@@ -262,6 +266,7 @@ char *ngx_im_app_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_field(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_group_type(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_group_field(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_app_dirty_words(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_callback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

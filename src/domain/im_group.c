@@ -20,6 +20,7 @@
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
+#include "domain/im_word.h"
 
 
 #define IM_GROUP_TRIES      8
@@ -256,6 +257,13 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
 
     for (i = 0; i < n; i++) {
         m += (members[i].result == IM_JOIN_ADDED);
+    }
+
+    if (im_word_dirty(ctx, &group->name)
+        || im_word_dirty(ctx, &group->intro)
+        || im_word_dirty(ctx, &group->notice))
+    {
+        return IM_E_DIRTY;
     }
 
     if (group->created == 0) {
@@ -511,6 +519,13 @@ im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
     im_json_t   *info, *custom, *shown;
     ngx_uint_t   tries, changed;
     im_batch_t  *batch;
+
+    if (im_word_dirty(ctx, &ch->name)
+        || im_word_dirty(ctx, &ch->intro)
+        || im_word_dirty(ctx, &ch->notice))
+    {
+        return IM_E_DIRTY;
+    }
 
     gid = group->gid;
 

@@ -23,6 +23,7 @@
 #include "domain/im_group_row.h"
 #include "domain/im_inbox.h"
 #include "domain/im_message.h"
+#include "domain/im_word.h"
 
 
 #define IM_SEND_MARKER  3000         /* ms that a send takes at most */
@@ -164,7 +165,7 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 }
 
 
-/* The app's own verdict; after it the group and the rights may be others. */
+/* Dirty words, and the app's own verdict; after it the group and the rights may be others. */
 
 static im_code_t
 im_group_message_ask(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
@@ -174,6 +175,12 @@ im_group_message_ask(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
     im_code_t      code;
     ngx_str_t      gid;
     im_verdict_t   verdict;
+
+    if (!(send->opts & IM_MSG_NO_CHECK)
+        && im_word_dirty_message(ctx, &send->body))
+    {
+        return IM_E_DIRTY;
+    }
 
     code = im_callback_group_before_send(ctx, group, send, &verdict);
 
@@ -269,7 +276,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     row.body = send->body;
     row.cloud = send->cloud;
     row.at = send->at;
-    row.opts = send->opts;
+    row.opts = send->opts & ~IM_MSG_NO_CHECK;
     row.nocount = (send->opts & IM_MSG_NO_UNREAD) ? 1 : 0;
 
     im_group_row_sender(ctx, &row);

@@ -479,6 +479,9 @@ im_message_control(im_json_t *list)
 
         } else if (im_str_eq_c(&item->u.text, "NoLastMsg")) {
             opts |= IM_MSG_NO_LAST;
+
+        } else if (im_str_eq_c(&item->u.text, "NoMsgCheck")) {
+            opts |= IM_MSG_NO_CHECK;
         }
     }
 

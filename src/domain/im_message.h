@@ -30,6 +30,7 @@
 #define IM_MSG_NO_UNREAD  4
 #define IM_MSG_NO_LAST    8
 #define IM_MSG_ONLINE     16         /* online only, never stored */
+#define IM_MSG_NO_CHECK   32         /* of dirty words; never stored */
 
 
 typedef struct {
@@ -148,6 +149,7 @@ typedef struct {
     unsigned           seq_order:1;  /* and orders messages of a second */
     unsigned           keep_own:1;   /* into the history of the sender */
     unsigned           push_own:1;   /* to the sender's (other) instances */
+    unsigned           check:1;      /* for dirty words */
     unsigned           ask:1;        /* C2C.CallbackBeforeSendMsg */
     unsigned           tell:1;       /* C2C.CallbackAfterSendMsg */
 } im_send_t;

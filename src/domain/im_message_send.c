@@ -13,6 +13,7 @@
 #include "domain/im_callback.h"
 #include "domain/im_friend.h"
 #include "domain/im_message.h"
+#include "domain/im_word.h"
 #include "live/im_session.h"
 #include "live/im_zone.h"
 
@@ -273,6 +274,15 @@ static ngx_int_t
 im_message_ask(im_ctx_t *ctx, im_send_t *send, im_code_t *code)
 {
     ngx_uint_t  waited;
+
+    if (send->check) {
+        send->check = 0;
+
+        if (im_word_dirty_message(ctx, &send->msg.body)) {
+            *code = IM_E_DIRTY;
+            return NGX_DECLINED;
+        }
+    }
 
     if (!send->ask) {
         return NGX_OK;

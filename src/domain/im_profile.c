@@ -12,6 +12,7 @@
 #include "domain/im_friend.h"
 #include "domain/im_inbox.h"
 #include "domain/im_profile.h"
+#include "domain/im_word.h"
 
 
 #define IM_PROFILE_TRIES  8
@@ -301,6 +302,10 @@ im_profile_set_simple(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *nick,
 
     if (nick->data == NULL && face->data == NULL) {
         return IM_OK;
+    }
+
+    if (im_word_dirty(ctx, nick)) {
+        return IM_E_PROFILE_DIRTY;
     }
 
     for (tries = 0; tries < IM_PROFILE_TRIES; tries++) {
@@ -597,6 +602,10 @@ im_profile_apply(im_ctx_t *ctx, im_profile_t *profile, im_json_t *item,
         return IM_OK;
     }
 
+    if (tag->words == NULL && im_word_dirty(ctx, &value->u.text)) {
+        return IM_E_PROFILE_DIRTY;
+    }
+
     *str = value->u.text;
 
     change = im_json_push_obj(changes);
@@ -636,6 +645,9 @@ im_profile_apply_field(im_ctx_t *ctx, im_profile_t *profile,
 
     } else if (value->u.text.len > IM_PROFILE_VALUE) {
         return IM_E_PROFILE_SIZE;
+
+    } else if (im_word_dirty(ctx, &value->u.text)) {
+        return IM_E_PROFILE_DIRTY;
     }
 
     old = NULL;

@@ -11,6 +11,10 @@
 
 /* Columns, keys and indexes; the application comes before each of them. */
 
+static im_column_t  im_col_added[] = {
+    { "added", IM_COL_INT }, { NULL, 0 }
+};
+
 static im_column_t  im_col_created_user[] = {
     { "created", IM_COL_INT }, { "user", IM_COL_STR }, { NULL, 0 }
 };
@@ -175,6 +179,10 @@ static im_column_t  im_col_watcher_added[] = {
     { "watcher", IM_COL_STR }, { "added", IM_COL_INT }, { NULL, 0 }
 };
 
+static im_column_t  im_col_word[] = {
+    { "word", IM_COL_STR }, { NULL, 0 }
+};
+
 
 static im_index_t  im_no_index[] = {
     { NULL, 0, NULL }
@@ -248,6 +256,11 @@ static im_index_t  im_status_sub_index[] = {
 
 static im_index_t  im_job_index[] = {
     { "state", 0, im_col_state },
+    { NULL, 0, NULL }
+};
+
+static im_index_t  im_word_index[] = {
+    { "added", 0, im_col_added },
     { NULL, 0, NULL }
 };
 
@@ -345,5 +358,8 @@ im_table_t  im_tables[IM_T_MAX] = {
       im_col_id, im_job_index },
 
     { IM_T_APP, "app", IM_VERSIONED, IM_TTL_NONE,
-      im_col_name, im_no_index }
+      im_col_name, im_no_index },
+
+    { IM_T_WORD, "word", IM_VERSIONED, IM_TTL_NONE,
+      im_col_word, im_word_index }
 };

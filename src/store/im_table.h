@@ -50,6 +50,7 @@ typedef enum {
     IM_T_COUNT,
     IM_T_JOB,
     IM_T_APP,
+    IM_T_WORD,
     IM_T_MAX
 } im_table_e;
 
@@ -123,6 +124,7 @@ typedef struct {
 #define IM_BLACK_PEER      1         /* peer */
 #define IM_BLACK_TIME      2         /* user, added */
 #define IM_SUB_WATCHER     1         /* watcher, added */
+#define IM_WORD_ORDER      1         /* added */
 
 
 extern im_table_t  im_tables[IM_T_MAX];
