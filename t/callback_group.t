@@ -59,7 +59,8 @@ subtest 'creation' => sub {
     my %body = (Operator_Account => 'administrator', Owner_Account => 'ann',
                 Type => 'AVChatRoom', Name => 'concert', MemberList => []);
 
-    is_deeply body('Group.CallbackBeforeCreateGroup'), { %body }, 'before';
+    is_deeply body('Group.CallbackBeforeCreateGroup'),
+              { %body, CreatedNum => 0, CreateGroupNum => 0 }, 'before';
     is_deeply body('Group.CallbackAfterCreateGroup'),
               { %body, GroupId => $gid }, 'after';
 };

@@ -175,8 +175,8 @@ subtest 'tips and callbacks' => sub {
         'what members may read';
     my ($told) = $hook->wait_requests('Group.CallbackAfterGroupInfoChanged',
                                       1);
-    is_deeply $told->{body}{UserDefinedDataList},
-        pairs(topic => 'new', boss => 'secret'), 'the app is told all';
+    is_deeply hash($told->{body}{UserDefinedDataList}),
+        { topic => "new", boss => "secret" }, 'the app is told all';
     ok !exists $told->{body}{Name}, 'only what has changed';
 
     field($gid, boss => 'other')->code_is(0);

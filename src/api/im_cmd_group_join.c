@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_callback.h"
 #include "domain/im_group_custom.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_mute.h"
@@ -83,6 +84,8 @@ typedef struct {
 
 
 static im_code_t im_cmd_add_group_member(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_add_member_may(im_ctx_t *ctx, ngx_str_t *gid,
+    im_group_t *group, im_group_role_e *role);
 static im_code_t im_cmd_delete_group_member(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_role_in_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_specified(im_ctx_t *ctx, void *data);
@@ -299,7 +302,7 @@ im_cmd_add_group_member(im_ctx_t *ctx, void *data)
     im_code_t         code;
     im_json_t        *item, *list;
     im_group_t        group;
-    ngx_uint_t        i, n;
+    ngx_uint_t        i, n, waited;
     im_group_new_t   *fresh;
     im_group_role_e   role;
 
@@ -325,25 +328,22 @@ im_cmd_add_group_member(im_ctx_t *ctx, void *data)
         n++;
     }
 
-    code = im_group_load(ctx, &req->gid, &group);
+    code = im_cmd_add_member_may(ctx, &req->gid, &group, &role);
     if (code != IM_OK) {
         return code;
-    }
-
-    code = im_group_role(ctx, &group, &role);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    if (group.type->invite == IM_INVITE_NEVER
-        || role == IM_GROUP_NOBODY
-        || (role != IM_GROUP_APP && group.type->invite != IM_INVITE_PULL))
-    {
-        return IM_E_GROUP_RIGHT;
     }
 
     if (n) {
         code = im_group_join_check(ctx, fresh, n);
+
+        if (code == IM_OK) {
+            code = im_callback_group_before_invite(ctx, &group, fresh, n,
+                                                   &waited);
+        }
+
+        if (code == IM_OK && waited) {
+            code = im_cmd_add_member_may(ctx, &req->gid, &group, &role);
+        }
 
         if (code == IM_OK) {
             code = im_group_join(ctx, &group, fresh, n, IM_JOIN_INVITED,
@@ -362,6 +362,33 @@ im_cmd_add_group_member(im_ctx_t *ctx, void *data)
         item = im_json_push_obj(list);
         im_json_add_str(item, "Member_Account", &fresh[i].user);
         im_json_add_int(item, "Result", fresh[i].result);
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_add_member_may(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group,
+    im_group_role_e *role)
+{
+    im_code_t  code;
+
+    code = im_group_load(ctx, gid, group);
+
+    if (code == IM_OK) {
+        code = im_group_role(ctx, group, role);
+    }
+
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (group->type->invite == IM_INVITE_NEVER
+        || *role == IM_GROUP_NOBODY
+        || (*role != IM_GROUP_APP && group->type->invite != IM_INVITE_PULL))
+    {
+        return IM_E_GROUP_RIGHT;
     }
 
     return IM_OK;

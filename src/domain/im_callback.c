@@ -64,11 +64,18 @@ static im_callback_row_t  im_callback_rows[] = {
     { ngx_string("Group.CallbackBeforeApplyJoinGroup"),
       IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0 },
 
+    /* IM_CB_GROUP_BEFORE_INVITE */
+    { ngx_string("Group.CallbackBeforeInviteJoinGroup"),
+      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0 },
+
     /* IM_CB_GROUP_JOINED */
     { ngx_string("Group.CallbackAfterNewMemberJoin"), 0, 0, 0 },
 
     /* IM_CB_GROUP_EXITED */
     { ngx_string("Group.CallbackAfterMemberExit"), 0, 0, 0 },
+
+    /* IM_CB_GROUP_FULL */
+    { ngx_string("Group.CallbackAfterGroupFull"), 0, 0, 0 },
 
     /* IM_CB_GROUP_BEFORE_SEND */
     { ngx_string("Group.CallbackBeforeSendMsg"),

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include "core/im_ctx.h"
 #include "core/im_error.h"
+#include "domain/im_group_join.h"
 #include "domain/im_group_message.h"
 #include "domain/im_message.h"
 
@@ -29,8 +30,10 @@ typedef enum {
     IM_CB_GROUP_BEFORE_CREATE,
     IM_CB_GROUP_AFTER_CREATE,
     IM_CB_GROUP_BEFORE_JOIN,
+    IM_CB_GROUP_BEFORE_INVITE,
     IM_CB_GROUP_JOINED,
     IM_CB_GROUP_EXITED,
+    IM_CB_GROUP_FULL,
     IM_CB_GROUP_BEFORE_SEND,
     IM_CB_GROUP_AFTER_SEND,
     IM_CB_GROUP_DESTROYED,
@@ -140,12 +143,19 @@ void im_callback_group_after_create(im_ctx_t *ctx, im_group_t *group,
     im_json_t *members, im_json_t *custom);
 im_code_t im_callback_group_before_join(im_ctx_t *ctx, im_group_t *group,
     ngx_uint_t *waited);
+
+/* Those of the n accounts whose result is IM_JOIN_ADDED are asked about; who
+ * is refused has IM_JOIN_FAILED then. */
+im_code_t im_callback_group_before_invite(im_ctx_t *ctx, im_group_t *group,
+    im_group_new_t *fresh, ngx_uint_t n, ngx_uint_t *waited);
+
 /* "Apply" or "Invited" */
 void im_callback_group_joined(im_ctx_t *ctx, im_group_t *group,
     const char *how, ngx_str_t *users, ngx_uint_t n);
 /* "Quit" or "Kicked" */
 void im_callback_group_exited(im_ctx_t *ctx, im_group_t *group,
     const char *how, ngx_str_t *users, ngx_uint_t n);
+void im_callback_group_full(im_ctx_t *ctx, im_group_t *group);
 void im_callback_group_destroyed(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *users, ngx_uint_t n);
 /* info: MsgGroupNewInfo of the tip; custom: fields that have changed. */

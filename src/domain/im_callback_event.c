@@ -308,6 +308,7 @@ static im_json_t *
 im_callback_group_create_body(im_ctx_t *ctx, im_callback_e event,
     im_group_t *group, im_json_t *members)
 {
+    int64_t     created;
     ngx_str_t   user;
     im_json_t  *body, *list, *item;
 
@@ -321,6 +322,12 @@ im_callback_group_create_body(im_ctx_t *ctx, im_callback_e event,
     im_json_add_str(body, "Owner_Account", &group->owner);
     im_json_add_str(body, "Type", &group->type->name);
     im_json_add_str(body, "Name", &group->name);
+
+    if (event == IM_CB_GROUP_BEFORE_CREATE) {
+        created = im_group_created(ctx, group);
+        im_json_add_int(body, "CreatedNum", created);
+        im_json_add_int(body, "CreateGroupNum", created);
+    }
 
     list = im_json_add_list(body, "MemberList");
 
@@ -359,6 +366,82 @@ im_callback_group_before_join(im_ctx_t *ctx, im_group_t *group,
     *waited = verdict.waited;
 
     return code;
+}
+
+
+im_code_t
+im_callback_group_before_invite(im_ctx_t *ctx, im_group_t *group,
+    im_group_new_t *fresh, ngx_uint_t n, ngx_uint_t *waited)
+{
+    im_code_t      code;
+    im_json_t     *body, *list, *item;
+    ngx_uint_t     i, k;
+    im_verdict_t   verdict;
+
+    *waited = 0;
+
+    if (!im_callback_wants(ctx->app, IM_CB_GROUP_BEFORE_INVITE)) {
+        return IM_OK;
+    }
+
+    body = im_callback_body(ctx, IM_CB_GROUP_BEFORE_INVITE);
+
+    im_json_add_str(body, "GroupId", &group->gid);
+    im_json_add_str(body, "Type", &group->type->name);
+    im_json_add_str(body, "Operator_Account", &ctx->user);
+    list = im_json_add_list(body, "DestinationMembers");
+
+    k = 0;
+
+    for (i = 0; i < n; i++) {
+        if (fresh[i].result == IM_JOIN_ADDED) {
+            im_json_add_str(im_json_push_obj(list), "Member_Account",
+                            &fresh[i].user);
+            k++;
+        }
+    }
+
+    if (k == 0) {
+        return IM_OK;
+    }
+
+    code = im_callback_ask(ctx, IM_CB_GROUP_BEFORE_INVITE, body, &verdict);
+
+    *waited = verdict.waited;
+
+    if (code != IM_OK) {
+        return code;
+    }
+
+    list = im_json_get(verdict.answer, "RefusedMembers_Account");
+
+    im_json_each(item, list) {
+
+        for (i = 0; i < n && item->type == IM_JSON_STR; i++) {
+            if (im_str_eq(&fresh[i].user, &item->u.text)) {
+                fresh[i].result = IM_JOIN_FAILED;
+            }
+        }
+    }
+
+    return IM_OK;
+}
+
+
+void
+im_callback_group_full(im_ctx_t *ctx, im_group_t *group)
+{
+    im_json_t  *body;
+
+    if (!im_callback_wants(ctx->app, IM_CB_GROUP_FULL)) {
+        return;
+    }
+
+    body = im_callback_body(ctx, IM_CB_GROUP_FULL);
+
+    im_json_add_str(body, "GroupId", &group->gid);
+
+    im_callback_tell(ctx, IM_CB_GROUP_FULL, body, &group->gid);
 }
 
 

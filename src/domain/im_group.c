@@ -65,6 +65,8 @@ static ngx_int_t im_group_gno(im_ctx_t *ctx, int64_t *gno);
 static ngx_int_t im_group_assign(im_ctx_t *ctx, im_group_t *group);
 static im_code_t im_group_taken(im_ctx_t *ctx, im_group_t *group);
 static void im_group_day_key(im_ctx_t *ctx, im_key_t *key);
+static void im_group_created_key(im_ctx_t *ctx, im_group_t *group,
+    im_key_t *key);
 static void im_group_apply_text(ngx_str_t *dst, ngx_str_t *src,
     const char *name, im_json_t *info);
 static im_doc_t *im_group_doc(im_ctx_t *ctx, im_group_t *group);
@@ -238,7 +240,7 @@ im_code_t
 im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
     ngx_uint_t n)
 {
-    im_key_t             key, gno, day, count;
+    im_key_t             key, gno, day, count, created;
     im_doc_t            *doc;
     ngx_int_t            rc;
     ngx_uint_t           i, k, m, tries, assign, row, quota, block;
@@ -283,6 +285,7 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
     im_key_int(&gno, group->gno);
 
     im_group_day_key(ctx, &day);
+    im_group_created_key(ctx, group, &created);
 
     for (tries = 0; tries < IM_GROUP_TRIES; tries++) {
 
@@ -303,6 +306,8 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
         im_store_insert(batch, IM_T_GNO, &gno, doc);
         quota = im_store_add(batch, IM_T_COUNT, &day, "value", 1,
                              -NGX_MAX_INT_T_VALUE, IM_GROUP_PER_DAY);
+        im_store_add(batch, IM_T_COUNT, &created, "value", 1, 0,
+                     NGX_MAX_INT_T_VALUE);
 
         block = group->type->live
                 ? im_group_message_block_add(ctx, batch, group) : 0;
@@ -506,6 +511,45 @@ im_group_day_key(im_ctx_t *ctx, im_key_t *key)
     im_key_init(key, ctx->app->id);
     im_key_str(key, &kind);
     im_key_str(key, &id);
+}
+
+
+static void
+im_group_created_key(im_ctx_t *ctx, im_group_t *group, im_key_t *key)
+{
+    ngx_str_t  kind, id, *user;
+    u_char     buf[IM_KEY_LEN];
+
+    ngx_str_set(&kind, "created");
+
+    user = group->owner.len ? &group->owner : &ctx->user;
+
+    id.data = buf;
+    id.len = ngx_snprintf(buf, sizeof(buf), "%V\n%V", &group->type->name,
+                          user)
+             - buf;
+
+    im_key_init(key, ctx->app->id);
+    im_key_str(key, &kind);
+    im_key_str(key, &id);
+}
+
+
+int64_t
+im_group_created(im_ctx_t *ctx, im_group_t *group)
+{
+    int64_t   n;
+    im_key_t  key;
+    im_row_t  row;
+
+    n = 0;
+    im_group_created_key(ctx, group, &key);
+
+    if (im_store_get(ctx, IM_T_COUNT, &key, &row) == NGX_OK) {
+        (void) im_row_int(&row, "value", &n);
+    }
+
+    return n;
 }
 
 

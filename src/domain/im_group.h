@@ -93,6 +93,10 @@ void im_group_key(im_ctx_t *ctx, ngx_str_t *gid, im_key_t *key);
 im_code_t im_group_create(im_ctx_t *ctx, im_group_t *group,
     struct im_group_new_s *members, ngx_uint_t n);
 
+/* Groups of this type that the owner, or without one the caller, has
+ * created so far. */
+int64_t im_group_created(im_ctx_t *ctx, im_group_t *group);
+
 /* Adds the new row to a batch: declined if it has changed since it was read.
  * The version of group becomes what it will be. */
 void im_group_put(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group);

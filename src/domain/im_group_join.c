@@ -37,7 +37,8 @@ typedef struct {
 
 static im_code_t im_group_join_commit(im_ctx_t *ctx, im_group_t *group,
     im_group_new_t *fresh, ngx_uint_t n, im_group_notice_t *notice,
-    im_group_pend_t *pend, ngx_uint_t *added, ngx_uint_t *again);
+    im_group_pend_t *pend, int64_t *total, ngx_uint_t *added,
+    ngx_uint_t *again);
 static im_code_t im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
     im_group_member_t *members, ngx_uint_t n, ngx_uint_t quit,
     ngx_str_t *why, int64_t *left);
@@ -140,6 +141,7 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     ngx_uint_t n, im_group_join_e how, ngx_uint_t silent,
     im_group_pend_t *pend, im_group_notice_t *notice)
 {
+    int64_t             total;
     im_code_t           code;
     ngx_str_t           gid, *users;
     ngx_uint_t          i, k, added, again, tries, *asked;
@@ -179,7 +181,7 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
         }
 
         code = im_group_join_commit(ctx, group, fresh, n, notice, pend,
-                                    &added, &again);
+                                    &total, &added, &again);
 
         if (!again) {
             break;
@@ -190,6 +192,10 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
         }
 
         code = IM_E_GROUP_INTERNAL;
+    }
+
+    if (code == IM_E_GROUP_FULL && how != IM_JOIN_IMPORTED) {
+        im_callback_group_full(ctx, group);
     }
 
     if (code != IM_OK || added == 0) {
@@ -209,6 +215,10 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
         im_callback_group_joined(ctx, group, (how == IM_JOIN_INVITED)
                                              ? "Invited" : "Apply",
                                  users, k);
+
+        if (group->max_member && total >= group->max_member) {
+            im_callback_group_full(ctx, group);
+        }
     }
 
     if (how == IM_JOIN_IMPORTED || silent || group->idle) {
@@ -224,7 +234,7 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
 static im_code_t
 im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     ngx_uint_t n, im_group_notice_t *notice, im_group_pend_t *pend,
-    ngx_uint_t *added, ngx_uint_t *again)
+    int64_t *total, ngx_uint_t *added, ngx_uint_t *again)
 {
     int64_t              head;
     im_key_t             key;
@@ -237,6 +247,7 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
 
     *again = 0;
     *added = 0;
+    *total = 0;
 
     users = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
     members = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_group_member_t));
@@ -324,6 +335,8 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     }
 
     im_fault("before_publish");
+
+    *total = batch->ops[count].result;
 
     im_group_notice_tell(ctx, batch, noticed, k);
 

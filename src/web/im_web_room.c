@@ -184,7 +184,17 @@ im_cmd_apply_check(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
         }
     }
 
-    return im_group_member_may_join(ctx, group);
+    code = im_group_member_may_join(ctx, group);
+
+    if (code == IM_OK
+        && !group->type->live
+        && im_group_member_count(ctx, group) >= group->max_member)
+    {
+        im_callback_group_full(ctx, group);
+        return IM_E_GROUP_FULL;
+    }
+
+    return code;
 }
 
 
