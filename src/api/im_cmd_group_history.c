@@ -726,8 +726,8 @@ im_cmd_get_group_notify(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_INTERNAL;
     }
 
-    rc = im_group_rows_recalled(ctx, group.gno, req->begin.value, IM_ASC,
-                                limit + 1, &rows);
+    rc = im_group_rows_changed(ctx, group.gno, IM_GROUP_MSG_RECALL,
+                               req->begin.value, IM_ASC, limit + 1, &rows);
     if (rc != NGX_OK) {
         return im_group_code(rc);
     }

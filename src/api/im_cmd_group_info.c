@@ -517,7 +517,8 @@ im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req, im_group_t *group,
             return IM_E_GROUP_INTERNAL;
         }
 
-        rc = im_group_rows_recalled(ctx, group->gno, 0, IM_DESC, 1, &rows);
+        rc = im_group_rows_changed(ctx, group->gno, IM_GROUP_MSG_RECALL, 0,
+                                   IM_DESC, 1, &rows);
         if (rc != NGX_OK) {
             return im_group_code(rc);
         }

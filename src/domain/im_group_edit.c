@@ -43,8 +43,6 @@ im_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t seq,
     im_code_t         code;
     ngx_int_t         rc;
     ngx_str_t         event;
-    ngx_time_t       *tp;
-    im_json_t        *body, *item;
     im_batch_t       *batch;
     im_group_row_t    row;
     im_group_role_e   above;
@@ -84,12 +82,12 @@ im_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t seq,
         }
     }
 
-    tp = ngx_timeofday();
+    row.recalled = im_group_row_now();
+    row.revoker = ctx->user;
 
     doc = im_doc(ctx->pool);
-    im_doc_int(doc, "recalled", (int64_t) tp->sec * 1000000
-                                + tp->msec * 1000);
-    im_doc_str(doc, "revoker", &ctx->user);
+    im_doc_int(doc, "recalled", row.recalled);
+    im_doc_str(doc, "revoker", &row.revoker);
 
     batch = im_store_batch(ctx, IM_ORDERED);
     im_group_row_set(ctx, batch, group->gno, seq, doc);
@@ -106,21 +104,7 @@ im_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t seq,
 
     im_fault("before_publish");
 
-    body = im_json_new_obj(ctx->pool);
-
-    item = im_json_push_obj(im_json_add_list(body, "GroupWithdrawInfoArray"));
-    im_json_add_str(item, "GroupId", &group->gid);
-    im_json_add_int(item, "MsgSeq", seq);
-    im_json_add_int(item, "MsgRandom", row.random);
-    im_json_add_str(im_json_add_obj(item, "RevokerInfo"), "Revoker_Account",
-                    &ctx->user);
-
-    ngx_str_set(&event, "");
-
-    if (im_group_item_system(ctx, group, IM_ITEM_NOTICE, body, &event, NULL,
-                             NULL, &event)
-        == NGX_OK)
-    {
+    if (im_group_row_recall_event(ctx, group, &row, &event) == NGX_OK) {
         im_group_hint(ctx, group, &event, 0, ctx->peer);
     }
 
@@ -143,7 +127,6 @@ im_group_edit(im_ctx_t *ctx, im_group_t *group, int64_t seq, int64_t mver,
     ngx_int_t    rc;
     ngx_str_t    none, event;
     ngx_uint_t   tries;
-    im_json_t   *root, *item;
     im_batch_t  *batch;
 
     ngx_str_set(&none, "");
@@ -196,6 +179,7 @@ im_group_edit(im_ctx_t *ctx, im_group_t *group, int64_t seq, int64_t mver,
         }
 
         row->mver++;
+        row->modified = im_group_row_now();
 
         batch = im_store_batch(ctx, IM_ATOMIC);
 
@@ -208,6 +192,7 @@ im_group_edit(im_ctx_t *ctx, im_group_t *group, int64_t seq, int64_t mver,
         im_doc_str(doc, "body", &row->body);
         im_doc_str(doc, "cloud", &row->cloud);
         im_doc_int(doc, "mver", row->mver);
+        im_doc_int(doc, "modified", row->modified);
         im_group_row_set(ctx, batch, group->gno, seq, doc);
 
         rc = im_store_commit(ctx, batch);
@@ -222,21 +207,7 @@ im_group_edit(im_ctx_t *ctx, im_group_t *group, int64_t seq, int64_t mver,
 
         im_fault("before_publish");
 
-        root = im_json_new_obj(ctx->pool);
-        im_json_add_int(root, "Event", 19);
-        item = im_json_push_obj(im_json_add_list(root,
-                                                 "GroupMsgModNotifys"));
-
-        im_json_add_str(item, "GroupId", &group->gid);
-        im_json_add_str(item, "From_Account", &row->from);
-        im_json_add_int(item, "MsgSeq", seq);
-        im_json_add_int(item, "MsgRandom", row->random);
-        im_json_add_int(item, "MsgTime", row->time);
-        im_json_add_raw(item, "MsgBody", &row->body);
-        im_json_add_str(item, "CloudCustomData", &row->cloud);
-        im_json_add_int(item, "MsgVersion", row->mver);
-
-        if (im_json_render(ctx->pool, root, &event) == NGX_OK) {
+        if (im_group_row_modify_event(ctx, group, row, &event) == NGX_OK) {
             im_group_hint(ctx, group, &event, 0, ctx->peer);
         }
 

@@ -19,7 +19,9 @@
 #define IM_FEED_ROWS   50
 #define IM_FEED_PAUSE  200           /* ms */
 #define IM_FEED_TRIES  10
+#define IM_FEED_LOST   60000000      /* us: no record is lost for longer */
 #define IM_NOCOUNT_MAX 1000
+#define IM_CHANGES_MAX 500           /* that are told again */
 
 
 /* Reading a stream for the members of this worker. */
@@ -29,15 +31,19 @@ typedef struct {
     ngx_log_t          log;
     int64_t            gno;
     int64_t            cursor;
+    ngx_uint_t         lost;         /* also what is not a message */
 } im_group_feed_t;
 
 
 static ngx_int_t im_group_row_collect(im_row_t *row, void *data);
 static ngx_int_t im_group_row_one(im_row_t *row, void *data);
-static void im_group_feed(ngx_uint_t app, uint64_t gno, int64_t cursor);
+static void im_group_feed(ngx_uint_t app, uint64_t gno, int64_t cursor,
+    ngx_uint_t lost);
 static void im_group_feed_run(void *data);
 static ngx_int_t im_group_feed_page(im_group_feed_t *feed, int64_t *last,
     ngx_uint_t *more);
+static ngx_int_t im_group_feed_changes(im_group_feed_t *feed,
+    im_group_t *group);
 static ngx_int_t im_group_row_init_process(ngx_cycle_t *cycle,
     im_conf_t *conf);
 
@@ -75,6 +81,8 @@ static im_record_t  im_group_row_record[] = {
     { ngx_string("revoker"), IM_COL_STR, offsetof(im_group_row_t, revoker) },
     { ngx_string("gone"), IM_COL_INT, offsetof(im_group_row_t, gone) },
     { ngx_string("mver"), IM_COL_INT, offsetof(im_group_row_t, mver) },
+    { ngx_string("modified"), IM_COL_INT,
+      offsetof(im_group_row_t, modified) },
     { ngx_string("expire"), IM_COL_INT, offsetof(im_group_row_t, expire) },
       im_null_record
 };
@@ -249,8 +257,8 @@ im_group_row_by_dk(im_ctx_t *ctx, int64_t gno, ngx_str_t *dk,
 
 
 ngx_int_t
-im_group_rows_recalled(im_ctx_t *ctx, int64_t gno, int64_t from,
-    ngx_uint_t order, ngx_uint_t limit, ngx_array_t *rows)
+im_group_rows_changed(im_ctx_t *ctx, int64_t gno, ngx_uint_t index,
+    int64_t from, ngx_uint_t order, ngx_uint_t limit, ngx_array_t *rows)
 {
     im_key_t   prefix, first;
     ngx_int_t  rc;
@@ -260,9 +268,8 @@ im_group_rows_recalled(im_ctx_t *ctx, int64_t gno, int64_t from,
     first = prefix;
     im_key_int(&first, from);
 
-    rc = im_store_scan(ctx, IM_T_GROUP_MSG, IM_GROUP_MSG_RECALL, &prefix,
-                       &first, NULL, order, limit, im_group_row_collect,
-                       rows);
+    rc = im_store_scan(ctx, IM_T_GROUP_MSG, index, &prefix, &first, NULL,
+                       order, limit, im_group_row_collect, rows);
 
     return (rc == NGX_DECLINED) ? NGX_OK : rc;
 }
@@ -445,13 +452,127 @@ im_group_row_event(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row,
 }
 
 
+ngx_int_t
+im_group_row_recall_event(im_ctx_t *ctx, im_group_t *group,
+    im_group_row_t *row, ngx_str_t *event)
+{
+    ngx_str_t   none;
+    im_json_t  *body, *item;
+
+    body = im_json_new_obj(ctx->pool);
+
+    item = im_json_push_obj(im_json_add_list(body, "GroupWithdrawInfoArray"));
+    im_json_add_str(item, "GroupId", &group->gid);
+    im_json_add_int(item, "MsgSeq", row->seq);
+    im_json_add_int(item, "MsgRandom", row->random);
+    im_json_add_str(im_json_add_obj(item, "RevokerInfo"), "Revoker_Account",
+                    &row->revoker);
+
+    ngx_str_set(&none, "");
+
+    return im_group_item_system(ctx, group, IM_ITEM_NOTICE, body, &none, NULL,
+                                NULL, event);
+}
+
+
+ngx_int_t
+im_group_row_modify_event(im_ctx_t *ctx, im_group_t *group,
+    im_group_row_t *row, ngx_str_t *event)
+{
+    im_json_t  *root, *item;
+
+    root = im_json_new_obj(ctx->pool);
+
+    im_json_add_int(root, "Event", 19);
+    item = im_json_push_obj(im_json_add_list(root, "GroupMsgModNotifys"));
+
+    im_json_add_str(item, "GroupId", &group->gid);
+    im_json_add_str(item, "From_Account", &row->from);
+    im_json_add_int(item, "MsgSeq", row->seq);
+    im_json_add_int(item, "MsgRandom", row->random);
+    im_json_add_int(item, "MsgTime", row->time);
+    im_json_add_raw(item, "MsgBody", &row->body);
+    im_json_add_str(item, "CloudCustomData", &row->cloud);
+    im_json_add_int(item, "MsgVersion", row->mver);
+
+    return im_json_render(ctx->pool, root, event);
+}
+
+
+ngx_int_t
+im_group_row_changes(im_ctx_t *ctx, im_group_t *group, int64_t from,
+    ngx_array_t *events)
+{
+    ngx_int_t        rc;
+    ngx_str_t       *event;
+    ngx_uint_t       i, k;
+    ngx_array_t      rows;
+    im_group_row_t  *row;
+
+    static ngx_uint_t  index[] = {
+        IM_GROUP_MSG_MODIFIED,
+        IM_GROUP_MSG_RECALL
+    };
+
+    for (i = 0; i < 2; i++) {
+
+        if (ngx_array_init(&rows, ctx->pool, 4, sizeof(im_group_row_t))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        rc = im_group_rows_changed(ctx, group->gno, index[i], from, IM_ASC,
+                                   IM_CHANGES_MAX, &rows);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        row = rows.elts;
+
+        for (k = 0; k < rows.nelts; k++) {
+
+            if (row[k].gone || (i == 0 && row[k].recalled)) {
+                continue;
+            }
+
+            event = ngx_array_push(events);
+            if (event == NULL) {
+                return NGX_ERROR;
+            }
+
+            rc = i ? im_group_row_recall_event(ctx, group, &row[k], event)
+                   : im_group_row_modify_event(ctx, group, &row[k], event);
+
+            if (rc != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+int64_t
+im_group_row_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (int64_t) tp->sec * 1000000 + tp->msec * 1000;
+}
+
+
 /* Messages that this worker has not heard of by the bus, or not in order. */
 
 static void
-im_group_feed(ngx_uint_t app, uint64_t gno, int64_t cursor)
+im_group_feed(ngx_uint_t app, uint64_t gno, int64_t cursor, ngx_uint_t lost)
 {
     int64_t           none;
     ngx_pool_t       *pool;
+    ngx_uint_t        again;
     im_group_feed_t  *feed;
 
     pool = ngx_create_pool(4096, ngx_cycle->log);
@@ -469,6 +590,7 @@ im_group_feed(ngx_uint_t app, uint64_t gno, int64_t cursor)
             feed->ctx.role = IM_ROLE_ADMIN;
             feed->gno = gno;
             feed->cursor = cursor;
+            feed->lost = lost;
 
             if (feed->ctx.app
                 && im_co_spawn(im_group_feed_run, feed, &feed->log) != NULL)
@@ -481,7 +603,7 @@ im_group_feed(ngx_uint_t app, uint64_t gno, int64_t cursor)
     }
 
     none = 0;
-    (void) im_room_fed(app, gno, 0, &none);
+    (void) im_room_fed(app, gno, 0, &none, &again);
 }
 
 
@@ -492,11 +614,12 @@ im_group_feed_run(void *data)
 
     int64_t      last;
     ngx_int_t    rc;
-    ngx_uint_t   more, tries;
+    ngx_uint_t   more, tries, lost;
     ngx_pool_t  *pool;
 
     pool = feed->ctx.pool;
     tries = 0;
+    lost = 0;
 
     for ( ;; ) {
 
@@ -521,8 +644,10 @@ im_group_feed_run(void *data)
                 continue;
             }
 
+            feed->lost = 0;
+
             if (im_room_fed(feed->ctx.app->id, feed->gno, last,
-                            &feed->cursor)
+                            &feed->cursor, &feed->lost)
                 == NGX_AGAIN)
             {
                 continue;
@@ -533,7 +658,7 @@ im_group_feed_run(void *data)
 
         if (rc == NGX_DECLINED || ++tries > IM_FEED_TRIES) {
             last = 0;
-            (void) im_room_fed(feed->ctx.app->id, feed->gno, 0, &last);
+            (void) im_room_fed(feed->ctx.app->id, feed->gno, 0, &last, &lost);
             break;
         }
 
@@ -601,6 +726,42 @@ im_group_feed_page(im_group_feed_t *feed, int64_t *last, ngx_uint_t *more)
         }
 
         rc = im_room_feed(ctx->app->id, feed->gno, row[i].seq, flags, &event);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return (feed->lost && !*more) ? im_group_feed_changes(feed, &group)
+                                  : NGX_OK;
+}
+
+
+static ngx_int_t
+im_group_feed_changes(im_group_feed_t *feed, im_group_t *group)
+{
+    ngx_int_t     rc;
+    ngx_str_t    *event;
+    ngx_uint_t    i;
+    ngx_array_t   events;
+
+    if (ngx_array_init(&events, feed->ctx.pool, 4, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = im_group_row_changes(&feed->ctx, group,
+                              im_group_row_now() - IM_FEED_LOST, &events);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    event = events.elts;
+
+    for (i = 0; i < events.nelts; i++) {
+
+        rc = im_room_feed(feed->ctx.app->id, feed->gno, 0, 0, &event[i]);
 
         if (rc != NGX_OK) {
             return rc;

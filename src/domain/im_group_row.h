@@ -47,6 +47,7 @@ typedef struct {
     ngx_str_t          revoker;
     int64_t            gone;         /* 1: deleted */
     int64_t            mver;         /* MsgVersion: modifications */
+    int64_t            modified;     /* microseconds of the last one */
     int64_t            expire;
 } im_group_row_t;
 
@@ -88,9 +89,10 @@ ngx_int_t im_group_rows(im_ctx_t *ctx, int64_t gno, int64_t from, int64_t to,
 ngx_int_t im_group_row_by_dk(im_ctx_t *ctx, int64_t gno, ngx_str_t *dk,
     im_group_row_t *row);
 
-/* Recalled ones from that microsecond on, oldest first. */
-ngx_int_t im_group_rows_recalled(im_ctx_t *ctx, int64_t gno, int64_t from,
-    ngx_uint_t order, ngx_uint_t limit, ngx_array_t *rows);
+/* Recalled (index IM_GROUP_MSG_RECALL) or modified ones
+ * (IM_GROUP_MSG_MODIFIED) from that microsecond on, oldest first. */
+ngx_int_t im_group_rows_changed(im_ctx_t *ctx, int64_t gno, ngx_uint_t index,
+    int64_t from, ngx_uint_t order, ngx_uint_t limit, ngx_array_t *rows);
 
 /* Messages of the numbers from..to that are not counted. */
 ngx_int_t im_group_row_nocount(im_ctx_t *ctx, int64_t gno, int64_t from,
@@ -109,9 +111,23 @@ void im_group_row_sender(im_ctx_t *ctx, im_group_row_t *row);
 void im_group_row_json(im_json_t *item, im_group_t *group,
     im_group_row_t *row);
 
-/* The item of EventArray. */
+/* The item of EventArray: the message; that it was recalled; what it was
+ * modified to. */
 ngx_int_t im_group_row_event(im_ctx_t *ctx, im_group_t *group,
     im_group_row_t *row, ngx_str_t *event);
+
+ngx_int_t im_group_row_recall_event(im_ctx_t *ctx, im_group_t *group,
+    im_group_row_t *row, ngx_str_t *event);
+ngx_int_t im_group_row_modify_event(im_ctx_t *ctx, im_group_t *group,
+    im_group_row_t *row, ngx_str_t *event);
+
+/* Pushes the events of messages that were recalled or modified from that
+ * microsecond on, ngx_str_t: for those who may have missed them. */
+ngx_int_t im_group_row_changes(im_ctx_t *ctx, im_group_t *group,
+    int64_t from, ngx_array_t *events);
+
+/* Microseconds of now, as in recalled and modified. */
+int64_t im_group_row_now(void);
 
 /* Adds the members of an @-tip: the user, or all, were mentioned. */
 void im_group_at_json(im_json_t *item, im_group_t *group, im_group_row_t *row,

@@ -60,6 +60,7 @@ struct im_room_local_s {
     unsigned           is_dirty:1;
     unsigned           busy:1;       /* on the stack of im_room_run() */
     unsigned           losing:1;     /* a job "lost" waits */
+    unsigned           lost:1;       /* to be told to the stream's reader */
 };
 
 
@@ -371,9 +372,14 @@ im_room_stored(im_room_local_t *room, im_bus_buf_t *buf)
 static void
 im_room_resync(im_room_local_t *room)
 {
+    ngx_uint_t  lost;
+
     if (!room->syncing) {
         room->syncing = 1;
-        im_room_stream(room->node.app, room->node.gno, room->cursor);
+        lost = room->lost;
+        room->lost = 0;
+
+        im_room_stream(room->node.app, room->node.gno, room->cursor, lost);
     }
 }
 
@@ -429,7 +435,7 @@ im_room_feed(ngx_uint_t app, uint64_t gno, int64_t seq, ngx_uint_t flags,
         return NGX_DECLINED;
     }
 
-    if (seq <= room->cursor) {
+    if (seq && seq <= room->cursor) {
         return NGX_OK;
     }
 
@@ -456,14 +462,17 @@ im_room_feed(ngx_uint_t app, uint64_t gno, int64_t seq, ngx_uint_t flags,
         return NGX_BUSY;
     }
 
-    room->cursor = seq;
+    if (seq) {
+        room->cursor = seq;
+    }
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-im_room_fed(ngx_uint_t app, uint64_t gno, int64_t head, int64_t *cursor)
+im_room_fed(ngx_uint_t app, uint64_t gno, int64_t head, int64_t *cursor,
+    ngx_uint_t *lost)
 {
     im_room_local_t  *room;
 
@@ -483,6 +492,14 @@ im_room_fed(ngx_uint_t app, uint64_t gno, int64_t head, int64_t *cursor)
     }
 
     room->cursor = ngx_max(room->cursor, head);
+
+    if (head && room->lost) {
+        room->lost = 0;
+        *lost = 1;
+        *cursor = room->cursor;
+        return NGX_AGAIN;
+    }
+
     room->syncing = 0;
 
     return NGX_OK;
@@ -574,6 +591,7 @@ static void
 im_room_lose(im_room_local_t *room)
 {
     if (room->cursor != -1) {
+        room->lost = 1;
         im_room_resync(room);
         return;
     }

@@ -62,13 +62,15 @@ void im_room_unsubscribe(im_room_member_t *m);
  * number of the last message that was handed out.  Records come to the
  * members in the order of their numbers and once; when one is missing, fn is
  * called: it reads the messages after the cursor, in a coroutine, hands them
- * in by im_room_feed() and calls im_room_fed().
+ * in by im_room_feed() and calls im_room_fed().  lost: records without a
+ * number may be missing, too; those that can be made again are handed in with
+ * the number 0.
  *
  * im_room_follow() comes after the first im_room_subscribe(), seq is the
  * group's head, read after that.
  */
 typedef void (*im_room_stream_pt)(ngx_uint_t app, uint64_t gno,
-    int64_t cursor);
+    int64_t cursor, ngx_uint_t lost);
 
 void im_room_stream_handler(im_room_stream_pt fn);
 ngx_uint_t im_room_followed(ngx_uint_t app, uint64_t gno);
@@ -79,9 +81,10 @@ void im_room_follow(ngx_uint_t app, uint64_t gno, int64_t seq);
 ngx_int_t im_room_feed(ngx_uint_t app, uint64_t gno, int64_t seq,
     ngx_uint_t flags, ngx_str_t *text);
 /* head: the greatest number that was read, 0: it has failed, the next record
- * tries again.  NGX_AGAIN: there are others after *cursor already. */
+ * tries again.  NGX_AGAIN: there are others after *cursor already, or others
+ * were lost. */
 ngx_int_t im_room_fed(ngx_uint_t app, uint64_t gno, int64_t head,
-    int64_t *cursor);
+    int64_t *cursor, ngx_uint_t *lost);
 
 
 typedef struct {

@@ -17,7 +17,7 @@
 #include "store/im_store.h"
 
 
-#define IM_LMDB_INDEXES   3
+#define IM_LMDB_INDEXES    4
 #define IM_LMDB_FLAGS     16         /* flags and expire before the key */
 
 #define IM_LMDB_SLICE     500        /* rows that a sweeping slice removes */

@@ -48,6 +48,10 @@ static im_column_t  im_col_gno_name[] = {
     { "gno", IM_COL_INT }, { "name", IM_COL_STR }, { NULL, 0 }
 };
 
+static im_column_t  im_col_gno_modified[] = {
+    { "gno", IM_COL_INT }, { "modified", IM_COL_INT }, { NULL, 0 }
+};
+
 static im_column_t  im_col_gno_recalled[] = {
     { "gno", IM_COL_INT }, { "recalled", IM_COL_INT }, { NULL, 0 }
 };
@@ -219,6 +223,7 @@ static im_index_t  im_group_msg_index[] = {
     { "dk", IM_INDEX_UNIQUE|IM_INDEX_SPARSE, im_col_gno_dk },
     { "recall", IM_INDEX_SPARSE, im_col_gno_recalled },
     { "nocount", IM_INDEX_SPARSE|IM_INDEX_FLAGS, im_col_gno_seq_nocount },
+    { "modified", IM_INDEX_SPARSE, im_col_gno_modified },
     { NULL, 0, NULL }
 };
 

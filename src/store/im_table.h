@@ -112,6 +112,7 @@ typedef struct {
 #define IM_GROUP_MSG_DK       1      /* gno, dk: unique, sparse */
 #define IM_GROUP_MSG_RECALL   2      /* gno, recalled: sparse */
 #define IM_GROUP_MSG_NOCOUNT  3      /* gno, seq, nocount: sparse */
+#define IM_GROUP_MSG_MODIFIED 4      /* gno, modified: sparse */
 #define IM_MEMBER_USER     1         /* user, gno */
 #define IM_MEMBER_JOIN     2         /* gno, joined, user */
 #define IM_MUTE_UNTIL      1         /* gno, until */

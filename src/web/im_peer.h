@@ -60,6 +60,7 @@ struct im_peer_s {
     unsigned           closing:1;
     unsigned           groups_syncing:1; /* im_peer_group.c */
     unsigned           groups_again:1;
+    unsigned           groups_feeding:1;
     unsigned           tls:1;
 };
 

@@ -20,26 +20,8 @@
 #define IM_PEER_GROUPS_TRIES  20
 
 
-typedef struct {
-    im_room_member_t   member;
-    im_peer_t         *peer;
-    uint64_t           gno;
-    ngx_queue_t        queue;        /* of peer->groups */
-    unsigned           discard:1;    /* MsgFlag: no messages */
-    unsigned           found:1;
-} im_peer_group_t;
-
-
-typedef struct {
-    im_ctx_t           ctx;
-    ngx_log_t          log;
-} im_peer_groups_t;
-
-
 static void im_peer_groups_run(void *data);
 static ngx_int_t im_peer_groups_once(im_ctx_t *ctx);
-static im_peer_t *im_peer_groups_peer(im_ctx_t *ctx);
-static im_peer_group_t *im_peer_group_find(im_peer_t *peer, uint64_t gno);
 static im_peer_group_t *im_peer_group_add(im_peer_t *peer, uint64_t gno);
 static void im_peer_group_del(im_peer_group_t *pg);
 static void im_peer_group_deliver(im_room_member_t *m, im_bus_buf_t *buf);
@@ -87,9 +69,6 @@ im_peer_groups_sync(im_ctx_t *ctx)
 void
 im_peer_groups_start(im_peer_t *peer)
 {
-    ngx_pool_t        *pool;
-    im_peer_groups_t  *run;
-
     if (peer->session == NULL) {
         return;
     }
@@ -99,41 +78,49 @@ im_peer_groups_start(im_peer_t *peer)
         return;
     }
 
+    if (im_peer_groups_spawn(peer, im_peer_groups_run) != NGX_OK) {
+
+        /* the client comes back and asks for what it has missed */
+
+        peer->ops->close(peer, 1013);
+    }
+}
+
+
+ngx_int_t
+im_peer_groups_spawn(im_peer_t *peer, void (*fn)(void *data))
+{
+    ngx_pool_t        *pool;
+    im_peer_groups_t  *run;
+
     pool = ngx_create_pool(4096, ngx_cycle->log);
     if (pool == NULL) {
-        goto failed;
+        return NGX_ERROR;
     }
 
     run = ngx_pcalloc(pool, sizeof(im_peer_groups_t));
-    if (run == NULL) {
-        goto failed;
+
+    if (run) {
+        run->log = *ngx_cycle->log;
+
+        run->ctx.pool = pool;
+        run->ctx.log = &run->log;
+        run->ctx.app = peer->app;
+        run->ctx.via = IM_VIA_JOB;
+        run->ctx.role = IM_ROLE_USER;
+        run->ctx.inst = peer->session->inst;
+        run->ctx.peer = peer->id;
+
+        if (im_str_dup(pool, &run->ctx.user, &peer->session->user) == NGX_OK
+            && im_co_spawn(fn, run, &run->log) != NULL)
+        {
+            return NGX_OK;
+        }
     }
 
-    run->log = *ngx_cycle->log;
+    ngx_destroy_pool(pool);
 
-    run->ctx.pool = pool;
-    run->ctx.log = &run->log;
-    run->ctx.app = peer->app;
-    run->ctx.via = IM_VIA_JOB;
-    run->ctx.role = IM_ROLE_USER;
-    run->ctx.inst = peer->session->inst;
-    run->ctx.peer = peer->id;
-
-    if (im_str_dup(pool, &run->ctx.user, &peer->session->user) == NGX_OK
-        && im_co_spawn(im_peer_groups_run, run, &run->log) != NULL)
-    {
-        return;
-    }
-
-failed:
-
-    if (pool) {
-        ngx_destroy_pool(pool);
-    }
-
-    /* the client comes back and asks for what it has missed */
-
-    peer->ops->close(peer, 1013);
+    return NGX_ERROR;
 }
 
 
@@ -291,7 +278,7 @@ im_peer_groups_once(im_ctx_t *ctx)
 }
 
 
-static im_peer_t *
+im_peer_t *
 im_peer_groups_peer(im_ctx_t *ctx)
 {
     im_peer_t  *peer;
@@ -358,7 +345,7 @@ im_peer_groups_close(im_peer_t *peer)
 }
 
 
-static im_peer_group_t *
+im_peer_group_t *
 im_peer_group_find(im_peer_t *peer, uint64_t gno)
 {
     ngx_queue_t      *q;
@@ -398,6 +385,7 @@ im_peer_group_add(im_peer_t *peer, uint64_t gno)
 
     pg->peer = peer;
     pg->gno = gno;
+    pg->cursor = -1;
 
     pg->member.deliver = im_peer_group_deliver;
     pg->member.closed = im_peer_group_closed;
@@ -437,23 +425,36 @@ im_peer_group_del(im_peer_group_t *pg)
 static void
 im_peer_group_deliver(im_room_member_t *m, im_bus_buf_t *buf)
 {
+    int64_t           seq;
     im_frame_t       *frame;
     im_peer_group_t  *pg;
 
     pg = m->data;
+    seq = buf->seq;
 
-    if (pg->discard && (buf->flags & IM_GROUP_MESSAGE)) {
+    if (seq && seq <= pg->cursor) {
+        return;                          /* read from the stream already */
+    }
+
+    if (pg->behind) {
+        im_peer_group_behind(pg, seq);
         return;
     }
 
-    frame = im_web_push(buf, &buf->payload, pg->peer->log);
+    if (!pg->discard || !(buf->flags & IM_GROUP_MESSAGE)) {
 
-    /* who takes no more comes back, and asks for what he has missed */
+        frame = im_web_push(buf, &buf->payload, pg->peer->log);
 
-    if (frame == NULL
-        || pg->peer->ops->send(pg->peer, frame) == NGX_BUSY)
-    {
-        pg->peer->ops->close(pg->peer, 1013);
+        if (frame == NULL
+            || pg->peer->ops->send(pg->peer, frame) == NGX_BUSY)
+        {
+            im_peer_group_behind(pg, seq);
+            return;
+        }
+    }
+
+    if (seq) {
+        pg->cursor = seq;
     }
 }
 

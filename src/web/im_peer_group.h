@@ -11,13 +11,33 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_ctx.h"
+#include "live/im_room_member.h"
 #include "web/im_peer.h"
 
 
 /*
  * Stored groups of a connection: it gets what is published in those that its
- * user is a member of.
+ * user is a member of.  A connection that takes no more is behind: it gets
+ * what has come meanwhile from the stream of the group.
  */
+
+typedef struct {
+    im_room_member_t   member;
+    im_peer_t         *peer;
+    uint64_t           gno;
+    ngx_queue_t        queue;        /* of peer->groups */
+
+    int64_t            cursor;       /* number of the last message that was
+                                        sent, -1: none yet */
+    int64_t            seen;         /* the greatest that was not */
+    int64_t            since;        /* microseconds: changes of messages from
+                                        then on may be missing */
+
+    unsigned           discard:1;    /* MsgFlag: no messages */
+    unsigned           found:1;
+    unsigned           behind:1;
+    unsigned           again:1;      /* something came while it was read */
+} im_peer_group_t;
 
 /* Makes the subscriptions what the store says.  The connection may be gone
  * afterwards.  NGX_OK; NGX_DECLINED: it is; else as im_store_get(). */
@@ -28,6 +48,23 @@ void im_peer_groups_start(im_peer_t *peer);
 
 /* "+" or "-" and a group's number: the user has joined or left. */
 void im_peer_groups_event(im_peer_t *peer, ngx_str_t *text);
+
+/* Memory and log of a coroutine that works for the session of the peer. */
+
+typedef struct {
+    im_ctx_t           ctx;
+    ngx_log_t          log;
+} im_peer_groups_t;
+
+ngx_int_t im_peer_groups_spawn(im_peer_t *peer, void (*fn)(void *data));
+
+/* NULL: the session has ended. */
+im_peer_t *im_peer_groups_peer(im_ctx_t *ctx);
+im_peer_group_t *im_peer_group_find(im_peer_t *peer, uint64_t gno);
+
+/* The connection takes no more, or not yet; seq: number of the message that
+ * it does not get, 0: it has none. */
+void im_peer_group_behind(im_peer_group_t *pg, int64_t seq);
 
 /* The session ends. */
 void im_peer_groups_close(im_peer_t *peer);

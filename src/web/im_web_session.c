@@ -59,8 +59,6 @@ static void im_web_session_offline(im_web_session_t *ws, im_state_e state);
 static void im_web_sync_run(void *data);
 static im_web_session_t *im_web_sync_session(im_web_sync_t *sync);
 static ngx_int_t im_web_sync_send(im_web_sync_t *sync, ngx_array_t *items);
-static im_frame_t *im_web_push_frame(ngx_str_t *events, ngx_uint_t n,
-    ngx_log_t *log);
 
 
 static im_session_ops_t  im_web_session_ops = {
@@ -665,7 +663,7 @@ im_web_push(im_bus_buf_t *buf, ngx_str_t *json, ngx_log_t *log)
 
 /* {"head":{...},"body":{"EventArray":[events]}} */
 
-static im_frame_t *
+im_frame_t *
 im_web_push_frame(ngx_str_t *events, ngx_uint_t n, ngx_log_t *log)
 {
     u_char      *p;

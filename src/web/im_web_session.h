@@ -46,6 +46,10 @@ void im_web_encoded_free(im_bus_buf_t *buf);
  * connections; NULL: no memory. */
 im_frame_t *im_web_push(im_bus_buf_t *buf, ngx_str_t *json, ngx_log_t *log);
 
+/* The same of n items, not shared; the caller gives up his reference. */
+im_frame_t *im_web_push_frame(ngx_str_t *events, ngx_uint_t n,
+    ngx_log_t *log);
+
 /* Sends one JSON text; NGX_OK, NGX_BUSY, NGX_ERROR as im_peer_ops_t.send. */
 ngx_int_t im_web_send(im_peer_t *peer, im_json_t *frame);
 
