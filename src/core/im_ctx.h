@@ -58,6 +58,8 @@ typedef struct {
     im_json_t         *head;         /* of a frame of the web SDK 2.x */
     im_json_t         *body;         /* parsed request, an object */
     im_json_t         *reply;        /* answer, an object on the pool */
+    ngx_str_t          event;        /* item of EventArray that the connection
+                                        gets before the answer */
     im_poll_t         *park;         /* no answer yet: im_poll_park() */
     ngx_str_t          info;         /* ErrorInfo when not the code's own text */
     ngx_uint_t         status;       /* of HTTP, instead of an answer */

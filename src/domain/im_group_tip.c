@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "core/im_co.h"
+#include "live/im_room.h"
 #include "live/im_zone.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
@@ -15,7 +15,6 @@
 
 
 #define IM_TIP_ACCOUNTS   10         /* that a client shows */
-#define IM_TIP_FIRST      5          /* ms */
 #define IM_TIP_EXPIRE     60         /* seconds, of OnlineMemberInfo */
 #define IM_KEY_TIP_RATE   (IM_KEY_OTHER + 9)
 
@@ -25,10 +24,12 @@ static void im_group_tip_users(im_ctx_t *ctx, im_group_t *group,
     ngx_uint_t op, ngx_str_t *users, ngx_uint_t n, ngx_uint_t type);
 static void im_group_tip_publish(im_ctx_t *ctx, im_group_t *group,
     im_item_kind_e kind, ngx_uint_t prio, im_json_t *body);
+static ngx_int_t im_group_signal_publish(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *body, ngx_str_t *event);
 static ngx_int_t im_group_tip_stored(im_ctx_t *ctx, im_group_t *group,
     im_json_t *body);
 static ngx_int_t im_group_tip_online(im_ctx_t *ctx, im_group_t *group,
-    im_json_t *body);
+    im_json_t *body, uint64_t except, ngx_str_t *event);
 
 
 void
@@ -163,15 +164,68 @@ im_group_tip_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info)
 }
 
 
+/*
+ * Web SDK 2.x takes what was deleted from the signal, not from the answer: the
+ * acting connection gets it first, whatever way the others hear of it.
+ */
+
 void
 im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
 {
-    im_group_tip_publish(ctx, group, IM_ITEM_SIGNAL, IM_ROOM_HIGH, body);
+    ngx_int_t        rc;
+    im_code_t        code;
+    ngx_str_t        event;
+    im_group_role_e  role;
 
-    /* web SDK 2.x takes what was deleted from the signal, not from the answer:
-     * let it go first to the acting client, too */
+    rc = im_group_signal_publish(ctx, group, body, &event);
 
-    im_co_sleep(IM_TIP_FIRST);
+    if (rc != NGX_OK) {
+        if (rc != NGX_ABORT) {
+            ngx_log_error(NGX_LOG_WARN, ctx->log, 0,
+                          "a tip to group \"%V\" was lost", &group->gid);
+        }
+
+        return;
+    }
+
+    if (ctx->peer == 0) {
+        return;
+    }
+
+    if (group->type->live) {
+        rc = im_room_joined(ctx->app->id, group->gno, &ctx->user, NULL);
+
+    } else {
+        code = im_group_role_of(ctx, group, &ctx->user, &role);
+        rc = (code == IM_OK && role != IM_GROUP_NOBODY) ? NGX_OK
+                                                        : NGX_DECLINED;
+    }
+
+    if (rc == NGX_OK) {
+        ctx->event = event;
+    }
+}
+
+
+static ngx_int_t
+im_group_signal_publish(im_ctx_t *ctx, im_group_t *group, im_json_t *body,
+    ngx_str_t *event)
+{
+    ngx_int_t  rc;
+
+    if (!group->type->live) {
+        return im_group_tip_online(ctx, group, body, ctx->peer, event);
+    }
+
+    rc = im_group_item_system(ctx, group, IM_ITEM_SIGNAL, body, NULL, NULL,
+                              NULL, event);
+
+    if (rc == NGX_OK) {
+        rc = im_group_publish(ctx, group, IM_ROOM_HIGH, event, IM_ITEM_SIGNAL,
+                              ctx->peer, NULL);
+    }
+
+    return rc;
 }
 
 
@@ -213,7 +267,7 @@ im_group_tip_publish(im_ctx_t *ctx, im_group_t *group, im_item_kind_e kind,
             rc = im_group_tip_stored(ctx, group, body);
 
         } else {
-            rc = im_group_tip_online(ctx, group, body);
+            rc = im_group_tip_online(ctx, group, body, 0, &text);
         }
 
         if (rc != NGX_OK) {
@@ -283,11 +337,12 @@ im_group_tip_stored(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
 /* Its MsgSeq is that of the last message. */
 
 static ngx_int_t
-im_group_tip_online(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
+im_group_tip_online(im_ctx_t *ctx, im_group_t *group, im_json_t *body,
+    uint64_t except, ngx_str_t *event)
 {
     int64_t     head;
     ngx_int_t   rc;
-    ngx_str_t   empty, event;
+    ngx_str_t   empty;
     im_json_t  *root, *item, *info;
 
     rc = im_group_head(ctx, group->gno, &head, NULL);
@@ -319,10 +374,10 @@ im_group_tip_online(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
 
     im_json_add_node(item, "MsgBody", body);
 
-    rc = im_json_render(ctx->pool, root, &event);
+    rc = im_json_render(ctx->pool, root, event);
 
     if (rc == NGX_OK) {
-        im_group_hint(ctx, group, &event, 0, 0);
+        im_group_hint(ctx, group, event, 0, except);
     }
 
     return rc;

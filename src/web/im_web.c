@@ -477,6 +477,7 @@ im_web_answer(im_web_call_t *call, im_code_t code)
     im_ctx_t    *ctx;
     im_json_t   *frame, *head;
     im_peer_t   *peer;
+    im_frame_t  *event;
 
     ctx = &call->ctx;
 
@@ -484,6 +485,16 @@ im_web_answer(im_web_call_t *call, im_code_t code)
 
     if (peer == NULL) {
         return;
+    }
+
+    if (ctx->event.len && peer->session && peer->session->inst == ctx->inst) {
+
+        event = im_web_push_frame(&ctx->event, 1, ctx->log);
+
+        if (event) {
+            (void) peer->ops->send(peer, event);
+            im_frame_unref(event);
+        }
     }
 
     if (call->raw.len == 0) {

@@ -1,0 +1,99 @@
+#!/usr/bin/perl
+
+# Copyright (C) The ngx_im authors
+
+# Attributes and counters: the acting connection hears of a change before the
+# answer, once; the others hear of it, too.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+
+use Test::IM;
+use Test::More;
+
+my $im = Test::IM->new->run(workers => 2, app => 'web_instances 2;');
+my $svc = 'group_open_http_svc';
+
+$im->users(qw/ ann bob /);
+
+my $ann = $im->ws_login('ann');
+my $same = $im->ws_login('ann');
+my $bob = $im->ws_login('bob');
+
+sub option {
+    my $event = shift or return;
+    return $event->{GroupTips}[0]{MsgBody}{MsgGroupNewInfo}{GroupAttrOption};
+}
+
+sub counter {
+    my $event = shift or return;
+    return $event->{GroupTips}[0]{MsgBody}{GroupCounterInfo};
+}
+
+sub is_attr { my $e = shift; return $e->{GroupTips} && option($e) }
+sub is_counter { my $e = shift; return $e->{GroupTips} && counter($e) }
+
+# what has come until now
+sub first { return $_[0]->next_event($_[1], 0) }
+
+my %gid = (Public => $im->group(Type => 'Public', owner => 'ann',
+                                members => ['bob']),
+           AVChatRoom => $im->group(Type => 'AVChatRoom', owner => 'ann'));
+
+for ($ann, $same, $bob) {
+    $_->request("$svc.apply_join_group", { GroupId => $gid{AVChatRoom} })
+      ->code_is(0);
+}
+
+for my $type (sort keys %gid) {
+
+    subtest $type => sub {
+        my $gid = $gid{$type};
+
+        my $set = sub {
+            my ($command, $seq, @items) = @_;
+            return $ann->request("$svc.${command}_group_attr", {
+                GroupId => $gid, AttrMainSeq => $seq,
+                @items ? (GroupAttr => \@items) : () })->code_is(0);
+        };
+
+        $set->(set => 0, { key => 'k', value => 'v' });
+        my $option = option(first($ann, \&is_attr));
+        is $option->{OpType}, 1, 'init: before the answer';
+        is $option->{AttrMainSeq}, 1, 'AttrMainSeq';
+
+        $set->(delete => 1, { key => 'k', seq => 1 });
+        is option(first($ann, \&is_attr))->{OpType}, 4, 'delete';
+
+        for ($same, $bob) {
+            is option($_->next_event(\&is_attr))->{OpType}, 1,
+                'another connection';
+            is option($_->next_event(\&is_attr))->{OpType}, 4, 'the second';
+        }
+
+        $ann->request("$svc.update_group_counter", { GroupId => $gid,
+            GroupCounter => [{ Key => 'n', Value => 3 }], Mode => 'Set' })
+            ->code_is(0);
+        is counter(first($ann, \&is_counter))->[0]{GroupCounter}[0]{Value},
+            3, 'a counter';
+        ok $bob->next_event(\&is_counter), 'and for others';
+
+        $_->no_event(sub { is_attr($_[0]) || is_counter($_[0]) }, 0.2,
+                     'nothing twice') for $ann, $bob;
+    };
+}
+
+subtest 'an administrator who is no member' => sub {
+    my $admin = $im->ws_login($im->admin);
+
+    $admin->request("$svc.set_group_attr", { GroupId => $gid{Public},
+        AttrMainSeq => 2, GroupAttr => [{ key => 'a', value => 'b' }] })
+        ->code_is(0);
+    ok $bob->next_event(\&is_attr), 'members hear of it';
+    $admin->no_event(\&is_attr, 0.2, 'he does not');
+};
+
+$im->finish;
+done_testing;
