@@ -202,6 +202,16 @@ subtest 'recall' => sub {
     is $bob->request("$svc.get_group_notify", { GroupId => $gid,
         NotifyType => 1, BeginTime => 0, EndTime => 0, Limit => 20 })
        ->code_is(0)->json('/NotifyMsgList/0/MsgSeq'), 2, 'asked for later';
+    $bob->request("$svc.batch_get_group_notify", { NotifyReqList => [
+        { GroupId => $gid, NotifyType => 1, BeginTime => 0 },
+        { GroupId => 'nosuch', NotifyType => 1 } ] })->code_is(0)
+        ->json_is('/NotifyRspList/0/NotifyMsgList/0/MsgSeq', 2)
+        ->json_is('/NotifyRspList/0/ErrorCode', 0)
+        ->json_is('/NotifyRspList/1/ErrorCode', 10010)
+        ->json_is('/NotifyRspList/1/NotifyMsgList', []);
+    $bob->request("$svc.batch_get_group_notify", $_)->code_is(10004)
+        for {}, { NotifyReqList => [] }, { NotifyReqList => [{}] },
+            { NotifyReqList => [({ GroupId => $gid }) x 51] };
 };
 
 subtest 'receipts' => sub {

@@ -105,6 +105,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_group_history,
     im_cmd_group_import,
     im_cmd_group_attr,
+    im_cmd_group_room,
     im_cmd_web_room,
     im_cmd_recentcontact,
     im_cmd_msg_ext,
@@ -155,7 +156,10 @@ static im_api_service_t  im_api_services[] = {
       im_api_group_codes, 0 },
     { ngx_string("group_open_avchatroom_http_svc"), im_api_group_codes, 0 },
     { ngx_string("group_open_attr_http_svc"), im_api_group_codes, 0 },
-    { ngx_string("million_group_open_http_svc"), im_api_group_codes, 0 },
+    { ngx_string("million_group_open_http_svc"),
+      { IM_E_GROUP_JSON, IM_E_GROUP_RIGHT, IM_E_GROUP_INTERNAL,
+        IM_E_GROUP_INTERNAL, IM_E_TOPIC_OFF, IM_E_GROUP_RIGHT }, 0 },
+
     { ngx_string("openim_msg_ext_http_svc"), im_api_group_codes, 0 },
     { ngx_string("openim_dirty_words"), im_api_group_codes, 0 },
 
@@ -638,7 +642,9 @@ im_api_rate(im_ctx_t *ctx, im_call_t *call, im_api_row_t *row)
         im_zone_key(key, ctx->app->id, IM_KEY_RATE, parts, 2);
 
         if (im_rate_take(key, rate, rate, ngx_current_msec) != NGX_OK) {
-            return IM_E_RATE;
+            return (cmd->flags & IM_RATE_GROUP) ? IM_E_GROUP_FREQ
+                   : (cmd->flags & IM_RATE_MESSAGE) ? IM_E_GROUP_SENDER_FREQ
+                   : IM_E_RATE;
         }
     }
 

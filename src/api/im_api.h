@@ -31,6 +31,8 @@
                                         (instance, seq) is kept for 60 s */
 #define IM_NO_RATE   2               /* exempt from the REST rate */
 #define IM_NO_BODY   4               /* an empty body is as good as {} */
+#define IM_RATE_GROUP    8           /* over the REST rate: 10006 */
+#define IM_RATE_MESSAGE  16          /* over the REST rate: 10023 */
 
 
 typedef im_code_t (*im_command_pt)(im_ctx_t *ctx, void *data);

@@ -42,6 +42,7 @@ extern im_command_t  im_cmd_group_msg[];
 extern im_command_t  im_cmd_group_history[];
 extern im_command_t  im_cmd_group_import[];
 extern im_command_t  im_cmd_group_attr[];
+extern im_command_t  im_cmd_group_room[];
 extern im_command_t  im_cmd_web_room[];
 extern im_command_t  im_cmd_recentcontact[];
 extern im_command_t  im_cmd_msg_ext[];

@@ -54,7 +54,8 @@ typedef struct {
 static im_code_t im_cmd_create_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_import_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
-    ngx_uint_t import, im_group_t *group);
+    ngx_uint_t import, im_group_t *group, im_group_new_t **members,
+    ngx_uint_t *n);
 static im_code_t im_cmd_create_group_members(im_ctx_t *ctx,
     im_group_t *group, im_json_t *list, im_group_new_t **members,
     ngx_uint_t *n);
@@ -214,6 +215,9 @@ im_command_t  im_cmd_group[] = {
     { ngx_string("million_group_open_http_svc"), ngx_string("destroy_topic"),
       im_cmd_million_group, IM_BY_USER, NULL, 0, 0, 0 },
 
+    { ngx_string("group_open_http_svc"), ngx_string("import_topic"),
+      im_cmd_million_group, IM_BY_ADMIN, NULL, 0, 0, 0 },
+
       im_null_command
 };
 
@@ -223,12 +227,15 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
 {
     im_create_group_req_t  *req = data;
 
-    im_code_t   code;
-    im_group_t  group;
+    im_code_t        code;
+    im_json_t       *over;
+    ngx_uint_t       i, n;
+    im_group_t       group;
+    im_group_new_t  *members;
 
     req->created.value = 0;
 
-    code = im_cmd_new_group(ctx, req, 0, &group);
+    code = im_cmd_new_group(ctx, req, 0, &group, &members, &n);
     if (code != IM_OK) {
         return code;
     }
@@ -246,6 +253,24 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
         im_json_add_int(ctx->reply, "HugeGroupFlag", 1);
     }
 
+    /* those who are in too many groups already were left out */
+
+    over = NULL;
+
+    for (i = 0; i < n; i++) {
+
+        if (members[i].result != IM_JOIN_OVER) {
+            continue;
+        }
+
+        if (over == NULL) {
+            over = im_json_add_list(ctx->reply,
+                                    "OverJoinedGroupLimit_Account");
+        }
+
+        im_json_push_str(over, &members[i].user);
+    }
+
     return IM_OK;
 }
 
@@ -255,12 +280,14 @@ im_cmd_import_group(im_ctx_t *ctx, void *data)
 {
     im_create_group_req_t  *req = data;
 
-    im_code_t   code;
-    im_group_t  group;
+    im_code_t        code;
+    ngx_uint_t       n;
+    im_group_t       group;
+    im_group_new_t  *members;
 
     req->members = NULL;
 
-    code = im_cmd_new_group(ctx, req, 1, &group);
+    code = im_cmd_new_group(ctx, req, 1, &group, &members, &n);
 
     if (code == IM_OK) {
         im_json_add_str(ctx->reply, "GroupId", &group.gid);
@@ -272,13 +299,12 @@ im_cmd_import_group(im_ctx_t *ctx, void *data)
 
 static im_code_t
 im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
-    ngx_uint_t import, im_group_t *result)
+    ngx_uint_t import, im_group_t *result, im_group_new_t **members,
+    ngx_uint_t *n)
 {
     im_code_t         code;
     ngx_int_t         apply;
-    ngx_uint_t        n;
     im_group_t        group;
-    im_group_new_t   *members;
     im_group_type_t  *type;
 
     type = im_group_type(ctx->app, &req->type);
@@ -348,8 +374,8 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
         return code;
     }
 
-    code = im_cmd_create_group_members(ctx, &group, req->members, &members,
-                                       &n);
+    code = im_cmd_create_group_members(ctx, &group, req->members, members,
+                                       n);
     if (code != IM_OK) {
         return code;
     }
@@ -369,7 +395,7 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
         }
     }
 
-    code = im_group_create(ctx, &group, members, n);
+    code = im_group_create(ctx, &group, *members, *n);
 
     *result = group;
 
@@ -466,9 +492,13 @@ im_cmd_create_group_members(im_ctx_t *ctx, im_group_t *group,
         return IM_OK;
     }
 
-    code = im_group_join_check(ctx, *members, *n);
+    code = im_group_join_check(ctx, NULL, *members, *n);
     if (code != IM_OK) {
         return code;
+    }
+
+    if (group->owner.len && (*members)->result == IM_JOIN_OVER) {
+        return IM_E_GROUP_JOINED_QUOTA;
     }
 
     total = 0;

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include "domain/im_group.h"
 #include "domain/im_group_member.h"
+#include "domain/im_group_message.h"
 #include "api/im_api.h"
 
 
@@ -42,6 +43,11 @@ im_code_t im_cmd_member_list(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
 /* Adds the named fields of a member (names NULL: all). */
 void im_cmd_member_json(im_json_t *item, im_group_t *group,
     im_group_member_t *m, im_json_t *names);
+
+/* Sets the sender: a client's From_Account must be himself (10007), REST may
+ * choose any account (10019). */
+im_code_t im_cmd_send_group_msg_from(im_ctx_t *ctx, ngx_str_t *from,
+    im_group_send_t *send);
 
 /* 1 if the list (NULL: all) has the name. */
 ngx_uint_t im_cmd_named(im_json_t *names, const char *name);

@@ -22,6 +22,7 @@
 #define IM_HISTORY_SIZE     524288   /* bytes of RspMsgList */
 #define IM_RECALL_ITEMS     10
 #define IM_NOTIFY_LIMIT     20
+#define IM_NOTIFY_GROUPS    50
 #define IM_NOTIFY_SLACK     2000000  /* microseconds */
 #define IM_HIDE_ITEMS       30
 #define IM_RECEIPT_ITEMS    30
@@ -55,6 +56,11 @@ typedef struct {
     im_int_t           end;
     im_int_t           limit;
 } im_notify_req_t;
+
+
+typedef struct {
+    im_json_t         *list;
+} im_batch_notify_req_t;
 
 
 typedef struct {
@@ -103,6 +109,9 @@ static im_code_t im_cmd_group_reader(im_ctx_t *ctx, ngx_str_t *gid,
 static im_code_t im_cmd_msg_read_report(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_group_msg_recall(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_group_notify(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_batch_get_group_notify(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_group_notify(im_ctx_t *ctx, im_notify_req_t *req,
+    im_json_t *reply);
 static im_code_t im_cmd_delete_group_ramble(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_group_msg_receipt(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_group_msg_receipt(im_ctx_t *ctx, void *data);
@@ -203,6 +212,16 @@ static im_field_t  im_notify_fields[] = {
 };
 
 
+static im_field_t  im_batch_notify_fields[] = {
+
+    { ngx_string("NotifyReqList"), IM_LIST, IM_REQUIRED,
+      offsetof(im_batch_notify_req_t, list), 1, IM_NOTIFY_GROUPS,
+      IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
 static im_field_t  im_receipt_detail_fields[] = {
 
     { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
@@ -274,6 +293,11 @@ im_command_t  im_cmd_group_history[] = {
     { ngx_string("group_open_http_svc"), ngx_string("get_group_notify"),
       im_cmd_get_group_notify, IM_BY_USER,
       im_notify_fields, sizeof(im_notify_req_t), 0, 0 },
+
+    { ngx_string("group_open_http_svc"),
+      ngx_string("batch_get_group_notify"),
+      im_cmd_batch_get_group_notify, IM_BY_USER,
+      im_batch_notify_fields, sizeof(im_batch_notify_req_t), 0, 0 },
 
     { ngx_string("group_open_http_svc"),
       ngx_string("delete_group_ramble_msg_by_seq"),
@@ -698,8 +722,63 @@ im_cmd_group_msg_recall(im_ctx_t *ctx, void *data)
 static im_code_t
 im_cmd_get_group_notify(im_ctx_t *ctx, void *data)
 {
-    im_notify_req_t  *req = data;
+    return im_cmd_group_notify(ctx, data, ctx->reply);
+}
 
+
+/* A group that cannot be asked about has its code. */
+
+static im_code_t
+im_cmd_batch_get_group_notify(im_ctx_t *ctx, void *data)
+{
+    im_batch_notify_req_t  *req = data;
+
+    im_code_t         code;
+    im_json_t        *node, *list, *item;
+    im_notify_req_t   one;
+
+    list = im_json_add_list(ctx->reply, "NotifyRspList");
+
+    im_json_each(node, req->list) {
+
+        ngx_memzero(&one, sizeof(im_notify_req_t));
+
+        code = im_schema_fill(ctx->pool, node, im_notify_fields, &one,
+                              &ctx->info);
+
+        if (code == NGX_ERROR) {
+            return IM_E_GROUP_INTERNAL;
+        }
+
+        if (code != IM_OK) {
+            return code;
+        }
+
+        item = im_json_push_obj(list);
+        im_json_add_str(item, "GroupId", &one.gid);
+
+        code = im_cmd_group_notify(ctx, &one, item);
+
+        if (code == IM_E_GROUP_INTERNAL) {
+            return code;
+        }
+
+        if (code != IM_OK) {
+            im_json_add_int(item, "NextMsgTime", 0);
+            im_json_add_list(item, "NotifyMsgList");
+        }
+
+        im_json_add_int(item, "ErrorCode", code);
+        ngx_str_null(&ctx->info);
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_group_notify(im_ctx_t *ctx, im_notify_req_t *req, im_json_t *reply)
+{
     int64_t          next;
     ngx_int_t        rc;
     im_code_t        code;
@@ -761,8 +840,8 @@ im_cmd_get_group_notify(im_ctx_t *ctx, void *data)
                         "Revoker_Account", &row[i].revoker);
     }
 
-    im_json_add_int(ctx->reply, "NextMsgTime", next);
-    im_json_add_node(ctx->reply, "NotifyMsgList", list);
+    im_json_add_int(reply, "NextMsgTime", next);
+    im_json_add_node(reply, "NotifyMsgList", list);
 
     return IM_OK;
 }

@@ -295,7 +295,11 @@ im_cmd_import_group_member(im_ctx_t *ctx, void *data)
     }
 
     if (n) {
-        code = im_group_join_check(ctx, fresh, n);
+        code = im_group_join_check(ctx, &group, fresh, n);
+
+        if (code == IM_E_GROUP_JOINED_QUOTA) {
+            code = IM_OK;
+        }
 
         for (i = 0; i < n; i++) {
             if (bad[i]) {
@@ -318,7 +322,9 @@ im_cmd_import_group_member(im_ctx_t *ctx, void *data)
     for (i = 0; i < n; i++) {
         item = im_json_push_obj(list);
         im_json_add_str(item, "Member_Account", &fresh[i].user);
-        im_json_add_int(item, "Result", fresh[i].result);
+        im_json_add_int(item, "Result",
+                        (fresh[i].result == IM_JOIN_OVER) ? IM_JOIN_FAILED
+                                                          : fresh[i].result);
     }
 
     return IM_OK;

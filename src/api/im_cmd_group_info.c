@@ -14,6 +14,7 @@
 #include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
+#include "domain/im_group_quota.h"
 #include "domain/im_group_read.h"
 #include "domain/im_group_row.h"
 #include "api/im_cmd.h"
@@ -23,6 +24,7 @@
 #define IM_GROUPS_MAX          50
 #define IM_GROUP_LIST          10000
 #define IM_GROUP_INFO_MEMBERS  500
+#define IM_GROUP_ROOMS         64
 
 
 typedef struct {
@@ -68,12 +70,16 @@ static im_code_t im_cmd_group_infos(im_ctx_t *ctx, im_group_info_req_t *req,
 static im_code_t im_cmd_group_entry(im_ctx_t *ctx, im_json_t *item,
     ngx_str_t *gid, im_json_t *filter, im_group_info_e what);
 static im_code_t im_cmd_get_joined_group_list(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_joined_rooms(im_ctx_t *ctx, im_joined_req_t *req,
+    im_group_type_t *type, int64_t limit, int64_t *total, im_json_t *list);
 static im_code_t im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req,
     im_group_t *group, im_group_joined_t *joined, im_json_t *list);
 static int ngx_libc_cdecl im_cmd_joined_cmp(const void *one,
     const void *two);
 static im_code_t im_cmd_group_self(im_ctx_t *ctx, im_json_t *self,
     im_group_t *group, im_group_role_e role, im_member_filter_t *filter);
+static im_code_t im_cmd_group_self_member(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *user, im_group_member_t *m);
 static im_code_t im_cmd_search_group(im_ctx_t *ctx, void *data);
 
 
@@ -140,7 +146,8 @@ im_command_t  im_cmd_group_info[] = {
 
     { ngx_string("group_open_http_svc"), ngx_string("get_appid_group_list"),
       im_cmd_get_appid_group_list, IM_BY_ADMIN,
-      im_group_list_fields, sizeof(im_group_list_req_t), 1, 0 },
+      im_group_list_fields, sizeof(im_group_list_req_t), 1,
+      IM_RATE_GROUP },
 
     { ngx_string("group_open_http_svc"), ngx_string("get_group_info"),
       im_cmd_get_group_info, IM_BY_ADMIN|IM_BY_USER,
@@ -199,8 +206,12 @@ im_cmd_get_appid_group_list(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_INTERNAL;
     }
 
-    rc = im_group_list(ctx, type, req->next.value, limit, &gids, &next,
-                       &total);
+    rc = im_group_quota_total(ctx, type, &total);
+
+    if (rc == NGX_OK) {
+        rc = im_group_list(ctx, type, req->next.value, limit, &gids, &next);
+    }
+
     if (rc != NGX_OK) {
         return im_group_code(rc);
     }
@@ -355,32 +366,9 @@ im_cmd_group_self(im_ctx_t *ctx, im_json_t *self, im_group_t *group,
     im_group_role_e role, im_member_filter_t *filter)
 {
     im_code_t           code;
-    ngx_int_t           rc;
-    im_room_user_t      user;
     im_group_member_t   m;
 
-    ngx_memzero(&m, sizeof(im_group_member_t));
-    m.user = ctx->user;
-    m.flag = group->type->msg_flag;
-
-    if (!group->type->live) {
-
-        rc = im_group_member_get(ctx, group, &ctx->user, &m);
-
-        if (rc != NGX_OK && rc != NGX_DECLINED) {
-            return im_group_code(rc);
-        }
-
-    } else if (im_room_joined(ctx->app->id, group->gno, &ctx->user, &user)
-               == NGX_OK)
-    {
-        m.joined = user.joined;
-
-    } else {
-        m.joined = (role == IM_GROUP_OWNER) ? group->created : 0;
-    }
-
-    code = im_group_member_fill(ctx, group, &m, 1);
+    code = im_cmd_group_self_member(ctx, group, &ctx->user, &m);
     if (code != IM_OK) {
         return code;
     }
@@ -397,7 +385,47 @@ im_cmd_group_self(im_ctx_t *ctx, im_json_t *self, im_group_t *group,
 }
 
 
-/* Live rooms are not listed: who is in one is with its connections. */
+/* What the user is in a group of either kind. */
+
+static im_code_t
+im_cmd_group_self_member(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
+    im_group_member_t *m)
+{
+    ngx_int_t        rc;
+    im_room_user_t   joined;
+
+    if (!group->type->live) {
+
+        rc = im_group_member_get(ctx, group, user, m);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return im_group_code(rc);
+        }
+
+        return im_group_member_fill(ctx, group, m, 1);
+    }
+
+    ngx_memzero(m, sizeof(im_group_member_t));
+
+    m->user = *user;
+    m->flag = group->type->msg_flag;
+
+    if (im_str_eq(user, &group->owner)) {
+        m->joined = group->created;
+        im_group_member_owner(group, m);
+    }
+
+    if (im_room_joined(ctx->app->id, group->gno, user, &joined) == NGX_OK) {
+        m->joined = joined.joined;
+
+        if (m->role == IM_GROUP_NOBODY) {
+            m->role = IM_GROUP_MEMBER;
+        }
+    }
+
+    return im_group_member_fill(ctx, group, m, 1);
+}
+
 
 static im_code_t
 im_cmd_get_joined_group_list(im_ctx_t *ctx, void *data)
@@ -483,8 +511,66 @@ im_cmd_get_joined_group_list(im_ctx_t *ctx, void *data)
         }
     }
 
+    if (req->huge.value) {
+        code = im_cmd_joined_rooms(ctx, req, type, limit, &total, list);
+        if (code != IM_OK) {
+            return code;
+        }
+    }
+
     im_json_add_int(ctx->reply, "TotalCount", total);
     im_json_add_node(ctx->reply, "GroupIdList", list);
+
+    return IM_OK;
+}
+
+
+/* Live rooms come last: who is in one is with its connections. */
+
+static im_code_t
+im_cmd_joined_rooms(im_ctx_t *ctx, im_joined_req_t *req,
+    im_group_type_t *type, int64_t limit, int64_t *total, im_json_t *list)
+{
+    uint64_t            gnos[IM_GROUP_ROOMS];
+    im_code_t           code;
+    ngx_uint_t          i, n;
+    im_group_t          group;
+    im_group_joined_t   joined;
+
+    n = im_room_of_user(ctx->app->id, &req->user, 0, gnos, IM_GROUP_ROOMS);
+
+    for (i = 0; i < n; i++) {
+
+        code = im_group_load_gno(ctx, gnos[i], &group);
+
+        if (code == IM_E_GROUP_NONE) {
+            continue;
+        }
+
+        if (code != IM_OK) {
+            return code;
+        }
+
+        if (group.type->listed == 0 || (type && type != group.type)) {
+            continue;
+        }
+
+        (*total)++;
+
+        if (*total <= req->offset.value
+            || *total > req->offset.value + limit)
+        {
+            continue;
+        }
+
+        ngx_memzero(&joined, sizeof(im_group_joined_t));
+        joined.gno = gnos[i];
+
+        code = im_cmd_joined_item(ctx, req, &group, &joined, list);
+        if (code != IM_OK) {
+            return code;
+        }
+    }
 
     return IM_OK;
 }
@@ -533,13 +619,7 @@ im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req, im_group_t *group,
         return IM_OK;
     }
 
-    rc = im_group_member_get(ctx, group, &req->user, &m);
-
-    if (rc != NGX_OK && rc != NGX_DECLINED) {
-        return im_group_code(rc);
-    }
-
-    code = im_group_member_fill(ctx, group, &m, 1);
+    code = im_cmd_group_self_member(ctx, group, &req->user, &m);
     if (code != IM_OK) {
         return code;
     }
@@ -548,7 +628,10 @@ im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req, im_group_t *group,
 
     im_cmd_member_json(self, group, &m, fields);
 
-    if (im_cmd_named(fields, "UnreadMsgNum")) {
+    if (im_cmd_named(fields, "UnreadMsgNum") && group->type->live) {
+        im_json_add_int(self, "UnreadMsgNum", 0);
+
+    } else if (im_cmd_named(fields, "UnreadMsgNum")) {
 
         rc = im_group_head(ctx, group->gno, &head, NULL);
 

@@ -91,6 +91,9 @@ static im_code_t im_cmd_get_role_in_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_specified(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_change_group_owner(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_modify_room_owner(im_ctx_t *ctx,
+    im_modify_member_req_t *req, im_group_t *group,
+    im_member_changes_t *changes, im_group_role_e role);
 static im_code_t im_cmd_handle_apply_join_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_pendency(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_report_pendency(im_ctx_t *ctx, void *data);
@@ -334,7 +337,7 @@ im_cmd_add_group_member(im_ctx_t *ctx, void *data)
     }
 
     if (n) {
-        code = im_group_join_check(ctx, fresh, n);
+        code = im_group_join_check(ctx, &group, fresh, n);
 
         if (code == IM_OK) {
             code = im_callback_group_before_invite(ctx, &group, fresh, n,
@@ -660,14 +663,22 @@ im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data)
 
     time = req->shut_up.set ? &req->shut_up : &req->mute;
 
-    code = im_cmd_stored(ctx, &req->gid, &group);
+    code = im_group_load(ctx, &req->gid, &group);
+
+    if (code == IM_OK) {
+        code = im_group_role(ctx, &group, &role);
+    }
+
     if (code != IM_OK) {
         return code;
     }
 
-    code = im_group_role(ctx, &group, &role);
-    if (code != IM_OK) {
-        return code;
+    if (role == IM_GROUP_NOBODY) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    if (group.type->live) {
+        return im_cmd_modify_room_owner(ctx, req, &group, &changes, role);
     }
 
     rc = im_group_member_get(ctx, &group, &req->user, &m);
@@ -716,6 +727,28 @@ im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data)
     }
 
     return code;
+}
+
+
+/* Of a live room only the owner has a row, and he is neither muted nor of
+ * another role. */
+
+static im_code_t
+im_cmd_modify_room_owner(im_ctx_t *ctx, im_modify_member_req_t *req,
+    im_group_t *group, im_member_changes_t *changes, im_group_role_e role)
+{
+    if (group->owner.len == 0
+        || !im_str_eq(&req->user, &group->owner)
+        || role < IM_GROUP_OWNER
+        || changes->role != -1
+        || (req->custom && req->custom->n)
+        || req->shut_up.set
+        || req->mute.set)
+    {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    return im_group_owner_modify(ctx, group, changes);
 }
 
 

@@ -7,13 +7,11 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
-#include "live/im_room.h"
 #include "domain/im_account.h"
 #include "domain/im_group_custom.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
-#include "domain/im_profile.h"
 #include "api/im_cmd.h"
 #include "api/im_cmd_group.h"
 
@@ -22,9 +20,6 @@
 #define IM_BAN_ACCOUNTS     20
 #define IM_BAN_PAGE         100
 #define IM_LIST_LIMIT       10000
-#define IM_ONLINE_PAGE      500
-#define IM_ONLINE_MAX       1000
-#define IM_ONLINE_EXPIRE    60
 
 
 typedef struct {
@@ -35,13 +30,6 @@ typedef struct {
     im_int_t           limit;
     im_int_t           offset;
 } im_member_info_req_t;
-
-
-typedef struct {
-    ngx_str_t          gid;
-    im_int_t           timestamp;
-    im_int_t           mark;
-} im_members_req_t;
 
 
 typedef struct {
@@ -68,8 +56,6 @@ typedef struct {
 
 
 static im_code_t im_cmd_get_group_member_info(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_get_members(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_get_online_member_num(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_forbid_send_msg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_group_shutted_uin(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_group_muted_account(im_ctx_t *ctx, void *data);
@@ -80,7 +66,7 @@ static im_code_t im_cmd_unban_group_member(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_ban(im_ctx_t *ctx, im_ban_req_t *req,
     int64_t seconds);
 static im_code_t im_cmd_get_group_ban_member(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_group_live(im_ctx_t *ctx, ngx_str_t *gid,
+static im_code_t im_cmd_ban_group(im_ctx_t *ctx, ngx_str_t *gid,
     im_group_t *group);
 static im_code_t im_cmd_group_above(im_ctx_t *ctx, im_group_t *group,
     im_strs_t *users);
@@ -109,21 +95,6 @@ static im_field_t  im_member_info_fields[] = {
     { ngx_string("Offset"), IM_INT, IM_OPTIONAL,
       offsetof(im_member_info_req_t, offset), 0, NGX_MAX_INT32_VALUE,
       IM_E_GROUP_PARAM, 0 },
-
-      im_null_field
-};
-
-
-static im_field_t  im_members_fields[] = {
-
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_members_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("Timestamp"), IM_INT, IM_REQUIRED,
-      offsetof(im_members_req_t, timestamp), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("Mark"), IM_INT, IM_OPTIONAL,
-      offsetof(im_members_req_t, mark), 0, 0, IM_E_GROUP_PARAM, 0 },
 
       im_null_field
 };
@@ -203,14 +174,6 @@ im_command_t  im_cmd_group_member[] = {
     { ngx_string("group_open_http_svc"), ngx_string("get_group_member_info"),
       im_cmd_get_group_member_info, IM_BY_ADMIN|IM_BY_USER,
       im_member_info_fields, sizeof(im_member_info_req_t), 0, 0 },
-
-    { ngx_string("group_open_avchatroom_http_svc"), ngx_string("get_members"),
-      im_cmd_get_members, IM_BY_ADMIN|IM_BY_USER,
-      im_members_fields, sizeof(im_members_req_t), 0, 0 },
-
-    { ngx_string("group_open_http_svc"), ngx_string("get_online_member_num"),
-      im_cmd_get_online_member_num, IM_BY_ADMIN|IM_BY_USER,
-      im_group_id_fields, sizeof(im_group_id_req_t), 0, 0 },
 
     { ngx_string("group_open_http_svc"), ngx_string("forbid_send_msg"),
       im_cmd_forbid_send_msg, IM_BY_ADMIN|IM_BY_USER,
@@ -420,108 +383,6 @@ im_cmd_named(im_json_t *names, const char *name)
 }
 
 
-/* The Timestamp of a page is how many newer members came before. */
-
-static im_code_t
-im_cmd_get_members(im_ctx_t *ctx, void *data)
-{
-    im_members_req_t  *req = data;
-
-    int64_t          next;
-    im_code_t        code;
-    ngx_int_t        rc;
-    ngx_str_t       *names;
-    im_json_t       *list, *item;
-    im_group_t       group;
-    ngx_uint_t       i, n;
-    im_profile_t    *profiles;
-    im_room_user_t  *users;
-
-    code = im_cmd_group_live(ctx, &req->gid, &group);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    code = im_group_require(ctx, &group, IM_GROUP_MEMBER);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    list = im_json_add_list(ctx->reply, "MemberList");
-
-    if (req->mark.set
-        || req->timestamp.value < 0
-        || req->timestamp.value >= IM_ONLINE_MAX)
-    {
-        im_json_add_int(ctx->reply, "NextTimestamp", 0);
-        return IM_OK;
-    }
-
-    users = ngx_palloc(ctx->pool, IM_ONLINE_PAGE * sizeof(im_room_user_t));
-    if (users == NULL) {
-        return IM_E_GROUP_INTERNAL;
-    }
-
-    n = im_room_list(ctx->app->id, group.gno, 1, req->timestamp.value, users,
-                     IM_ONLINE_PAGE);
-
-    names = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
-    profiles = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_profile_t));
-
-    if (names == NULL || profiles == NULL) {
-        return IM_E_GROUP_INTERNAL;
-    }
-
-    for (i = 0; i < n; i++) {
-        names[i].data = users[i].name;
-        names[i].len = users[i].len;
-    }
-
-    rc = im_profile_get_many(ctx, names, n, profiles);
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
-    }
-
-    for (i = 0; i < n; i++) {
-        item = im_json_push_obj(list);
-
-        im_json_add_str(item, "Member_Account", &names[i]);
-        im_json_add_int(item, "JoinTime", users[i].joined);
-        im_json_add_str(item, "NickName", &profiles[i].nick);
-        im_json_add_str(item, "Avatar", &profiles[i].face);
-        im_json_add_str(item, "FaceUrl", &profiles[i].face);
-    }
-
-    next = req->timestamp.value + n;
-
-    im_json_add_int(ctx->reply, "NextTimestamp",
-                    (n == IM_ONLINE_PAGE && next < IM_ONLINE_MAX) ? next : 0);
-
-    return IM_OK;
-}
-
-
-static im_code_t
-im_cmd_get_online_member_num(im_ctx_t *ctx, void *data)
-{
-    im_group_id_req_t  *req = data;
-
-    im_code_t   code;
-    im_group_t  group;
-
-    code = im_cmd_group_live(ctx, &req->gid, &group);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    im_json_add_int(ctx->reply, "OnlineMemberNum",
-                    im_group_member_count(ctx, &group));
-    im_json_add_int(ctx->reply, "ExpireTime", IM_ONLINE_EXPIRE);
-
-    return IM_OK;
-}
-
-
 static im_code_t
 im_cmd_forbid_send_msg(im_ctx_t *ctx, void *data)
 {
@@ -661,12 +522,7 @@ im_cmd_ban(im_ctx_t *ctx, im_ban_req_t *req, int64_t seconds)
     im_code_t   code;
     im_group_t  group;
 
-    code = im_cmd_group_live(ctx, &req->gid, &group);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    code = im_group_require(ctx, &group, IM_GROUP_ADMIN);
+    code = im_cmd_ban_group(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -674,6 +530,11 @@ im_cmd_ban(im_ctx_t *ctx, im_ban_req_t *req, int64_t seconds)
     code = im_cmd_group_accounts(ctx, &group, &req->users);
 
     if (code != IM_OK || req->users.n == 0) {
+        return code;
+    }
+
+    code = im_cmd_group_above(ctx, &group, &req->users);
+    if (code != IM_OK) {
         return code;
     }
 
@@ -694,12 +555,7 @@ im_cmd_get_group_ban_member(im_ctx_t *ctx, void *data)
     ngx_array_t       bans;
     im_group_mute_t  *ban;
 
-    code = im_cmd_group_live(ctx, &req->gid, &group);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    code = im_group_require(ctx, &group, IM_GROUP_ADMIN);
+    code = im_cmd_ban_group(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -734,18 +590,23 @@ im_cmd_get_group_ban_member(im_ctx_t *ctx, void *data)
 }
 
 
+/* A group from which the caller may ban. */
+
 static im_code_t
-im_cmd_group_live(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
+im_cmd_ban_group(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
 {
     im_code_t  code;
 
     code = im_group_load(ctx, gid, group);
+    if (code != IM_OK) {
+        return code;
+    }
 
-    if (code == IM_OK && (!group->type->live || group->type->listed == 0)) {
+    if (group->type->live && group->type->listed == 0) {
         return IM_E_GROUP_RIGHT;
     }
 
-    return code;
+    return im_group_require(ctx, group, IM_GROUP_ADMIN);
 }
 
 

@@ -15,6 +15,7 @@
 #include "domain/im_group_notice.h"
 #include "domain/im_message.h"
 #include "api/im_cmd.h"
+#include "api/im_cmd_group.h"
 
 
 #define IM_AT_MAX           30
@@ -53,8 +54,6 @@ typedef struct {
 static im_code_t im_cmd_send_group_msg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_send_group_msg_check(im_ctx_t *ctx,
     im_group_msg_req_t *req, im_group_send_t *send);
-static im_code_t im_cmd_send_group_msg_from(im_ctx_t *ctx, ngx_str_t *from,
-    im_group_send_t *send);
 static ngx_int_t im_cmd_group_prio(ngx_str_t *word);
 static im_code_t im_cmd_send_group_system_notification(im_ctx_t *ctx,
     void *data);
@@ -180,6 +179,17 @@ im_cmd_send_group_msg(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_PARAM;
     }
 
+    if (group.type->live && req->control && req->control->n) {
+        ngx_str_set(&ctx->info, "\"SendMsgControl\" is not for live rooms");
+        return IM_E_GROUP_PARAM;
+    }
+
+    if ((send.opts & IM_MSG_NO_UNREAD) && !group.type->unread) {
+        ngx_str_set(&ctx->info, "\"NoUnread\" is not for groups without "
+                                "unread numbers");
+        return IM_E_GROUP_PARAM;
+    }
+
     if (req->to && req->to->n) {
         ngx_str_set(&ctx->info, "\"To_Account\" is not offered");
         return IM_E_GROUP_PARAM;
@@ -294,9 +304,7 @@ im_cmd_send_group_msg_check(im_ctx_t *ctx, im_group_msg_req_t *req,
 }
 
 
-/* A client's From_Account must be himself; REST may choose any account. */
-
-static im_code_t
+im_code_t
 im_cmd_send_group_msg_from(im_ctx_t *ctx, ngx_str_t *from,
     im_group_send_t *send)
 {

@@ -515,6 +515,12 @@ ngx_im_app_init(im_app_t *app)
     app->group_rate_low = NGX_CONF_UNSET;
     app->group_rate_lowest = NGX_CONF_UNSET;
     app->tip_rate = NGX_CONF_UNSET;
+    app->sender_rate = NGX_CONF_UNSET;
+
+    app->groups_day_max = NGX_CONF_UNSET;
+    app->groups_joined_max = NGX_CONF_UNSET;
+    app->avchatrooms_max = NGX_CONF_UNSET;
+    app->bchatrooms_max = NGX_CONF_UNSET;
 
     app->dedup_c2c = NGX_CONF_UNSET;
     app->dedup_group = NGX_CONF_UNSET;
@@ -587,6 +593,13 @@ ngx_im_app_merge(im_app_t *prev, im_app_t *app)
     ngx_conf_merge_value(app->group_rate_lowest,
                          prev->group_rate_lowest, 40);
     ngx_conf_merge_value(app->tip_rate, prev->tip_rate, 40);
+    ngx_conf_merge_value(app->sender_rate, prev->sender_rate, 0);
+
+    ngx_conf_merge_value(app->groups_day_max, prev->groups_day_max, 10000);
+    ngx_conf_merge_value(app->groups_joined_max,
+                         prev->groups_joined_max, 0);
+    ngx_conf_merge_value(app->avchatrooms_max, prev->avchatrooms_max, 0);
+    ngx_conf_merge_value(app->bchatrooms_max, prev->bchatrooms_max, 5);
 
     ngx_conf_merge_sec_value(app->dedup_c2c, prev->dedup_c2c, 120);
     ngx_conf_merge_sec_value(app->dedup_group, prev->dedup_group, 300);

@@ -150,6 +150,12 @@ typedef struct {
     ngx_int_t        group_rate_low;
     ngx_int_t        group_rate_lowest;
     ngx_int_t        tip_rate;
+    ngx_int_t        sender_rate;          /* of one in a group */
+
+    ngx_int_t        groups_day_max;       /* new ones, 0: no limit */
+    ngx_int_t        groups_joined_max;    /* of an account, 0: no limit */
+    ngx_int_t        avchatrooms_max;      /* 0: no limit */
+    ngx_int_t        bchatrooms_max;       /* 0: no limit */
 
     time_t           dedup_c2c;
     time_t           dedup_group;

@@ -20,6 +20,7 @@
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
+#include "domain/im_group_quota.h"
 #include "domain/im_word.h"
 
 
@@ -27,6 +28,7 @@
 #define IM_GROUP_GNO_BLOCK  1000
 #define IM_GROUP_LIST_PAGE  500
 #define IM_GROUP_LIST_POOL  16384
+#define IM_GROUP_LIST_WALK  100000   /* rows that one answer looks at */
 #define IM_GROUP_GONE       5        /* slices before the answer */
 
 
@@ -47,10 +49,8 @@ struct im_gno_block_s {
 typedef struct {
     im_ctx_t           *ctx;
     im_group_type_t    *type;
-    int64_t             after;
-    int64_t             last;
-    int64_t             next;
-    int64_t             total;
+    int64_t             last;        /* row that was looked at */
+    int64_t             next;        /* the last one of the page */
     ngx_uint_t          limit;
     ngx_uint_t          n;
     ngx_uint_t          more;
@@ -64,7 +64,6 @@ static im_code_t im_group_from_row(im_ctx_t *ctx, ngx_int_t rc, im_row_t *row,
 static ngx_int_t im_group_gno(im_ctx_t *ctx, int64_t *gno);
 static ngx_int_t im_group_assign(im_ctx_t *ctx, im_group_t *group);
 static im_code_t im_group_taken(im_ctx_t *ctx, im_group_t *group);
-static void im_group_day_key(im_ctx_t *ctx, im_key_t *key);
 static void im_group_created_key(im_ctx_t *ctx, im_group_t *group,
     im_key_t *key);
 static void im_group_apply_text(ngx_str_t *dst, ngx_str_t *src,
@@ -93,6 +92,10 @@ static im_record_t  im_group_record[] = {
       offsetof(im_group_t, max_member) },
     { ngx_string("idle"), IM_COL_INT, offsetof(im_group_t, idle) },
     { ngx_string("custom"), IM_COL_STR, offsetof(im_group_t, custom) },
+    { ngx_string("owner_card"), IM_COL_STR,
+      offsetof(im_group_t, owner_card) },
+    { ngx_string("owner_flag"), IM_COL_INT,
+      offsetof(im_group_t, owner_flag) },
       im_null_record
 };
 
@@ -240,11 +243,13 @@ im_code_t
 im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
     ngx_uint_t n)
 {
-    im_key_t             key, gno, day, count, created;
+    im_key_t             key, gno, count, created;
     im_doc_t            *doc;
     ngx_int_t            rc;
-    ngx_uint_t           i, k, m, tries, assign, row, quota, block;
+    im_code_t            code;
+    ngx_uint_t           i, k, m, tries, assign, row, block;
     im_batch_t          *batch;
+    im_group_quota_t     quota;
     im_group_notice_t    notice;
     im_group_noticed_t  *noticed;
 
@@ -253,12 +258,6 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
     noticed = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_group_noticed_t));
     if (noticed == NULL) {
         return IM_E_GROUP_INTERNAL;
-    }
-
-    m = 0;
-
-    for (i = 0; i < n; i++) {
-        m += (members[i].result == IM_JOIN_ADDED);
     }
 
     if (im_word_dirty(ctx, &group->name)
@@ -284,7 +283,6 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
     im_key_init(&gno, ctx->app->id);
     im_key_int(&gno, group->gno);
 
-    im_group_day_key(ctx, &day);
     im_group_created_key(ctx, group, &created);
 
     for (tries = 0; tries < IM_GROUP_TRIES; tries++) {
@@ -304,13 +302,18 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
         row = im_store_insert(batch, IM_T_GROUP, &key,
                               im_group_doc(ctx, group));
         im_store_insert(batch, IM_T_GNO, &gno, doc);
-        quota = im_store_add(batch, IM_T_COUNT, &day, "value", 1,
-                             -NGX_MAX_INT_T_VALUE, IM_GROUP_PER_DAY);
         im_store_add(batch, IM_T_COUNT, &created, "value", 1, 0,
                      NGX_MAX_INT_T_VALUE);
+        im_group_quota_add(ctx, batch, group, &quota);
 
         block = group->type->live
                 ? im_group_message_block_add(ctx, batch, group) : 0;
+
+        m = 0;
+
+        for (i = 0; i < n; i++) {
+            m += (members[i].result == IM_JOIN_ADDED);
+        }
 
         if (m) {
             im_group_count_key(ctx, group, &count);
@@ -365,9 +368,23 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
             return im_group_code(rc);
         }
 
-        if (batch->failed == quota) {
-            ngx_str_set(&ctx->info, "too many new groups today");
-            return IM_E_GROUP_FREQ;
+        code = im_group_quota_code(ctx, batch, group, &quota);
+        if (code != IM_OK) {
+            return code;
+        }
+
+        i = im_group_join_over(batch, members, n);
+
+        if (i < n) {
+
+            /* he was not in too many a moment ago */
+
+            if (im_str_eq(&members[i].user, &group->owner)) {
+                return IM_E_GROUP_JOINED_QUOTA;
+            }
+
+            members[i].result = IM_JOIN_OVER;
+            continue;
         }
 
         if (batch->failed != row) {
@@ -492,25 +509,6 @@ im_group_gno(im_ctx_t *ctx, int64_t *gno)
     *gno = block->next++;
 
     return NGX_OK;
-}
-
-
-/* Groups created less groups dissolved, by day. */
-
-static void
-im_group_day_key(im_ctx_t *ctx, im_key_t *key)
-{
-    u_char     buf[NGX_INT64_LEN];
-    ngx_str_t  kind, id;
-
-    ngx_str_set(&kind, "groups");
-
-    id.data = buf;
-    id.len = ngx_sprintf(buf, "%T", ngx_time() / 86400) - buf;
-
-    im_key_init(key, ctx->app->id);
-    im_key_str(key, &kind);
-    im_key_str(key, &id);
 }
 
 
@@ -683,7 +681,7 @@ im_group_apply_text(ngx_str_t *dst, ngx_str_t *src, const char *name,
 im_code_t
 im_group_destroy(im_ctx_t *ctx, im_group_t *group)
 {
-    im_key_t     key, gno, day;
+    im_key_t     key, gno;
     im_job_t     job;
     ngx_int_t    rc;
     ngx_uint_t   i;
@@ -694,8 +692,6 @@ im_group_destroy(im_ctx_t *ctx, im_group_t *group)
     im_key_init(&gno, ctx->app->id);
     im_key_int(&gno, group->gno);
 
-    im_group_day_key(ctx, &day);
-
     batch = im_store_batch(ctx, IM_ATOMIC);
 
     /* the group's number is in no other row: the GroupId may be in use by
@@ -704,8 +700,7 @@ im_group_destroy(im_ctx_t *ctx, im_group_t *group)
     im_store_expect(batch, IM_T_GNO, &gno, -1);
     im_store_delete(batch, IM_T_GROUP, &key);
     im_store_delete(batch, IM_T_GNO, &gno);
-    im_store_add(batch, IM_T_COUNT, &day, "value", -1, -NGX_MAX_INT_T_VALUE,
-                 NGX_MAX_INT_T_VALUE);
+    im_group_quota_delete(ctx, batch, group);
 
     if (group->type->live) {
         im_group_message_block_delete(ctx, batch, group);
@@ -754,26 +749,26 @@ im_group_destroy(im_ctx_t *ctx, im_group_t *group)
 
 ngx_int_t
 im_group_list(im_ctx_t *ctx, im_group_type_t *type, int64_t after,
-    ngx_uint_t limit, ngx_array_t *gids, int64_t *next, int64_t *total)
+    ngx_uint_t limit, ngx_array_t *gids, int64_t *next)
 {
     im_key_t           prefix, from;
     ngx_int_t          rc;
     im_ctx_t           page;
+    ngx_uint_t         looked;
     im_group_walk_t    walk;
 
     im_key_init(&prefix, ctx->app->id);
 
     walk.ctx = ctx;
     walk.type = type;
-    walk.after = after;
     walk.limit = limit;
     walk.gids = gids;
-    walk.next = 0;
-    walk.total = 0;
-    walk.last = 0;
+    walk.next = after;
+    walk.last = after;
     walk.more = 0;
 
     page = *ctx;
+    looked = 0;
 
     do {
         walk.n = 0;
@@ -795,12 +790,18 @@ im_group_list(im_ctx_t *ctx, im_group_type_t *type, int64_t after,
             return rc;
         }
 
+        looked += walk.n;
+
+        if (looked >= IM_GROUP_LIST_WALK && !walk.more) {
+            walk.more = 1;
+            walk.next = walk.last;
+        }
+
         im_co_yield();
 
-    } while (walk.n == IM_GROUP_LIST_PAGE);
+    } while (walk.n == IM_GROUP_LIST_PAGE && !walk.more);
 
     *next = walk.more ? walk.next : 0;
-    *total = walk.total;
 
     return NGX_OK;
 }
@@ -828,15 +829,9 @@ im_group_list_row(im_row_t *row, void *data)
         return NGX_OK;
     }
 
-    walk->total++;
-
-    if (walk->last <= walk->after) {
-        return NGX_OK;
-    }
-
     if (walk->gids->nelts == walk->limit) {
         walk->more = 1;
-        return NGX_OK;
+        return NGX_DONE;
     }
 
     g = ngx_array_push(walk->gids);

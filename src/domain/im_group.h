@@ -21,7 +21,6 @@
 #define IM_GROUP_INTRO_MAX   240
 #define IM_GROUP_NOTICE_MAX  300
 #define IM_GROUP_FACE_MAX    100
-#define IM_GROUP_PER_DAY     10000
 
 #define IM_GROUP_SYSTEM      "@TIM#SYSTEM"
 
@@ -43,6 +42,11 @@ typedef struct {
     int64_t            max_member;
     int64_t            idle;         /* 1: not yet activated by a message */
     ngx_str_t          custom;       /* JSON, im_group_custom.h, or empty */
+
+    /* of the owner of a live room, who has no row */
+    ngx_str_t          owner_card;
+    int64_t            owner_flag;   /* im_group_msg_flag_e + 1, 0: the
+                                        type's */
     int64_t            version;
 
     im_group_type_t   *type;
@@ -107,11 +111,12 @@ im_code_t im_group_modify(im_ctx_t *ctx, im_group_t *group,
 
 /*
  * Pushes ngx_str_t, the GroupIds of groups with a number above "after", in
- * order of creation, at most limit; type NULL: of all types.  *next: number
- * of the last one, 0: there are no others; *total: how many there are.
+ * order of creation, at most limit; type NULL: of all types.  *next: where
+ * to go on, 0: there are no others.  Fewer come when a great many are of
+ * other types.
  */
 ngx_int_t im_group_list(im_ctx_t *ctx, im_group_type_t *type, int64_t after,
-    ngx_uint_t limit, ngx_array_t *gids, int64_t *next, int64_t *total);
+    ngx_uint_t limit, ngx_array_t *gids, int64_t *next);
 
 /* Dissolves the group and tells its members. */
 im_code_t im_group_destroy(im_ctx_t *ctx, im_group_t *group);

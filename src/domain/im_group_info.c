@@ -98,6 +98,7 @@ im_group_json(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
 
     if (group->type->live) {
         head = im_room_last(ctx->app->id, group->gno);
+        last.time = im_room_said(ctx->app->id, group->gno);
 
     } else if ((fields & IM_GF_STREAM)
                && im_group_head(ctx, group->gno, &head, &last) != NGX_OK)

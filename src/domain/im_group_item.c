@@ -119,7 +119,7 @@ im_group_item_message(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
     im_json_add_str(info, "From_AccountHeadurl", &face);
 
     extra = im_json_add_obj(info, "MsgFrom_AccountExtraInfo");
-    im_json_add_cstr(extra, "NameCard", "");
+    im_json_add_str(extra, "NameCard", &send->card);
 
     im_json_add_raw(item, "MsgBody", &send->body);
 

@@ -16,6 +16,7 @@
 #include "domain/im_group_custom.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_mute.h"
+#include "domain/im_group_quota.h"
 #include "domain/im_group_read.h"
 #include "domain/im_group_row.h"
 #include "domain/im_inbox.h"
@@ -87,22 +88,45 @@ im_group_join_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
 
         im_group_member_put(ctx, batch, group, &m);
         im_group_read_set(ctx, batch, group, &m.user, seen);
+
+        fresh[i].quota = im_group_quota_join(ctx, batch, &m.user);
     }
 }
 
 
-im_code_t
-im_group_join_check(im_ctx_t *ctx, im_group_new_t *fresh, ngx_uint_t n)
+ngx_uint_t
+im_group_join_over(im_batch_t *batch, im_group_new_t *fresh, ngx_uint_t n)
 {
-    u_char      *exists;
-    ngx_int_t    rc;
-    ngx_str_t   *users;
-    ngx_uint_t   i, k, found;
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (fresh[i].result == IM_JOIN_ADDED
+            && fresh[i].quota == batch->failed)
+        {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
+im_code_t
+im_group_join_check(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
+    ngx_uint_t n)
+{
+    u_char           *exists, *full;
+    ngx_int_t         rc;
+    ngx_str_t        *users;
+    ngx_uint_t        i, k, found, over;
+    im_group_mute_t  *bans;
 
     users = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
+    bans = ngx_pcalloc(ctx->pool, (n + 1) * sizeof(im_group_mute_t));
     exists = ngx_pnalloc(ctx->pool, n + 1);
+    full = ngx_pnalloc(ctx->pool, n + 1);
 
-    if (users == NULL || exists == NULL) {
+    if (users == NULL || bans == NULL || exists == NULL || full == NULL) {
         return IM_E_GROUP_INTERNAL;
     }
 
@@ -111,16 +135,34 @@ im_group_join_check(im_ctx_t *ctx, im_group_new_t *fresh, ngx_uint_t n)
     }
 
     rc = im_account_exist(ctx, users, n, exists);
+
+    if (rc == NGX_OK) {
+        rc = im_group_quota_full(ctx, users, n, full);
+    }
+
+    if (rc == NGX_OK && group) {
+        rc = im_group_mute_get_many(ctx, group, users, n, bans);
+    }
+
     if (rc != NGX_OK) {
         return im_group_code(rc);
     }
 
     found = 0;
+    over = 0;
 
     for (i = 0; i < n; i++) {
 
-        fresh[i].result = exists[i] ? IM_JOIN_ADDED : IM_JOIN_FAILED;
+        fresh[i].result = IM_JOIN_ADDED;
         found += exists[i];
+
+        if (!exists[i] || bans[i].banned > ngx_time()) {
+            fresh[i].result = IM_JOIN_FAILED;
+
+        } else if (full[i]) {
+            fresh[i].result = IM_JOIN_OVER;
+            over++;
+        }
 
         /* one row for an account that is named twice */
 
@@ -132,7 +174,11 @@ im_group_join_check(im_ctx_t *ctx, im_group_new_t *fresh, ngx_uint_t n)
         }
     }
 
-    return found ? IM_OK : IM_E_GROUP_NO_ACCOUNT;
+    if (found == 0) {
+        return IM_E_GROUP_NO_ACCOUNT;
+    }
+
+    return (over == n) ? IM_E_GROUP_JOINED_QUOTA : IM_OK;
 }
 
 
@@ -176,7 +222,8 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
             }
 
             for (i = 0; i < n; i++) {
-                fresh[i].result = asked[i];
+                fresh[i].result = (fresh[i].result == IM_JOIN_OVER)
+                                  ? IM_JOIN_OVER : asked[i];
             }
         }
 
@@ -324,6 +371,16 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
 
         if (batch->failed == count) {
             return IM_E_GROUP_FULL;
+        }
+
+        i = im_group_join_over(batch, fresh, n);
+
+        if (i < n) {
+            fresh[i].result = IM_JOIN_OVER;
+
+            if (n == 1) {
+                return IM_E_GROUP_JOINED_QUOTA;
+            }
         }
 
         *again = 1;
@@ -511,6 +568,7 @@ im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
         im_store_delete(batch, IM_T_MEMBER, &key);
 
         im_group_read_delete(ctx, batch, group, &members[i].user);
+        im_group_quota_leave(ctx, batch, &members[i].user);
 
         if (!quit && !group->idle
             && im_group_notice_add(ctx, batch, group, &members[i].user,
@@ -657,6 +715,75 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
         code = im_group_load_fresh(ctx, &group->gid, group);
         if (code != IM_OK) {
             return code;
+        }
+    }
+
+    return IM_E_GROUP_INTERNAL;
+}
+
+
+im_code_t
+im_group_owner_modify(im_ctx_t *ctx, im_group_t *group,
+    im_member_changes_t *ch)
+{
+    ngx_int_t           rc;
+    im_code_t           code;
+    ngx_str_t           gid;
+    ngx_uint_t          tries, flag;
+    im_batch_t         *batch;
+    im_group_notice_t   notice;
+
+    gid = group->gid;
+
+    for (tries = 0; tries < IM_JOIN_TRIES; tries++) {
+
+        code = im_group_load_fresh(ctx, &gid, group);
+        if (code != IM_OK) {
+            return code;
+        }
+
+        flag = (ch->flag != -1 && ch->flag + 1 != group->owner_flag);
+
+        if (!flag
+            && (ch->card.data == NULL
+                || im_str_eq(&ch->card, &group->owner_card)))
+        {
+            return IM_OK;
+        }
+
+        if (flag) {
+            group->owner_flag = ch->flag + 1;
+        }
+
+        if (ch->card.data) {
+            group->owner_card = ch->card;
+        }
+
+        batch = im_store_batch(ctx, IM_ATOMIC);
+
+        im_group_put(ctx, batch, group);
+
+        rc = im_cache_commit(ctx, batch);
+
+        if (rc == NGX_OK) {
+            im_fault("before_publish");
+
+            if (flag) {
+                ngx_memzero(&notice, sizeof(im_group_notice_t));
+
+                notice.report = IM_REPORT_FLAG;
+                notice.flag = *im_group_msg_flag_word(ch->flag);
+
+                im_group_notice_hint(ctx, group, &group->owner, &notice,
+                                     im_str_eq(&group->owner, &ctx->user)
+                                     ? ctx->inst : 0);
+            }
+
+            return IM_OK;
+        }
+
+        if (rc != NGX_DECLINED) {
+            return im_group_code(rc);
         }
     }
 
@@ -1113,6 +1240,7 @@ im_group_gone_step(im_ctx_t *ctx, im_job_t *job)
         im_store_delete(batch, IM_T_MEMBER, &key);
 
         im_group_read_delete(ctx, batch, &group, &user[i]);
+        im_group_quota_leave(ctx, batch, &user[i]);
 
         if (!group.idle
             && im_group_notice_add(ctx, batch, &group, &user[i], &notice,

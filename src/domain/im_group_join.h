@@ -38,6 +38,7 @@ typedef enum {
 #define IM_JOIN_FAILED   0
 #define IM_JOIN_ADDED    1
 #define IM_JOIN_MEMBER   2
+#define IM_JOIN_OVER     4           /* is in too many groups */
 
 
 struct im_group_new_s {
@@ -47,6 +48,7 @@ struct im_group_new_s {
     int64_t            unread;       /* of imported members, -1: none given */
     ngx_str_t          custom;       /* JSON, or empty */
     ngx_uint_t         result;       /* IM_JOIN_* */
+    ngx_uint_t         quota;        /* operation of a batch */
 };
 
 typedef struct im_group_new_s  im_group_new_t;
@@ -66,6 +68,10 @@ typedef struct {
 void im_group_join_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
     im_group_new_t *fresh, ngx_uint_t n, int64_t head);
 
+/* The new member whose quota has declined the batch, n: none of them. */
+ngx_uint_t im_group_join_over(im_batch_t *batch, im_group_new_t *fresh,
+    ngx_uint_t n);
+
 /*
  * Makes accounts members, all in one commit, and tells everybody; results
  * come back in fresh[].  Those with result IM_JOIN_FAILED at the call are
@@ -77,9 +83,13 @@ im_code_t im_group_join(im_ctx_t *ctx, im_group_t *group,
     im_group_new_t *fresh, ngx_uint_t n, im_group_join_e how,
     ngx_uint_t silent, im_group_pend_t *pend, im_group_notice_t *notice);
 
-/* Marks accounts that do not exist; 10019 if none does. */
-im_code_t im_group_join_check(im_ctx_t *ctx, im_group_new_t *fresh,
-    ngx_uint_t n);
+/*
+ * Marks accounts that do not exist, are banned from the group (NULL: it is
+ * new) or are in too many groups.  10019: none of them exists; 10037: none
+ * of them can be in another group.
+ */
+im_code_t im_group_join_check(im_ctx_t *ctx, im_group_t *group,
+    im_group_new_t *fresh, ngx_uint_t n);
 
 /* The users leave (quit: by themselves); those who are no members are left
  * out. */
@@ -98,6 +108,10 @@ typedef struct {
 /* 10007: no member; 10004: role of the owner. */
 im_code_t im_group_member_modify(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *user, im_member_changes_t *changes);
+
+/* The same of the owner of a live room: flag and card. */
+im_code_t im_group_owner_modify(im_ctx_t *ctx, im_group_t *group,
+    im_member_changes_t *changes);
 
 /* The new owner must be a member: 10007. */
 im_code_t im_group_owner_set(im_ctx_t *ctx, im_group_t *group,

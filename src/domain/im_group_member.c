@@ -14,6 +14,7 @@
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
 #include "domain/im_callback.h"
+#include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
@@ -464,9 +465,9 @@ im_group_member_live(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
         ngx_memzero(m, sizeof(im_group_member_t));
 
         m->user = group->owner;
-        m->role = IM_GROUP_OWNER;
-        m->flag = group->type->msg_flag;
         m->joined = group->created;
+
+        im_group_member_owner(group, m);
         n--;
     }
 
@@ -484,11 +485,24 @@ im_group_member_live(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
         m->user.data = users[i].name;
         m->user.len = users[i].len;
         m->joined = users[i].joined;
-        m->role = im_str_eq(&m->user, &group->owner) ? IM_GROUP_OWNER
-                                                     : IM_GROUP_MEMBER;
+        m->role = IM_GROUP_MEMBER;
+
+        if (im_str_eq(&m->user, &group->owner)) {
+            im_group_member_owner(group, m);
+        }
     }
 
     return IM_OK;
+}
+
+
+void
+im_group_member_owner(im_group_t *group, im_group_member_t *m)
+{
+    m->role = IM_GROUP_OWNER;
+    m->card = group->owner_card;
+    m->flag = group->owner_flag ? group->owner_flag - 1
+                                : (int64_t) group->type->msg_flag;
 }
 
 
@@ -598,6 +612,11 @@ im_group_member_ban(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
     code = im_group_ban_set(ctx, group, users, n, seconds);
     if (code != IM_OK) {
         return code;
+    }
+
+    if (!group->type->live) {
+        return seconds ? im_group_leave(ctx, group, users, n, 0, 0, why)
+                       : IM_OK;
     }
 
     im_fault("before_publish");

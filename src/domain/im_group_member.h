@@ -89,6 +89,9 @@ ngx_int_t im_group_member_get(im_ctx_t *ctx, im_group_t *group,
 ngx_int_t im_group_member_get_many(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *users, ngx_uint_t n, im_group_member_t *members);
 
+/* Fills in what the owner of a live room has of a member. */
+void im_group_member_owner(im_group_t *group, im_group_member_t *m);
+
 /* May the caller join by himself?  10007 and ctx->info, or IM_OK. */
 im_code_t im_group_member_may_join(im_ctx_t *ctx, im_group_t *group);
 
@@ -102,7 +105,8 @@ im_code_t im_group_member_join(im_ctx_t *ctx, im_group_t *group,
 /* The caller leaves by himself: 10009, 10007. */
 im_code_t im_group_member_quit(im_ctx_t *ctx, im_group_t *group);
 
-/* Bans users from the group, who leave it at once; seconds 0 ends it. */
+/* Bans users from the group, who leave it at once; seconds 0 ends it.  Of a
+ * stored group they are removed as by delete_group_member. */
 im_code_t im_group_member_ban(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *users, ngx_uint_t n, int64_t seconds, ngx_str_t *why);
 

@@ -29,6 +29,7 @@
 #define IM_SEND_MARKER  3000         /* ms that a send takes at most */
 #define IM_SEND_STEP    20
 #define IM_SEND_TRIES   4
+#define IM_KEY_SENDER_RATE  (IM_KEY_OTHER + 10)
 #define IM_AT_USERS     30
 #define IM_IMPORTED     -1           /* before */
 #define IM_IMPORTED_AS  -2           /* another one of the same call */
@@ -68,6 +69,8 @@ static ngx_int_t im_group_message_at_event(im_ctx_t *ctx, im_group_t *group,
     im_group_row_t *row, ngx_uint_t me, ngx_uint_t all, ngx_str_t *event);
 static im_code_t im_group_message_rights(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, ngx_str_t *card, ngx_uint_t *exempt);
+static im_code_t im_group_message_sender(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send);
 static im_code_t im_group_message_ask(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, ngx_str_t *card, ngx_uint_t *exempt);
 static ngx_msec_t im_group_message_busy(im_ctx_t *ctx,
@@ -129,13 +132,17 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 {
     ngx_int_t          rc;
     im_code_t          code;
-    ngx_str_t          card, text;
+    ngx_str_t          text;
     ngx_uint_t         exempt;
 
-    code = im_group_message_rights(ctx, group, send, &card, &exempt);
+    code = im_group_message_rights(ctx, group, send, &send->card, &exempt);
 
     if (code == IM_OK) {
-        code = im_group_message_ask(ctx, group, send, &card, &exempt);
+        code = im_group_message_sender(ctx, group, send);
+    }
+
+    if (code == IM_OK) {
+        code = im_group_message_ask(ctx, group, send, &send->card, &exempt);
     }
 
     if (code != IM_OK) {
@@ -249,6 +256,10 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     ngx_memzero(&row, sizeof(im_group_row_t));
 
     code = im_group_message_rights(ctx, group, send, &row.card, &exempt);
+
+    if (code == IM_OK) {
+        code = im_group_message_sender(ctx, group, send);
+    }
 
     if (code == IM_OK) {
         code = im_group_message_ask(ctx, group, send, &row.card, &exempt);
@@ -845,6 +856,9 @@ im_group_message_rights(im_ctx_t *ctx, im_group_t *group,
         }
 
         *card = m.card;
+
+    } else if (im_str_eq(&send->from, &group->owner)) {
+        *card = group->owner_card;
     }
 
     code = send->forged ? im_group_role_of(ctx, group, &send->from, &role)
@@ -884,6 +898,38 @@ im_group_message_rights(im_ctx_t *ctx, im_group_t *group,
     }
 
     return (mute.until > ngx_time()) ? IM_E_GROUP_MUTED : IM_OK;
+}
+
+
+/* The sender's own limit, not that of the group. */
+
+static im_code_t
+im_group_message_sender(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send)
+{
+    u_char     key[IM_ZONE_KEY_LEN];
+    ngx_str_t  parts[2];
+
+    if (ctx->app->sender_rate == 0
+        || (ctx->role == IM_ROLE_ADMIN && !send->forged))
+    {
+        return IM_OK;
+    }
+
+    parts[0].data = (u_char *) &group->gno;
+    parts[0].len = sizeof(int64_t);
+    parts[1] = send->from;
+
+    im_zone_key(key, ctx->app->id, IM_KEY_SENDER_RATE, parts, 2);
+
+    if (im_rate_take(key, ctx->app->sender_rate, ctx->app->sender_rate,
+                     ngx_current_msec)
+        != NGX_OK)
+    {
+        return IM_E_GROUP_SENDER_FREQ;
+    }
+
+    return IM_OK;
 }
 
 

@@ -56,6 +56,7 @@ typedef struct {
     int64_t            random;
     ngx_str_t          body;         /* MsgBody, compact JSON */
     ngx_str_t          cloud;        /* CloudCustomData */
+    ngx_str_t          card;         /* NameCard of the sender */
     int64_t            client_time;  /* 0: none */
     int64_t            client_seq;   /* 0: none */
     ngx_str_t          at;           /* GroupAtInfo, JSON or empty */

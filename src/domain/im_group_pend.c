@@ -254,7 +254,12 @@ im_group_pend_handle(im_ctx_t *ctx, im_group_t *group, im_group_pend_t *req,
             fresh.role = IM_GROUP_MEMBER;
             fresh.unread = -1;
 
-            code = im_group_join_check(ctx, &fresh, 1);
+            code = im_group_join_check(ctx, group, &fresh, 1);
+
+            if (code == IM_OK && fresh.result == IM_JOIN_FAILED) {
+                ngx_str_set(&ctx->info, "banned from the group");
+                return IM_E_GROUP_RIGHT;
+            }
 
             if (code == IM_OK) {
                 code = im_group_join(ctx, group, &fresh, 1, IM_JOIN_APPLIED,

@@ -84,7 +84,7 @@ static im_group_type_t  im_group_types[] = {
       .notice = IM_NOTICE_STORED, .msg_flag = IM_MSG_NOTIFY,
       .max_member = 200,
       .has_owner = 1, .owner_may_quit = 1, .activated = 1, .unread = 1,
-      .members_speak = 1, .offered = 1 },
+      .members_speak = 1, .offered = 1, .daily = 1 },
 
     { .name = ngx_string("Public"), .alias = ngx_null_string,
       .profile = IM_PROFILE_OWNER, .apply = IM_APPLY_PERMISSION,
@@ -93,7 +93,7 @@ static im_group_type_t  im_group_types[] = {
       .max_member = 2000,
       .public = 1, .apply_allowed = 1, .has_owner = 1, .owner_may_destroy = 1,
       .has_admins = 1, .mute = 1, .unread = 1, .members_speak = 1,
-      .offered = 1 },
+      .offered = 1, .daily = 1 },
 
     { .name = ngx_string("ChatRoom"), .alias = ngx_string("Meeting"),
       .profile = IM_PROFILE_OWNER, .apply = IM_APPLY_FREE,
@@ -102,7 +102,7 @@ static im_group_type_t  im_group_types[] = {
       .max_member = 10000,
       .public = 1, .apply_allowed = 1, .has_owner = 1, .owner_may_destroy = 1,
       .has_admins = 1, .history_all = 1, .mute = 1, .members_speak = 1,
-      .offered = 1 },
+      .offered = 1, .daily = 1 },
 
     { .name = ngx_string("AVChatRoom"), .alias = ngx_null_string,
       .profile = IM_PROFILE_OWNER, .apply = IM_APPLY_FREE,
@@ -111,14 +111,18 @@ static im_group_type_t  im_group_types[] = {
       .max_member = 0, .listed = 300,
       .live = 1, .public = 1, .apply_allowed = 1, .has_owner = 1,
       .owner_may_destroy = 1, .mute = 1, .guest_read = 1, .members_speak = 1,
-      .offered = 1 },
+      .offered = 1, .daily = 1,
+      .quota = offsetof(im_app_t, avchatrooms_max),
+      .quota_code = IM_E_GROUP_AV_QUOTA },
 
     { .name = ngx_string("BChatRoom"), .alias = ngx_null_string,
       .profile = IM_PROFILE_APP, .apply = IM_APPLY_FREE,
       .invite = IM_INVITE_NEVER, .kick = IM_KICK_NOBODY,
       .notice = IM_NOTICE_NONE, .msg_flag = IM_MSG_QUIET,
       .max_member = 0, .listed = 0,
-      .live = 1, .apply_allowed = 1, .guest_read = 1, .offered = 1 }
+      .live = 1, .apply_allowed = 1, .guest_read = 1, .offered = 1,
+      .quota = offsetof(im_app_t, bchatrooms_max),
+      .quota_code = IM_E_GROUP_FREQ }
 };
 
 

@@ -10,6 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_error.h"
 #include "core/ngx_im_module.h"
 
 
@@ -93,6 +94,11 @@ typedef struct {
     unsigned           guest_read:1;
     unsigned           members_speak:1;
     unsigned           offered:1;    /* groups of it can be made */
+    unsigned           daily:1;      /* new ones count by day */
+
+    size_t             quota;        /* setting of the app: how many there may
+                                        be, 0: no such setting */
+    im_code_t          quota_code;
 } im_group_type_t;
 
 

@@ -9,7 +9,7 @@
 #include "core/im_fault.h"
 #include "core/im_worker.h"
 #include "live/im_room.h"
-#include "live/im_zone.h"
+#include "live/im_room_zone.h"
 
 
 #define IM_ROOM_WALK     4096        /* records of a chain looked at */
@@ -19,55 +19,7 @@
 #define IM_ROOM_GUESTS   4           /* part of the zone that guests have */
 
 
-/* in the zone */
-
-typedef struct {
-    im_zone_node_t     node;         /* app, gno */
-    ngx_queue_t        idle;         /* or closing */
-    ngx_queue_t        joined;       /* in order of joining */
-    ngx_queue_t        audience;
-    ngx_queue_t        polls;
-
-    int64_t            next;         /* number of the next message */
-    int64_t            last;         /* that may be used */
-    int64_t            spare_first;  /* another block, or 0 */
-    int64_t            spare_last;
-    uint64_t           chain;        /* last record in the bus */
-
-    ngx_uint_t         njoined;
-    ngx_uint_t         npolls;
-    ngx_uint_t         users;        /* sums of audience */
-    ngx_uint_t         guests;
-    ngx_msec_t         used;
-    ngx_uint_t         closing;
-} im_room_t;
-
-
-/* the rooms of a user; among the joined, as there is no room 0 */
-
-typedef struct {
-    im_zone_node_t     node;         /* app, 0, name */
-    ngx_queue_t        rooms;
-    u_char             name[1];
-} im_room_list_t;
-
-
-typedef struct {
-    im_zone_node_t     node;         /* app, gno, name */
-    ngx_queue_t        queue;
-    ngx_queue_t        place;        /* of a slot, or among the leaving */
-    ngx_queue_t        mine;         /* of the user */
-    im_room_list_t    *list;
-    im_room_t         *room;
-    ngx_uint_t         slot;         /* that joined last */
-    time_t             joined;
-    ngx_msec_t         ttl;
-    ngx_msec_t         expires;
-    uint32_t           inst;
-    uint32_t           leaving;
-    u_char             name[1];
-} im_room_joined_t;
-
+/* in the zone, with those of im_room_zone.h */
 
 typedef struct {
     im_zone_node_t     node;         /* app, gno, id */
@@ -102,13 +54,9 @@ typedef struct {
 
 
 static ngx_int_t im_room_init(ngx_cycle_t *cycle, im_conf_t *conf);
-static im_room_t *im_room_get(im_zone_sh_t *sh, ngx_uint_t app, uint64_t gno,
-    ngx_uint_t create);
 static ngx_int_t im_room_number(im_room_t *room);
 static void im_room_stamp(ngx_str_t *parts, ngx_uint_t n, size_t offset,
     int64_t seq);
-static im_room_joined_t *im_room_user(im_zone_sh_t *sh, ngx_uint_t app,
-    uint64_t gno, ngx_str_t *user);
 static im_room_list_t *im_room_list_get(im_zone_sh_t *sh, ngx_uint_t app,
     ngx_str_t *user, ngx_uint_t create);
 static void im_room_list_free(im_zone_sh_t *sh, im_room_list_t *list);
@@ -149,7 +97,7 @@ im_room_init_process(ngx_cycle_t *cycle)
 }
 
 
-static im_room_t *
+im_room_t *
 im_room_get(im_zone_sh_t *sh, ngx_uint_t app, uint64_t gno, ngx_uint_t create)
 {
     im_room_t       *room;
@@ -316,6 +264,7 @@ im_room_publish(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
 
     if (rc == NGX_OK) {
         room->next++;
+        room->said = ngx_time();
     }
 
     im_zone_unlock(sh);
@@ -403,6 +352,74 @@ im_room_last(ngx_uint_t app, uint64_t gno)
     im_zone_unlock(sh);
 
     return last;
+}
+
+
+time_t
+im_room_said(ngx_uint_t app, uint64_t gno)
+{
+    time_t         said;
+    im_room_t     *room;
+    im_zone_sh_t  *sh;
+
+    sh = im_zone_lock();
+
+    room = im_room_get(sh, app, gno, 0);
+    said = room ? room->said : 0;
+
+    im_zone_unlock(sh);
+
+    return said;
+}
+
+
+ngx_uint_t
+im_room_each(ngx_uint_t app, uint64_t *after, uint64_t *gnos, ngx_uint_t max)
+{
+    ngx_uint_t          n, walk;
+    im_room_t          *room;
+    im_zone_sh_t       *sh;
+    ngx_rbtree_node_t  *node, *next;
+
+    n = 0;
+
+    sh = im_zone_lock();
+
+    /* the tree is in the order of a hash: the first one behind it */
+
+    node = sh->rooms.root;
+    next = NULL;
+
+    while (node != sh->rooms.sentinel) {
+
+        if (node->key > (ngx_rbtree_key_t) *after) {
+            next = node;
+            node = node->left;
+
+        } else {
+            node = node->right;
+        }
+    }
+
+    for (walk = 0; next && walk < max; walk++) {
+
+        room = (im_room_t *) next;
+
+        if (room->node.app == app) {
+            gnos[n++] = room->node.gno;
+        }
+
+        *after = next->key;
+        next = ngx_rbtree_next(&sh->rooms, next);
+    }
+
+    im_zone_unlock(sh);
+
+    if (next == NULL) {
+        *after = 0;
+    }
+
+    return n;
 }
 
 
@@ -644,7 +661,7 @@ done:
 }
 
 
-static im_room_joined_t *
+im_room_joined_t *
 im_room_user(im_zone_sh_t *sh, ngx_uint_t app, uint64_t gno, ngx_str_t *user)
 {
     im_zone_node_t     key;
@@ -797,6 +814,8 @@ im_room_user_free(im_zone_sh_t *sh, im_room_joined_t *j)
 
     im_room_list_free(sh, j->list);
 
+    im_room_unmark(j);
+
     j->room->njoined--;
     sh->njoined--;
 
@@ -876,7 +895,7 @@ im_room_of_user(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
             j = ngx_queue_data(q, im_room_joined_t, mine);
             q = ngx_queue_prev(q);
 
-            if (j->inst == inst && !j->room->closing) {
+            if ((inst == 0 || j->inst == inst) && !j->room->closing) {
                 rooms[n++] = j->node.gno;
             }
         }
@@ -888,13 +907,22 @@ im_room_of_user(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
 }
 
 
-static void
+void
 im_room_user_copy(im_room_user_t *u, im_room_joined_t *j)
 {
+    ngx_uint_t  i;
+
     u->len = j->node.len;
     ngx_memcpy(u->name, j->name, u->len);
     u->inst = j->inst;
     u->joined = j->joined;
+    u->nmarks = 0;
+
+    for (i = 0; j->marks && i < IM_ROOM_MARKS; i++) {
+        if (j->marks & 1 << i) {
+            u->marks[u->nmarks++] = j->room->marks[i];
+        }
+    }
 }
 
 

@@ -23,6 +23,8 @@
 #define IM_ROOM_SEQ_LEN       10     /* of the placeholder for MsgSeq */
 #define IM_ROOM_BLOCK         16384
 #define IM_ROOM_READ_MAX      64
+#define IM_ROOM_MARKS         10
+#define IM_ROOM_MARKED        1000
 #define IM_ROOM_NO_SEQ        ((size_t) -1)
 
 
@@ -64,8 +66,14 @@ ngx_int_t im_room_publish(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
 ngx_int_t im_room_notify(ngx_uint_t app, uint64_t gno, int64_t seq,
     ngx_uint_t flags, ngx_str_t *parts, ngx_uint_t n, uint64_t except);
 
-/* Last number that was published, 0: none known. */
+/* Last number that was published, 0: none known; and when it was. */
 int64_t im_room_last(ngx_uint_t app, uint64_t gno);
+time_t im_room_said(ngx_uint_t app, uint64_t gno);
+
+/* The next rooms of the app that are open, at most max; *after is 0 at first,
+ * and when there are no others. */
+ngx_uint_t im_room_each(ngx_uint_t app, uint64_t *after, uint64_t *gnos,
+    ngx_uint_t max);
 
 /*
  * Messages of a room from number from on, oldest first, at most max
@@ -109,6 +117,8 @@ typedef struct {
     size_t                  len;
     uint32_t                inst;
     time_t                  joined;
+    ngx_uint_t              nmarks;
+    uint32_t                marks[IM_ROOM_MARKS];
 } im_room_user_t;
 
 /* NGX_OK: new; NGX_DECLINED: has been in, now with this inst; NGX_BUSY. */
@@ -123,13 +133,24 @@ void im_room_leaving(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
 /* NGX_OK: in, *u (may be NULL) is a copy; NGX_DECLINED. */
 ngx_int_t im_room_joined(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     im_room_user_t *u);
-/* Rooms that the instance is in, the newest first; answers how many were
+/* Rooms that the instance (0: any) is in, newest first; answers how many were
  * written. */
 ngx_uint_t im_room_of_user(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
     uint64_t *rooms, ngx_uint_t max);
 /* In order of joining, or newest first; answers how many were written. */
 ngx_uint_t im_room_list(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
     ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max);
+
+/*
+ * Marks of joined users: a room has at most IM_ROOM_MARKS different ones,
+ * each for at most IM_ROOM_MARKED users.  They end with the place.  NGX_OK;
+ * NGX_DECLINED: not in; NGX_BUSY: too many.
+ */
+ngx_int_t im_room_mark(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    uint32_t mark, ngx_uint_t set);
+/* The newest first: those with the mark, or (0) all but those with hidden. */
+ngx_uint_t im_room_marked(ngx_uint_t app, uint64_t gno, uint32_t mark,
+    uint32_t hidden, ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max);
 
 /* A guest that polls was seen; it counts for ttl milliseconds. */
 void im_room_guest_touch(ngx_uint_t app, uint64_t gno, uint64_t id,

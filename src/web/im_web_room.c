@@ -11,6 +11,7 @@
 #include "live/im_room.h"
 #include "domain/im_callback.h"
 #include "domain/im_group_join.h"
+#include "domain/im_group_quota.h"
 #include "domain/im_group_message.h"
 #include "domain/im_room_key.h"
 #include "api/im_cmd.h"
@@ -18,14 +19,25 @@
 #include "web/im_room_poll.h"
 
 
-#define IM_APPLY_MSG_MAX  300
+#define IM_APPLY_MSG_MAX       300
+#define IM_ROOM_HISTORY        20    /* messages */
+#define IM_ROOM_HISTORY_BYTES  (512 * 1024)
 
 
 typedef struct {
     ngx_str_t          gid;
     ngx_str_t          msg;
     ngx_str_t          data;
+    im_int_t           history;
 } im_apply_req_t;
+
+
+/* Messages of a room, the oldest first. */
+
+typedef struct {
+    ngx_pool_t        *pool;
+    ngx_array_t        texts;        /* of ngx_str_t */
+} im_apply_history_t;
 
 
 typedef struct {
@@ -39,6 +51,9 @@ static im_code_t im_cmd_apply_check(im_ctx_t *ctx, ngx_str_t *gid,
 static im_code_t im_cmd_apply_user(im_ctx_t *ctx, im_group_t *group);
 static im_code_t im_cmd_apply_stored(im_ctx_t *ctx, im_group_t *group,
     im_apply_req_t *req);
+static ngx_int_t im_cmd_apply_history(im_ctx_t *ctx, im_group_t *group,
+    int64_t start);
+static ngx_int_t im_cmd_apply_item(im_bus_buf_t *buf, void *data);
 static im_code_t im_cmd_apply_key(im_ctx_t *ctx, im_group_t *group,
     int64_t start);
 static im_code_t im_cmd_quit_group(im_ctx_t *ctx, void *data);
@@ -56,6 +71,9 @@ static im_field_t  im_apply_fields[] = {
 
     { ngx_string("UserDefinedField"), IM_STR, IM_OPTIONAL,
       offsetof(im_apply_req_t, data), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("HugeGroupHistoryMsgFlag"), IM_INT, IM_OPTIONAL,
+      offsetof(im_apply_req_t, history), 0, 0, IM_E_GROUP_PARAM, 0 },
 
       im_null_field
 };
@@ -144,6 +162,12 @@ im_cmd_apply_join_group(im_ctx_t *ctx, void *data)
     im_json_add_cstr(ctx->reply, "JoinedStatus", "JoinedSuccess");
     im_json_add_int(ctx->reply, "HugeGroupFlag", 1);
 
+    if (req->history.value
+        && im_cmd_apply_history(ctx, &group, start) != NGX_OK)
+    {
+        return IM_E_GROUP_INTERNAL;
+    }
+
     if (ctx->role == IM_ROLE_GUEST || ctx->via != IM_VIA_WEB) {
         return im_cmd_apply_key(ctx, &group, start);
     }
@@ -186,12 +210,14 @@ im_cmd_apply_check(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
 
     code = im_group_member_may_join(ctx, group);
 
-    if (code == IM_OK
-        && !group->type->live
-        && im_group_member_count(ctx, group) >= group->max_member)
-    {
+    if (code != IM_OK || group->type->live) {
+        return code;
+    }
+
+    code = im_group_quota_apply(ctx, group);
+
+    if (code == IM_E_GROUP_FULL) {
         im_callback_group_full(ctx, group);
-        return IM_E_GROUP_FULL;
     }
 
     return code;
@@ -238,6 +264,71 @@ im_cmd_apply_user(im_ctx_t *ctx, im_group_t *group)
     }
 
     return IM_OK;
+}
+
+
+/* What was said last, as far as the bus still has it. */
+
+static ngx_int_t
+im_cmd_apply_history(im_ctx_t *ctx, im_group_t *group, int64_t start)
+{
+    int64_t              from, oldest;
+    ngx_int_t            rc;
+    ngx_str_t           *text;
+    im_json_t           *list;
+    ngx_uint_t           i;
+    im_apply_history_t   h;
+
+    h.pool = ctx->pool;
+
+    if (ngx_array_init(&h.texts, ctx->pool, IM_ROOM_READ_MAX,
+                       sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    from = ngx_max(start - IM_ROOM_READ_MAX, 1);
+
+    rc = im_room_read(ctx->app->id, group->gno, from, IM_ROOM_READ_MAX,
+                      IM_ROOM_HISTORY_BYTES, &oldest, im_cmd_apply_item, &h);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    list = im_json_add_list(ctx->reply, "RspMsgList");
+    text = h.texts.elts;
+
+    for (i = h.texts.nelts - ngx_min(h.texts.nelts, IM_ROOM_HISTORY);
+         i < h.texts.nelts;
+         i++)
+    {
+        im_json_push_raw(list, &text[i]);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_cmd_apply_item(im_bus_buf_t *buf, void *data)
+{
+    im_apply_history_t  *h = data;
+
+    ngx_str_t        *text;
+    im_group_item_t   item;
+
+    if (im_group_item(&buf->payload, &item) != NGX_OK || item.event != 3) {
+        return NGX_OK;
+    }
+
+    text = ngx_array_push(&h->texts);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    return im_str_dup(h->pool, text, &item.text);
 }
 
 

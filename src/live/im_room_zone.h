@@ -1,0 +1,83 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_ROOM_ZONE_H_INCLUDED_
+#define _IM_ROOM_ZONE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "live/im_room.h"
+#include "live/im_zone.h"
+
+
+/* What im_room.c and im_room_mark.c have in the zone; all of it under the
+ * lock. */
+
+typedef struct {
+    im_zone_node_t     node;         /* app, gno */
+    ngx_queue_t        idle;         /* or closing */
+    ngx_queue_t        joined;       /* in order of joining */
+    ngx_queue_t        audience;
+    ngx_queue_t        polls;
+
+    int64_t            next;         /* number of the next message */
+    int64_t            last;         /* that may be used */
+    int64_t            spare_first;  /* another block, or 0 */
+    int64_t            spare_last;
+    uint64_t           chain;        /* last record in the bus */
+
+    ngx_uint_t         njoined;
+    ngx_uint_t         npolls;
+    ngx_uint_t         users;        /* sums of audience */
+    ngx_uint_t         guests;
+    ngx_msec_t         used;
+    ngx_uint_t         closing;
+    time_t             said;         /* when the last one was published */
+
+    uint32_t           marks[IM_ROOM_MARKS];    /* 0: free */
+    ngx_uint_t         nmarked[IM_ROOM_MARKS];
+} im_room_t;
+
+
+/* the rooms of a user; among the joined, as there is no room 0 */
+
+typedef struct {
+    im_zone_node_t     node;         /* app, 0, name */
+    ngx_queue_t        rooms;
+    u_char             name[1];
+} im_room_list_t;
+
+
+typedef struct {
+    im_zone_node_t     node;         /* app, gno, name */
+    ngx_queue_t        queue;
+    ngx_queue_t        place;        /* of a slot, or among the leaving */
+    ngx_queue_t        mine;         /* of the user */
+    im_room_list_t    *list;
+    im_room_t         *room;
+    ngx_uint_t         slot;         /* that joined last */
+    time_t             joined;
+    ngx_msec_t         ttl;
+    ngx_msec_t         expires;
+    uint32_t           inst;
+    uint16_t           leaving;
+    uint16_t           marks;        /* bits of the room's */
+    u_char             name[1];
+} im_room_joined_t;
+
+
+im_room_t *im_room_get(im_zone_sh_t *sh, ngx_uint_t app, uint64_t gno,
+    ngx_uint_t create);
+im_room_joined_t *im_room_user(im_zone_sh_t *sh, ngx_uint_t app,
+    uint64_t gno, ngx_str_t *user);
+void im_room_user_copy(im_room_user_t *u, im_room_joined_t *j);
+
+/* He loses all marks. */
+void im_room_unmark(im_room_joined_t *j);
+
+
+#endif /* _IM_ROOM_ZONE_H_INCLUDED_ */
