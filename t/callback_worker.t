@@ -75,7 +75,7 @@ subtest 'refused at start' => sub {
          ['http://localhost all timeout=61s', qr/parameter "timeout=61s"/],
          ['http://localhost all fail=no', qr/parameter "fail=no"/],
          ['http://localhost all verify=', qr/parameter "verify="/],
-         ['http://localhost all retry=on', qr/parameter "retry=on"/],
+         ['http://localhost all retry=maybe', qr/parameter "retry=maybe"/],
          ['http://localhost all token=', qr/"token=" must have 1 to 128/],
          ['http://localhost all ca=nginx.conf', qr/is not a file with/],
          ['http://localhost all ca=none.pem', qr/open\(\) .* failed/],

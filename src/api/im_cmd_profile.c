@@ -8,7 +8,6 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
-#include "domain/im_callback_sns.h"
 #include "domain/im_profile.h"
 #include "api/im_cmd.h"
 
@@ -263,7 +262,6 @@ im_cmd_portrait_set(im_ctx_t *ctx, void *data)
     im_portrait_set_req_t  *req = data;
 
     ngx_int_t      rc;
-    im_code_t      code;
     ngx_str_t     *user;
     im_account_t   account;
 
@@ -291,13 +289,7 @@ im_cmd_portrait_set(im_ctx_t *ctx, void *data)
         return IM_E_PROFILE_INTERNAL;
     }
 
-    code = im_profile_set(ctx, user, req->items);
-
-    if (code == IM_OK) {
-        im_callback_profile(ctx, user, req->items);
-    }
-
-    return code;
+    return im_profile_set(ctx, user, req->items);
 }
 
 

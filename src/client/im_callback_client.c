@@ -80,6 +80,8 @@ static void im_cb_failed(im_cb_state_t *st, im_callback_call_t *call,
     const char *why, ngx_uint_t status);
 static ngx_int_t im_cb_request(ngx_pool_t *pool, im_callback_call_t *call,
     im_curl_request_t *request);
+static ngx_int_t im_cb_delivery(ngx_pool_t *pool, im_callback_call_t *call,
+    im_curl_request_t *request);
 static u_char *im_cb_sign(u_char *p, ngx_str_t *token);
 static ngx_uint_t im_cb_late(void);
 static ngx_int_t im_cb_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
@@ -96,6 +98,8 @@ static ngx_str_t   im_cb_headers[] = {
     ngx_string("Content-Type: application/json"),
     ngx_string("Accept: application/json")
 };
+
+#define IM_CB_HEADERS  (sizeof(im_cb_headers) / sizeof(ngx_str_t))
 
 static ngx_uint_t  im_cb_exiting;
 static ngx_msec_t  im_cb_drain;          /* since when, 0: does not */
@@ -353,7 +357,7 @@ im_cb_state(im_app_t *app)
     ngx_uint_t      i;
     im_cb_state_t  *st;
 
-    st = app->callback->state;
+    st = app->callback_state;
 
     if (st) {
         return st;
@@ -371,7 +375,7 @@ im_cb_state(im_app_t *app)
         st->lanes[i].state = st;
     }
 
-    app->callback->state = st;
+    app->callback_state = st;
 
     return st;
 }
@@ -532,13 +536,44 @@ im_cb_request(ngx_pool_t *pool, im_callback_call_t *call,
     request->url.len = p - request->url.data;
     request->body = call->body;
     request->headers = im_cb_headers;
-    request->n_headers = sizeof(im_cb_headers) / sizeof(ngx_str_t);
+    request->n_headers = IM_CB_HEADERS;
     request->timeout = cb->timeout;
     request->max = IM_CB_ANSWER;
     request->ca = cb->ca;
     request->cert = cb->cert;
     request->key = cb->key;
     request->verify = cb->verify;
+
+    return call->id.len ? im_cb_delivery(pool, call, request) : NGX_OK;
+}
+
+
+/* The same for each try, so that the receiver knows it again. */
+
+static ngx_int_t
+im_cb_delivery(ngx_pool_t *pool, im_callback_call_t *call,
+    im_curl_request_t *request)
+{
+    ngx_str_t  *h;
+
+    h = ngx_palloc(pool, (IM_CB_HEADERS + 1) * sizeof(ngx_str_t));
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(h, im_cb_headers, sizeof(im_cb_headers));
+
+    request->headers = h;
+    request->n_headers++;
+
+    h += IM_CB_HEADERS;
+
+    h->data = ngx_pnalloc(pool, sizeof("X-IM-Delivery: ") + call->id.len);
+    if (h->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->len = ngx_sprintf(h->data, "X-IM-Delivery: %V", &call->id) - h->data;
 
     return NGX_OK;
 }
@@ -607,7 +642,7 @@ im_cb_exit_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < conf->apps.nelts; i++) {
 
-        st = app[i].callback ? app[i].callback->state : NULL;
+        st = app[i].callback_state;
 
         if (st == NULL) {
             continue;

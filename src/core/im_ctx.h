@@ -63,6 +63,10 @@ typedef struct {
     im_poll_t         *park;         /* no answer yet: im_poll_park() */
     ngx_str_t          info;         /* ErrorInfo when not the code's own text */
     ngx_uint_t         status;       /* of HTTP, instead of an answer */
+
+    struct im_batch_s *cause;        /* whose commit callbacks are part of */
+    uint64_t           told;         /* callbacks that are in a commit */
+
     unsigned           no_reply:1;   /* the command is never answered */
     unsigned           some_error:1; /* ActionStatus "SomeError" */
 } im_ctx_t;

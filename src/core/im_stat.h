@@ -52,9 +52,14 @@
     C(NODE_OUT,       "im_node_records_out_total")                            \
     G(REDIS_UP,       "im_redis_connections")                                 \
     G(REDIS_QUEUE,    "im_redis_calls_waiting")                               \
+    C(OUTBOX_IN,      "im_outbox_events_total{result=\"stored\"}")            \
+    C(OUTBOX_OUT,     "im_outbox_events_total{result=\"delivered\"}")         \
+    C(OUTBOX_DROPPED, "im_outbox_events_total{result=\"dropped\"}")           \
+    C(OUTBOX_TRIES,   "im_outbox_tries_total")                                \
     G(CB_FLYING,      "im_callbacks_in_flight")                               \
     G(CB_QUEUE,       "im_callbacks_queued")                                  \
     G(CB_OPEN,        "im_callback_breakers_open")                            \
+    G(OUTBOX_WAITING, "im_outbox_waiting")                                    \
     G(CONN_WS,        "im_connections{transport=\"ws\"}")                     \
     G(CONN_TCP,       "im_connections{transport=\"tcp\"}")                    \
     G(CONN_SSE,       "im_connections{transport=\"sse\"}")                    \

@@ -36,6 +36,7 @@ extern im_worker_hook_t  im_job_hook;
 extern im_worker_hook_t  im_callback_hook;
 extern im_worker_hook_t  im_curl_hook;
 extern im_worker_hook_t  im_callback_client_hook;
+extern im_worker_hook_t  im_outbox_hook;
 extern im_worker_hook_t  im_api_hook;
 extern im_worker_hook_t  im_conn_hook;
 extern im_worker_hook_t  im_room_place_hook;
@@ -65,6 +66,7 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_callback_hook,
     &im_curl_hook,
     &im_callback_client_hook,
+    &im_outbox_hook,
     &im_api_hook,
     &im_conn_hook,
     &im_room_place_hook,

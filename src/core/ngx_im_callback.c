@@ -169,6 +169,16 @@ ngx_im_callback_parameter(ngx_conf_t *cf, im_callback_conf_t *cb,
         return ngx_strcmp(s.data, "deliver") == 0 ? NGX_OK : NGX_DECLINED;
     }
 
+    if (ngx_strncmp(value->data, "retry=", len) == 0) {
+
+        if (ngx_strcmp(s.data, "on") == 0) {
+            cb->retry = 1;
+            return NGX_OK;
+        }
+
+        return ngx_strcmp(s.data, "off") == 0 ? NGX_OK : NGX_DECLINED;
+    }
+
     if (ngx_strncmp(value->data, "verify=", len) == 0) {
 
         if (ngx_strcmp(s.data, "off") == 0) {

@@ -108,8 +108,7 @@ typedef struct {
     ngx_str_t        cert;                 /* the client's, PEM, or "" */
     ngx_str_t        key;
 
-    void            *state;                /* of this worker */
-
+    unsigned         retry:1;              /* after-callbacks, by the outbox */
     unsigned         refuse:1;             /* what could not be asked */
     unsigned         verify:1;             /* the receiver's certificate */
 } im_callback_conf_t;
@@ -128,6 +127,8 @@ typedef struct {
     ngx_array_t      admins;               /* of ngx_str_t, at least one */
     im_callback_conf_t
                     *callback;             /* NULL: none */
+    void            *callback_state;       /* of this worker, as is */
+    void            *outbox;
 
     ngx_flag_t       allow_account_delete;
     ngx_flag_t       rest_rich_media;
@@ -173,6 +174,7 @@ typedef struct {
     ngx_int_t        notices_max;
     time_t           notices_life;
     ngx_int_t        contacts_max;
+    ngx_int_t        outbox_max;           /* events of each of its streams */
     ngx_int_t        unread_max;
     ngx_int_t        history_page;
 

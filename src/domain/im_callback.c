@@ -11,6 +11,7 @@
 #include "core/im_worker.h"
 #include "domain/im_callback.h"
 #include "domain/im_elem.h"
+#include "domain/im_outbox.h"
 #include "domain/im_platform.h"
 
 
@@ -206,11 +207,61 @@ void
 im_callback_tell(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
     ngx_str_t *lane)
 {
-    im_callback_call_t  call;
+    im_callback_tell_msg(ctx, event, body, lane, NULL);
+}
 
-    if (im_callback_call(ctx, event, body, &call) == NGX_OK) {
-        im_callback_client->tell(&call, lane);
+
+void
+im_callback_tell_msg(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
+    ngx_str_t *lane, im_outbox_msg_t *msg)
+{
+    uint64_t             bit;
+    im_callback_call_t   call;
+
+    bit = (uint64_t) 1 << event;
+
+    if (ctx->cause == NULL && (ctx->told & bit)) {
+        ctx->told &= ~bit;
+        im_outbox_kick(ctx->app, lane);
+        return;
     }
+
+    if (im_callback_call(ctx, event, body, &call) != NGX_OK) {
+        return;
+    }
+
+    if (ctx->cause) {
+        im_outbox_put(ctx, ctx->cause, &call, lane, msg);
+        ctx->told |= bit;
+        return;
+    }
+
+    if (ctx->app->callback->retry) {
+        im_outbox_add(&call, lane);
+        return;
+    }
+
+    im_callback_client->tell(&call, lane);
+}
+
+
+ngx_uint_t
+im_callback_stage(im_ctx_t *ctx, im_batch_t *batch)
+{
+    if (ctx->app->callback == NULL || !ctx->app->callback->retry) {
+        return 0;
+    }
+
+    ctx->cause = batch;
+
+    return batch != NULL;
+}
+
+
+void
+im_callback_staged(im_ctx_t *ctx)
+{
+    ctx->cause = NULL;
 }
 
 
@@ -218,6 +269,8 @@ static ngx_int_t
 im_callback_call(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
     im_callback_call_t *call)
 {
+    ngx_memzero(call, sizeof(im_callback_call_t));
+
     call->app = ctx->app;
     call->command = &im_callback_rows[event].name;
     call->ip = ctx->ip;

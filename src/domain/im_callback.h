@@ -57,6 +57,7 @@ typedef struct {
     ngx_str_t          body;         /* JSON */
     ngx_str_t          ip;
     char              *platform;     /* OptPlatform */
+    ngx_str_t          id;           /* of a delivery, or empty */
 } im_callback_call_t;
 
 
@@ -101,6 +102,18 @@ im_code_t im_callback_ask(im_ctx_t *ctx, im_callback_e event,
 void im_callback_tell(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
     ngx_str_t *lane);
 
+/*
+ * With retry=on callbacks are rows of their cause's commit: between these
+ * two, im_callback_tell() adds to the batch, and does nothing when it is
+ * called again after the commit.  im_callback_stage() answers 0, and there
+ * is nothing to be staged, if they are not kept.
+ */
+ngx_uint_t im_callback_stage(im_ctx_t *ctx, struct im_batch_s *batch);
+void im_callback_staged(im_ctx_t *ctx);
+
+/* The commit has failed. */
+#define im_callback_unstaged(ctx)  (ctx)->told = 0
+
 /* NGX_OK: an object with an integer ErrorCode. */
 ngx_int_t im_callback_parse(ngx_pool_t *pool, ngx_str_t *text,
     im_json_t **answer);
@@ -130,6 +143,10 @@ im_code_t im_callback_c2c_before(im_ctx_t *ctx, im_message_t *msg,
 void im_callback_c2c_after(im_ctx_t *ctx, im_message_t *msg, im_code_t code);
 void im_callback_c2c_recall(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *to,
     im_msg_key_t *key);
+
+/* dk: of the message, for im_callback_stage(). */
+void im_callback_group_sent(im_ctx_t *ctx, struct im_batch_s *batch,
+    im_group_t *group, im_group_send_t *send, ngx_str_t *dk);
 
 im_code_t im_callback_group_before_send(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, im_verdict_t *verdict);

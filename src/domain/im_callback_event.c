@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_callback.h"
+#include "domain/im_outbox.h"
 #include "domain/im_platform.h"
 
 
@@ -234,6 +235,33 @@ im_callback_group_after_send(im_ctx_t *ctx, im_group_t *group,
     im_json_add_int(body, "MsgTime", send->time);
 
     im_callback_tell(ctx, IM_CB_GROUP_AFTER_SEND, body, &group->gid);
+}
+
+
+void
+im_callback_group_sent(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
+    im_group_send_t *send, ngx_str_t *dk)
+{
+    im_json_t        *body;
+    im_outbox_msg_t   msg;
+
+    if (!im_callback_wants(ctx->app, IM_CB_GROUP_AFTER_SEND)
+        || (send->forbid & IM_FORBID_AFTER)
+        || !im_callback_stage(ctx, batch))
+    {
+        return;
+    }
+
+    msg.gno = group->gno;
+    msg.dk = *dk;
+
+    body = im_callback_group_send_body(ctx, IM_CB_GROUP_AFTER_SEND, group,
+                                       send);
+
+    im_callback_tell_msg(ctx, IM_CB_GROUP_AFTER_SEND, body, &group->gid,
+                         &msg);
+
+    im_callback_staged(ctx);
 }
 
 

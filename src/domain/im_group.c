@@ -642,6 +642,11 @@ im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
         im_store_replace(batch, IM_T_GROUP, &key, group->version,
                          im_group_doc(ctx, group));
 
+        if (im_callback_stage(ctx, batch)) {
+            im_callback_group_info(ctx, group, info, custom);
+            im_callback_staged(ctx);
+        }
+
         rc = im_cache_commit(ctx, batch);
 
         if (rc == NGX_OK) {

@@ -37,9 +37,13 @@ typedef struct {
 
 
 static im_code_t im_group_join_commit(im_ctx_t *ctx, im_group_t *group,
-    im_group_new_t *fresh, ngx_uint_t n, im_group_notice_t *notice,
-    im_group_pend_t *pend, int64_t *total, ngx_uint_t *added,
-    ngx_uint_t *again);
+    im_group_new_t *fresh, ngx_uint_t n, im_group_join_e how,
+    im_group_notice_t *notice, im_group_pend_t *pend, int64_t *total,
+    ngx_uint_t *added, ngx_uint_t *again);
+static void im_group_join_tell(im_ctx_t *ctx, im_group_t *group,
+    im_group_new_t *fresh, ngx_uint_t n, im_group_join_e how);
+static void im_group_leave_tell(im_ctx_t *ctx, im_group_t *group,
+    im_group_member_t *members, ngx_uint_t n, ngx_uint_t quit);
 static im_code_t im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
     im_group_member_t *members, ngx_uint_t n, ngx_uint_t quit,
     ngx_str_t *why, int64_t *left);
@@ -227,7 +231,7 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
             }
         }
 
-        code = im_group_join_commit(ctx, group, fresh, n, notice, pend,
+        code = im_group_join_commit(ctx, group, fresh, n, how, notice, pend,
                                     &total, &added, &again);
 
         if (!again) {
@@ -258,14 +262,12 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
         }
     }
 
-    if (how != IM_JOIN_IMPORTED) {
-        im_callback_group_joined(ctx, group, (how == IM_JOIN_INVITED)
-                                             ? "Invited" : "Apply",
-                                 users, k);
+    im_group_join_tell(ctx, group, fresh, n, how);
 
-        if (group->max_member && total >= group->max_member) {
-            im_callback_group_full(ctx, group);
-        }
+    if (how != IM_JOIN_IMPORTED
+        && group->max_member && total >= group->max_member)
+    {
+        im_callback_group_full(ctx, group);
     }
 
     if (how == IM_JOIN_IMPORTED || silent || group->idle) {
@@ -278,10 +280,41 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
 }
 
 
+static void
+im_group_join_tell(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
+    ngx_uint_t n, im_group_join_e how)
+{
+    ngx_str_t   *users;
+    ngx_uint_t   i, k;
+
+    if (how == IM_JOIN_IMPORTED) {
+        return;
+    }
+
+    users = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
+    if (users == NULL) {
+        return;
+    }
+
+    k = 0;
+
+    for (i = 0; i < n; i++) {
+        if (fresh[i].result == IM_JOIN_ADDED) {
+            users[k++] = fresh[i].user;
+        }
+    }
+
+    im_callback_group_joined(ctx, group, (how == IM_JOIN_INVITED)
+                                         ? "Invited" : "Apply",
+                             users, k);
+}
+
+
 static im_code_t
 im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
-    ngx_uint_t n, im_group_notice_t *notice, im_group_pend_t *pend,
-    int64_t *total, ngx_uint_t *added, ngx_uint_t *again)
+    ngx_uint_t n, im_group_join_e how, im_group_notice_t *notice,
+    im_group_pend_t *pend, int64_t *total, ngx_uint_t *added,
+    ngx_uint_t *again)
 {
     int64_t              head;
     im_key_t             key;
@@ -365,7 +398,16 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
         }
     }
 
+    if (im_callback_stage(ctx, batch)) {
+        im_group_join_tell(ctx, group, fresh, n, how);
+        im_callback_staged(ctx);
+    }
+
     rc = im_cache_commit(ctx, batch);
+
+    if (rc != NGX_OK) {
+        im_callback_unstaged(ctx);
+    }
 
     if (rc == NGX_DECLINED) {
 
@@ -494,7 +536,7 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
         im_group_notice_hint(ctx, group, &users[0], &notice, ctx->inst);
     }
 
-    im_callback_group_exited(ctx, group, quit ? "Quit" : "Kicked", users, k);
+    im_group_leave_tell(ctx, group, members, k, quit);
 
     if (left == 0) {
         return im_group_destroy(ctx, group);
@@ -510,6 +552,26 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
 
 
 /* IM_E_GROUP_HANDLED: something has changed since it was read. */
+
+static void
+im_group_leave_tell(im_ctx_t *ctx, im_group_t *group,
+    im_group_member_t *members, ngx_uint_t n, ngx_uint_t quit)
+{
+    ngx_str_t   *users;
+    ngx_uint_t   i;
+
+    users = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
+    if (users == NULL) {
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        users[i] = members[i].user;
+    }
+
+    im_callback_group_exited(ctx, group, quit ? "Quit" : "Kicked", users, n);
+}
+
 
 static im_code_t
 im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
@@ -579,7 +641,16 @@ im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
         }
     }
 
+    if (im_callback_stage(ctx, batch)) {
+        im_group_leave_tell(ctx, group, members, n, quit);
+        im_callback_staged(ctx);
+    }
+
     rc = im_cache_commit(ctx, batch);
+
+    if (rc != NGX_OK) {
+        im_callback_unstaged(ctx);
+    }
 
     if (rc == NGX_DECLINED) {
         return IM_E_GROUP_HANDLED;

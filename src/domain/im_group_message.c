@@ -322,6 +322,8 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     op = im_group_row_append(ctx, batch, group, &row);
     im_store_point(batch, op);
 
+    im_callback_group_sent(ctx, batch, group, send, &row.dk);
+
     rc = im_store_commit(ctx, batch);
 
     if (rc == NGX_DECLINED) {

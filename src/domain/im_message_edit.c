@@ -102,6 +102,11 @@ im_message_recall(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *to,
         n = im_message_notices(ctx, batch, IM_INBOX_RECALL, &event, msg,
                                notices);
 
+        if (im_callback_stage(ctx, batch)) {
+            im_callback_c2c_recall(ctx, from, to, key);
+            im_callback_staged(ctx);
+        }
+
         rc = im_store_commit(ctx, batch);
 
         if (rc == NGX_OK) {

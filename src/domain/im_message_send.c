@@ -152,7 +152,16 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
 
         im_message_add(ctx, batch, send, &dk, 0, &ops);
 
+        if (send->tell && im_callback_stage(ctx, batch)) {
+            im_callback_c2c_after(ctx, &send->msg, IM_OK);
+            im_callback_staged(ctx);
+        }
+
         rc = im_store_commit(ctx, batch);
+
+        if (rc != NGX_OK) {
+            im_callback_unstaged(ctx);
+        }
 
         if (rc == NGX_OK) {
             im_fault("before_publish");

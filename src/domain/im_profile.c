@@ -9,6 +9,7 @@
 #include "core/im_str.h"
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
+#include "domain/im_callback_sns.h"
 #include "domain/im_friend.h"
 #include "domain/im_inbox.h"
 #include "domain/im_profile.h"
@@ -48,7 +49,8 @@ static im_code_t im_profile_apply(im_ctx_t *ctx, im_profile_t *profile,
     im_json_t *item, im_json_t *changes);
 static void im_profile_tell(im_ctx_t *ctx, ngx_str_t *user,
     im_json_t *changes);
-static ngx_int_t im_profile_put(im_ctx_t *ctx, im_profile_t *profile);
+static ngx_int_t im_profile_put(im_ctx_t *ctx, im_profile_t *profile,
+    im_json_t *items);
 
 
 static ngx_str_t  im_profile_genders[] = {
@@ -323,7 +325,7 @@ im_profile_set_simple(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *nick,
             profile.face = *face;
         }
 
-        rc = im_profile_put(ctx, &profile);
+        rc = im_profile_put(ctx, &profile, NULL);
 
         if (rc == NGX_OK) {
             return IM_OK;
@@ -371,10 +373,11 @@ im_profile_set(im_ctx_t *ctx, ngx_str_t *user, im_json_t *items)
             return IM_OK;
         }
 
-        rc = im_profile_put(ctx, &profile);
+        rc = im_profile_put(ctx, &profile, items);
 
         if (rc == NGX_OK) {
             im_profile_tell(ctx, user, changes);
+            im_callback_profile(ctx, user, items);
             return IM_OK;
         }
 
@@ -768,8 +771,10 @@ im_profile_tell_owner(im_ctx_t *ctx, ngx_str_t *owner, void *data)
 }
 
 
+/* items: what the app is told, or NULL. */
+
 static ngx_int_t
-im_profile_put(im_ctx_t *ctx, im_profile_t *profile)
+im_profile_put(im_ctx_t *ctx, im_profile_t *profile, im_json_t *items)
 {
     im_key_t     key;
     im_batch_t  *batch;
@@ -785,6 +790,11 @@ im_profile_put(im_ctx_t *ctx, im_profile_t *profile)
 
     im_store_replace(batch, IM_T_PROFILE, &key, profile->version,
                      im_record_doc(ctx->pool, im_profile_record, profile));
+
+    if (items && im_callback_stage(ctx, batch)) {
+        im_callback_profile(ctx, &profile->user, items);
+        im_callback_staged(ctx);
+    }
 
     return im_cache_commit(ctx, batch);
 }

@@ -270,9 +270,15 @@ im_rel_commit(im_rel_t *rel)
                                        &row);
     }
 
+    if (im_callback_stage(ctx, rel->batch)) {
+        im_callback_relation(rel);
+        im_callback_staged(ctx);
+    }
+
     rc = im_store_commit(ctx, rel->batch);
 
     if (rc != NGX_OK) {
+        im_callback_unstaged(ctx);
         return im_rel_error(rc);
     }
 

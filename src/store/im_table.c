@@ -124,6 +124,10 @@ static im_column_t  im_col_pinned[] = {
     { "user", IM_COL_STR }, { "pinned", IM_COL_INT }, { NULL, 0 }
 };
 
+static im_column_t  im_col_shard_seq[] = {
+    { "shard", IM_COL_INT }, { "seq", IM_COL_INT }, { NULL, 0 }
+};
+
 static im_column_t  im_col_state[] = {
     { "state", IM_COL_STR }, { NULL, 0 }
 };
@@ -366,5 +370,11 @@ im_table_t  im_tables[IM_T_MAX] = {
       im_col_name, im_no_index },
 
     { IM_T_WORD, "word", IM_VERSIONED, IM_TTL_NONE,
-      im_col_word, im_word_index }
+      im_col_word, im_word_index },
+
+    { IM_T_LEASE, "lease", IM_VERSIONED, IM_TTL_NONE,
+      im_col_name, im_no_index },
+
+    { IM_T_OUTBOX, "outbox", IM_STREAM, IM_TTL_NONE,
+      im_col_shard_seq, im_no_index }
 };

@@ -51,6 +51,8 @@ typedef enum {
     IM_T_JOB,
     IM_T_APP,
     IM_T_WORD,
+    IM_T_LEASE,
+    IM_T_OUTBOX,
     IM_T_MAX
 } im_table_e;
 
