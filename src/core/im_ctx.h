@@ -67,6 +67,7 @@ typedef struct {
     struct im_batch_s *cause;        /* whose commit callbacks are part of */
     uint64_t           told;         /* callbacks that are in a commit */
 
+    void              *fields;       /* custom ones, read by this command */
     unsigned           no_reply:1;   /* the command is never answered */
     unsigned           some_error:1; /* ActionStatus "SomeError" */
 } im_ctx_t;

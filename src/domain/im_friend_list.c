@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_co.h"
 #include "core/im_str.h"
+#include "domain/im_app_field.h"
 #include "domain/im_friend.h"
 #include "domain/im_inbox.h"
 
@@ -456,16 +457,14 @@ im_friend_tags_json(im_ctx_t *ctx, im_json_t *list, im_friend_t *row,
 im_app_field_t *
 im_friend_field(im_ctx_t *ctx, ngx_str_t *tag)
 {
-    u_char           app[NGX_INT64_LEN + 1];
-    size_t           len;
-    ngx_str_t        rest;
-    ngx_uint_t       i, named;
-    im_app_field_t  *field;
+    u_char       app[NGX_INT64_LEN + 1];
+    size_t       len;
+    ngx_str_t    rest;
+    ngx_uint_t   named;
 
     len = sizeof("Tag_SNS_") - 1;
 
-    if (ctx->app->friend_fields == NULL
-        || tag->len <= len
+    if (tag->len <= len
         || ngx_memcmp(tag->data, "Tag_SNS_", len) != 0)
     {
         return NULL;
@@ -491,15 +490,7 @@ im_friend_field(im_ctx_t *ctx, ngx_str_t *tag)
         named = 1;
     }
 
-    field = ctx->app->friend_fields->elts;
-
-    for (i = 0; named && i < ctx->app->friend_fields->nelts; i++) {
-        if (im_str_eq(&field[i].name, &rest)) {
-            return &field[i];
-        }
-    }
-
-    return NULL;
+    return named ? im_app_field(ctx, IM_FIELDS_FRIEND, &rest) : NULL;
 }
 
 

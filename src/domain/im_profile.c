@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_app_field.h"
 #include "domain/im_cache.h"
 #include "domain/im_callback_sns.h"
 #include "domain/im_friend.h"
@@ -158,16 +159,13 @@ im_profile_find(ngx_str_t *name)
 static im_app_field_t *
 im_profile_field(im_ctx_t *ctx, ngx_str_t *name)
 {
-    ngx_str_t        rest;
-    ngx_uint_t       i;
-    u_char           app[NGX_INT64_LEN + 1];
-    size_t           len;
-    im_app_field_t  *field;
+    u_char     app[NGX_INT64_LEN + 1];
+    size_t     len;
+    ngx_str_t  rest;
 
     len = sizeof(IM_PROFILE_OWN) - 1;
 
-    if (ctx->app->profile_fields == NULL
-        || name->len <= len
+    if (name->len <= len
         || ngx_memcmp(name->data, IM_PROFILE_OWN, len) != 0)
     {
         return NULL;
@@ -183,15 +181,7 @@ im_profile_field(im_ctx_t *ctx, ngx_str_t *name)
         rest.len -= len;
     }
 
-    field = ctx->app->profile_fields->elts;
-
-    for (i = 0; i < ctx->app->profile_fields->nelts; i++) {
-        if (im_str_eq(&field[i].name, &rest)) {
-            return &field[i];
-        }
-    }
-
-    return NULL;
+    return im_app_field(ctx, IM_FIELDS_PROFILE, &rest);
 }
 
 
@@ -396,6 +386,7 @@ im_profile_json(im_ctx_t *ctx, im_json_t *list, im_profile_t *profile)
     u_char            *p;
     ngx_str_t          name;
     ngx_uint_t         i;
+    ngx_array_t       *fields;
     im_app_field_t    *field;
     im_profile_tag_t  *tag;
 
@@ -403,13 +394,15 @@ im_profile_json(im_ctx_t *ctx, im_json_t *list, im_profile_t *profile)
         im_profile_tag_json(ctx, list, profile, tag);
     }
 
-    if (ctx->app->profile_fields == NULL || profile->custom.len == 0) {
+    fields = profile->custom.len ? im_app_fields(ctx, IM_FIELDS_PROFILE)
+                                 : NULL;
+    if (fields == NULL) {
         return;
     }
 
-    field = ctx->app->profile_fields->elts;
+    field = fields->elts;
 
-    for (i = 0; i < ctx->app->profile_fields->nelts; i++) {
+    for (i = 0; i < fields->nelts; i++) {
 
         p = ngx_pnalloc(ctx->pool,
                         sizeof(IM_PROFILE_OWN) + field[i].name.len);
