@@ -90,6 +90,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_sns_group,
     im_cmd_sns_list,
     im_cmd_sns_check,
+    im_cmd_sns_recommend,
     im_cmd_user_status,
     im_cmd_custom_field,
     im_cmd_dirty_words,

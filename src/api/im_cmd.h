@@ -27,6 +27,7 @@ extern im_command_t  im_cmd_sns[];
 extern im_command_t  im_cmd_sns_group[];
 extern im_command_t  im_cmd_sns_list[];
 extern im_command_t  im_cmd_sns_check[];
+extern im_command_t  im_cmd_sns_recommend[];
 extern im_command_t  im_cmd_user_status[];
 extern im_command_t  im_cmd_custom_field[];
 extern im_command_t  im_cmd_dirty_words[];

@@ -35,7 +35,7 @@ static const char  *im_sns_commands[] = {
     "FriendDelete", "FriendCheck", "FriendGetAll", "FriendGetList",
     "PendencyGet", "PendencyDelete", "BlackListAdd", "BlackListDelete",
     "BlackListCheck", "BlackListGet", "GroupAdd", "GroupDelete",
-    "GroupUpdate"
+    "GroupUpdate", "RecommendAdd", "RecommendDelete"
 };
 
 static const char  *im_sns_names[IM_REL_MAX] = {
@@ -67,6 +67,8 @@ static const char  *im_sns_names[IM_REL_MAX] = {
     "Add_Too_Frequent",
     "Delete_Too_Frequent",
     "Dirty_Word",
+    "Recommend_Num_Exceed_Threshold",
+    "Recommend_Not_Exist",
     "App_Refused",
     "Count_Illegal",
     "Type_Illegal",
@@ -111,6 +113,7 @@ static im_sns_code_t  im_sns_codes[] = {
     { IM_SNS_ANY, IM_REL_ADD_RATE, IM_E_SNS_ADD_RATE },
     { IM_SNS_ANY, IM_REL_DELETE_RATE, IM_E_SNS_DELETE_RATE },
     { IM_SNS_ANY, IM_REL_DIRTY, IM_E_SNS_DIRTY },
+    { IM_SNS_ANY, IM_REL_RECOMMENDS_FULL, IM_E_SNS_REQUESTS_FULL },
 
     { IM_SNS_ANY, IM_REL_MAX, IM_E_SNS_PARAM }
 };

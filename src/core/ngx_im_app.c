@@ -546,6 +546,7 @@ ngx_im_app_init(im_app_t *app)
     app->friend_groups_max = NGX_CONF_UNSET;
     app->blacklist_max = NGX_CONF_UNSET;
     app->pendency_max = NGX_CONF_UNSET;
+    app->recommend_max = NGX_CONF_UNSET;
     app->friend_page = NGX_CONF_UNSET;
     app->friend_rate = NGX_CONF_UNSET;
     app->status_subs_max = NGX_CONF_UNSET;
@@ -630,6 +631,7 @@ ngx_im_app_merge(im_app_t *prev, im_app_t *app)
                          prev->friend_groups_max, 32);
     ngx_conf_merge_value(app->blacklist_max, prev->blacklist_max, 1000);
     ngx_conf_merge_value(app->pendency_max, prev->pendency_max, 100);
+    ngx_conf_merge_value(app->recommend_max, prev->recommend_max, 100);
     ngx_conf_merge_value(app->friend_page, prev->friend_page, 1000);
     ngx_conf_merge_value(app->friend_rate, prev->friend_rate, 0);
     ngx_conf_merge_value(app->status_subs_max, prev->status_subs_max, 200);

@@ -322,6 +322,8 @@ static ngx_command_t  ngx_im_commands[] = {
                    &ngx_im_friend_groups),
     ngx_im_setting(blacklist_max, ngx_conf_set_num_slot, &ngx_im_count),
     ngx_im_setting(pendency_max, ngx_conf_set_num_slot, &ngx_im_count),
+    ngx_im_setting(recommend_max, ngx_conf_set_num_slot,
+                   &ngx_im_friend_page),
     ngx_im_setting(friend_page, ngx_conf_set_num_slot, &ngx_im_friend_page),
     ngx_im_setting(friend_rate, ngx_conf_set_num_slot, &ngx_im_rate),
     ngx_im_setting(status_subs_max, ngx_conf_set_num_slot,

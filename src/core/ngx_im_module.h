@@ -182,6 +182,7 @@ typedef struct {
     ngx_int_t        friend_groups_max;
     ngx_int_t        blacklist_max;
     ngx_int_t        pendency_max;
+    ngx_int_t        recommend_max;
     ngx_int_t        friend_page;
     ngx_int_t        friend_rate;          /* requests of a user per minute */
     ngx_int_t        status_subs_max;

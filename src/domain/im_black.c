@@ -64,6 +64,7 @@ im_black_add_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
     }
 
     im_rel_drop_requests(rel, pair, IM_REQ_IN|IM_REQ_OUT);
+    im_rel_drop_recommends(rel, pair, 1, 1);
 
     return IM_REL_OK;
 }

@@ -207,6 +207,7 @@ im_friend_add_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
     }
 
     im_rel_drop_requests(rel, pair, IM_REQ_IN|IM_REQ_OUT);
+    im_rel_drop_recommends(rel, pair, 1, both);
 
     return IM_REL_OK;
 }
@@ -344,6 +345,7 @@ im_friend_import_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
     }
 
     im_rel_drop_requests(rel, pair, IM_REQ_IN|IM_REQ_OUT);
+    im_rel_drop_recommends(rel, pair, 1, 0);
 
     return IM_REL_OK;
 }
@@ -489,6 +491,7 @@ im_friend_respond_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
 
     im_rel_drop_requests(rel, pair, item->agree ? IM_REQ_IN|IM_REQ_OUT
                                                 : IM_REQ_IN);
+    im_rel_drop_recommends(rel, pair, mine, his);
 
     return IM_REL_OK;
 }

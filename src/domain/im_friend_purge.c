@@ -36,6 +36,8 @@ static struct {
     { IM_T_BLACK, 0, "peer" },
     { IM_T_BLACK, IM_BLACK_PEER, "user" },
     { IM_T_FRIEND_REQ, 0, "peer" },
+    { IM_T_RECOMMEND, 0, "peer" },
+    { IM_T_RECOMMEND, IM_FRIEND_PEER, "user" },
     { 0, 0, NULL }
 };
 
@@ -178,6 +180,7 @@ im_friend_purge_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
     }
 
     im_rel_drop_requests(rel, pair, IM_REQ_IN|IM_REQ_OUT);
+    im_rel_drop_recommends(rel, pair, 1, 1);
 
     return IM_REL_OK;
 }

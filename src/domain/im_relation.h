@@ -55,6 +55,8 @@ typedef enum {
     IM_REL_ADD_RATE,
     IM_REL_DELETE_RATE,
     IM_REL_DIRTY,                    /* a dirty word */
+    IM_REL_RECOMMENDS_FULL,
+    IM_REL_NO_RECOMMEND,
     IM_REL_REFUSED,                  /* by the app, which gives the number */
 
     /* parameters that had numbers of their own */
@@ -122,6 +124,18 @@ typedef struct {
 } im_black_t;
 
 
+/* Somebody that the app recommends to the user. */
+
+typedef struct {
+    ngx_str_t          user;         /* key columns */
+    ngx_str_t          peer;
+    ngx_str_t          custom;       /* JSON object */
+    int64_t            added;
+    int64_t            made;
+    int64_t            version;
+} im_recommend_t;
+
+
 /* A friend group.  Friend rows name it by its id, so that renaming and
  * deleting it writes this row only; an id is never used again. */
 
@@ -144,7 +158,10 @@ typedef struct {
     int64_t            group;
     int64_t            pendency;
     int64_t            black;
+    int64_t            recommends;
+    int64_t            recommend;    /* sequence */
     int64_t            reported;     /* second of pendency_report */
+    int64_t            recreported;  /* of recommend_report */
 } im_rel_count_t;
 
 typedef enum {
@@ -156,7 +173,9 @@ typedef enum {
     IM_REL_SEQ_CUSTOM,
     IM_REL_SEQ_GROUP,
     IM_REL_SEQ_PENDENCY,
-    IM_REL_SEQ_BLACK
+    IM_REL_SEQ_BLACK,
+    IM_REL_N_RECOMMENDS,
+    IM_REL_SEQ_RECOMMEND
 } im_rel_column_e;
 
 
@@ -170,6 +189,8 @@ typedef struct {
     im_request_t       in;
     im_black_t         black;        /* the acting account has listed peer */
     im_black_t         black_his;
+    im_recommend_t     rec;          /* peer, to the acting account */
+    im_recommend_t     rec_his;
     im_rel_count_t     count;        /* of the peer */
     im_profile_t       profile;
     unsigned           exists:1;     /* the peer has an account */
@@ -271,6 +292,13 @@ void im_rel_put_black(im_rel_t *rel, im_pair_t *pair);
 void im_rel_drop_black(im_rel_t *rel, im_black_t *row);
 void im_rel_expect_black(im_rel_t *rel, im_pair_t *pair);
 
+void im_rel_put_recommend(im_rel_t *rel, im_recommend_t *row);
+void im_rel_drop_recommend(im_rel_t *rel, im_recommend_t *row);
+/* What is recommended to the acting account (mine) and the peer (his), if it
+ * is there; expects what is not. */
+void im_rel_drop_recommends(im_rel_t *rel, im_pair_t *pair, ngx_uint_t mine,
+    ngx_uint_t his);
+
 /* Friend groups of the acting account; they are read once per commit. */
 im_rel_e im_rel_groups(im_rel_t *rel);
 im_friend_group_t *im_rel_group(im_rel_t *rel, ngx_str_t *name);
@@ -298,6 +326,7 @@ extern im_record_t  im_rel_count_record[];    /* by im_rel_column_e */
 extern im_record_t  im_friend_record[];
 extern im_record_t  im_request_record[];
 extern im_record_t  im_black_record[];
+extern im_record_t  im_recommend_record[];
 
 void im_rel_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key);
 void im_rel_count_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key);

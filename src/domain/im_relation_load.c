@@ -56,6 +56,16 @@ im_record_t  im_black_record[] = {
 };
 
 
+im_record_t  im_recommend_record[] = {
+    { ngx_string("user"), IM_COL_STR, offsetof(im_recommend_t, user) },
+    { ngx_string("peer"), IM_COL_STR, offsetof(im_recommend_t, peer) },
+    { ngx_string("custom"), IM_COL_STR, offsetof(im_recommend_t, custom) },
+    { ngx_string("added"), IM_COL_INT, offsetof(im_recommend_t, added) },
+    { ngx_string("made"), IM_COL_INT, offsetof(im_recommend_t, made) },
+      im_null_record
+};
+
+
 im_record_t  im_rel_count_record[] = {
     { ngx_string("friends"), IM_COL_INT, offsetof(im_rel_count_t, friends) },
     { ngx_string("groups"), IM_COL_INT, offsetof(im_rel_count_t, groups) },
@@ -68,8 +78,14 @@ im_record_t  im_rel_count_record[] = {
     { ngx_string("pendency"), IM_COL_INT,
       offsetof(im_rel_count_t, pendency) },
     { ngx_string("black"), IM_COL_INT, offsetof(im_rel_count_t, black) },
+    { ngx_string("recommends"), IM_COL_INT,
+      offsetof(im_rel_count_t, recommends) },
+    { ngx_string("recommend"), IM_COL_INT,
+      offsetof(im_rel_count_t, recommend) },
     { ngx_string("reported"), IM_COL_INT,
       offsetof(im_rel_count_t, reported) },
+    { ngx_string("recreported"), IM_COL_INT,
+      offsetof(im_rel_count_t, recreported) },
       im_null_record
 };
 
@@ -209,6 +225,30 @@ im_rel_load(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers, ngx_uint_t n,
         pairs[i].black_his.user = peers[i];
         pairs[i].black_his.peer = *user;
         pairs[i].black_his.version = rows[2 * i + 1].version;
+    }
+
+    rc = im_rel_load_table(ctx, user, pairs, n, IM_T_RECOMMEND, keys, rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (rows[2 * i].data.data) {
+            im_record_load(&rows[2 * i], im_recommend_record, &pairs[i].rec);
+        }
+
+        if (rows[2 * i + 1].data.data) {
+            im_record_load(&rows[2 * i + 1], im_recommend_record,
+                           &pairs[i].rec_his);
+        }
+
+        pairs[i].rec.user = *user;
+        pairs[i].rec.peer = peers[i];
+        pairs[i].rec.version = rows[2 * i].version;
+
+        pairs[i].rec_his.user = peers[i];
+        pairs[i].rec_his.peer = *user;
+        pairs[i].rec_his.version = rows[2 * i + 1].version;
     }
 
     rc = im_rel_load_table(ctx, user, pairs, n, IM_T_FRIEND_REQ, keys, rows);

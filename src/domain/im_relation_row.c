@@ -216,6 +216,68 @@ im_rel_drop_black(im_rel_t *rel, im_black_t *row)
 }
 
 
+void
+im_rel_put_recommend(im_rel_t *rel, im_recommend_t *row)
+{
+    im_key_t        key;
+    im_recommend_t  data;
+
+    im_rel_pair_key(rel->ctx, &row->user, &row->peer, &key);
+
+    data = *row;
+
+    ngx_str_null(&data.user);                /* key columns */
+    ngx_str_null(&data.peer);
+
+    data.made = im_message_id();
+
+    im_store_replace(rel->batch, IM_T_RECOMMEND, &key, row->version,
+                     im_record_doc(rel->ctx->pool, im_recommend_record,
+                                   &data));
+
+    if (row->version == 0) {
+        im_rel_add(rel, &row->user, IM_REL_N_RECOMMENDS, 1,
+                   rel->ctx->app->recommend_max);
+    }
+
+    im_rel_add(rel, &row->user, IM_REL_SEQ_RECOMMEND, 1, 0);
+}
+
+
+void
+im_rel_drop_recommend(im_rel_t *rel, im_recommend_t *row)
+{
+    im_key_t  key;
+
+    im_rel_pair_key(rel->ctx, &row->user, &row->peer, &key);
+
+    im_store_expect(rel->batch, IM_T_RECOMMEND, &key, row->version);
+
+    if (row->version == 0) {
+        return;
+    }
+
+    im_store_delete(rel->batch, IM_T_RECOMMEND, &key);
+
+    im_rel_add(rel, &row->user, IM_REL_N_RECOMMENDS, -1, 0);
+    im_rel_add(rel, &row->user, IM_REL_SEQ_RECOMMEND, 1, 0);
+}
+
+
+void
+im_rel_drop_recommends(im_rel_t *rel, im_pair_t *pair, ngx_uint_t mine,
+    ngx_uint_t his)
+{
+    if (mine) {
+        im_rel_drop_recommend(rel, &pair->rec);
+    }
+
+    if (his) {
+        im_rel_drop_recommend(rel, &pair->rec_his);
+    }
+}
+
+
 /* Neither has listed the other. */
 
 void

@@ -354,6 +354,9 @@ im_table_t  im_tables[IM_T_MAX] = {
     { IM_T_FRIEND_GROUP, "friend_group", IM_VERSIONED, IM_TTL_NONE,
       im_col_user_name, im_no_index },
 
+    { IM_T_RECOMMEND, "recommend", IM_VERSIONED, IM_TTL_NONE,
+      im_col_user_peer, im_friend_index },
+
     { IM_T_STATUS, "status", IM_VERSIONED, IM_TTL_NONE,
       im_col_user, im_no_index },
 

@@ -45,6 +45,7 @@ typedef enum {
     IM_T_FRIEND_REQ,
     IM_T_BLACK,
     IM_T_FRIEND_GROUP,
+    IM_T_RECOMMEND,
     IM_T_STATUS,
     IM_T_STATUS_SUB,
     IM_T_COUNT,
