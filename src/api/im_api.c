@@ -103,6 +103,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_group_info,
     im_cmd_group_member,
     im_cmd_group_join,
+    im_cmd_group_invite,
     im_cmd_group_msg,
     im_cmd_group_history,
     im_cmd_group_import,

@@ -40,6 +40,7 @@ extern im_command_t  im_cmd_group[];
 extern im_command_t  im_cmd_group_info[];
 extern im_command_t  im_cmd_group_member[];
 extern im_command_t  im_cmd_group_join[];
+extern im_command_t  im_cmd_group_invite[];
 extern im_command_t  im_cmd_group_msg[];
 extern im_command_t  im_cmd_group_history[];
 extern im_command_t  im_cmd_group_import[];

@@ -31,6 +31,7 @@ typedef struct {
     ngx_str_t          face;
     im_int_t           max_member;
     ngx_str_t          apply;
+    ngx_str_t          invite;
     im_json_t         *custom;
     im_json_t         *members;
     im_int_t           created;      /* of import_group */
@@ -45,6 +46,7 @@ typedef struct {
     ngx_str_t          face;
     im_int_t           max_member;
     ngx_str_t          apply;
+    ngx_str_t          invite;
     ngx_str_t          shut;
     ngx_str_t          mute;
     im_json_t         *custom;
@@ -110,6 +112,9 @@ static im_field_t  im_create_group_fields[] = {
     { ngx_string("ApplyJoinOption"), IM_STR, IM_OPTIONAL,
       offsetof(im_create_group_req_t, apply), 0, 0, IM_E_GROUP_PARAM, 0 },
 
+    { ngx_string("InviteJoinOption"), IM_STR, IM_OPTIONAL,
+      offsetof(im_create_group_req_t, invite), 0, 0, IM_E_GROUP_PARAM, 0 },
+
     { ngx_string("AppDefinedData"), IM_LIST, IM_OPTIONAL,
       offsetof(im_create_group_req_t, custom), 0, 0, IM_E_GROUP_PARAM, 0 },
 
@@ -152,6 +157,9 @@ static im_field_t  im_modify_group_fields[] = {
 
     { ngx_string("ApplyJoinOption"), IM_STR, IM_OPTIONAL,
       offsetof(im_modify_group_req_t, apply), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("InviteJoinOption"), IM_STR, IM_OPTIONAL,
+      offsetof(im_modify_group_req_t, invite), 0, 0, IM_E_GROUP_PARAM, 0 },
 
     { ngx_string("ShutUpAllMember"), IM_STR, IM_OPTIONAL,
       offsetof(im_modify_group_req_t, shut), 0, 0, IM_E_GROUP_PARAM, 0 },
@@ -303,7 +311,7 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
     ngx_uint_t *n)
 {
     im_code_t         code;
-    ngx_int_t         apply;
+    ngx_int_t         apply, invite;
     im_group_t        group;
     im_group_type_t  *type;
 
@@ -326,6 +334,17 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
 
         if (apply == NGX_ERROR) {
             ngx_str_set(&ctx->info, "\"ApplyJoinOption\" is unknown");
+            return IM_E_GROUP_PARAM;
+        }
+    }
+
+    invite = IM_INVITE_TYPE;
+
+    if (req->invite.data) {
+        invite = im_group_invite_option(&req->invite);
+
+        if (invite == NGX_ERROR) {
+            ngx_str_set(&ctx->info, "\"InviteJoinOption\" is unknown");
             return IM_E_GROUP_PARAM;
         }
     }
@@ -387,6 +406,7 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
     group.notice = req->notice;
     group.face = req->face;
     group.apply = type->apply_allowed ? apply : IM_APPLY_DISABLE;
+    group.invite = type->live ? IM_INVITE_TYPE : invite;
 
     if (!import) {
         code = im_callback_group_before_create(ctx, &group, req->members);
@@ -609,6 +629,7 @@ im_cmd_modify_group_base_info(im_ctx_t *ctx, void *data)
     im_group_changes_t   changes;
 
     changes.apply = -1;
+    changes.invite = -1;
     changes.shut = -1;
     changes.max_member = req->max_member.set ? req->max_member.value : -1;
 
@@ -617,6 +638,15 @@ im_cmd_modify_group_base_info(im_ctx_t *ctx, void *data)
 
         if (changes.apply == NGX_ERROR) {
             ngx_str_set(&ctx->info, "\"ApplyJoinOption\" is unknown");
+            return IM_E_GROUP_PARAM;
+        }
+    }
+
+    if (req->invite.data) {
+        changes.invite = im_group_invite_option(&req->invite);
+
+        if (changes.invite == NGX_ERROR) {
+            ngx_str_set(&ctx->info, "\"InviteJoinOption\" is unknown");
             return IM_E_GROUP_PARAM;
         }
     }
@@ -687,7 +717,12 @@ im_cmd_modify_group_may(im_group_t *group, im_group_role_e role,
     texts = ch->name.data || ch->intro.data || ch->notice.data
             || ch->face.data;
 
-    others = ch->apply != -1 || ch->shut != -1 || ch->max_member != -1;
+    others = ch->apply != -1 || ch->shut != -1 || ch->max_member != -1
+             || ch->invite != -1;
+
+    if (ch->invite != -1 && role < IM_GROUP_OWNER) {
+        return 0;
+    }
 
     if (!texts && !others && ch->custom && ch->custom->n) {
         return 1;

@@ -10,6 +10,7 @@
 #include "domain/im_account.h"
 #include "domain/im_callback.h"
 #include "domain/im_group_custom.h"
+#include "domain/im_group_invite.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_mute.h"
 #include "domain/im_profile.h"
@@ -81,6 +82,11 @@ typedef struct {
     im_int_t           start;
     im_int_t           limit;
 } im_pendency_req_t;
+
+
+typedef struct {
+    im_int_t           time;
+} im_report_req_t;
 
 
 static im_code_t im_cmd_add_group_member(im_ctx_t *ctx, void *data);
@@ -253,6 +259,16 @@ static im_field_t  im_pendency_fields[] = {
 };
 
 
+static im_field_t  im_report_fields[] = {
+
+    { ngx_string("ReportTime"), IM_INT, IM_REQUIRED,
+      offsetof(im_report_req_t, time), 0, NGX_MAX_INT32_VALUE,
+      IM_E_GROUP_PARAM, 0 },
+
+      im_null_field
+};
+
+
 im_command_t  im_cmd_group_join[] = {
 
     { ngx_string("group_open_http_svc"), ngx_string("add_group_member"),
@@ -291,7 +307,8 @@ im_command_t  im_cmd_group_join[] = {
       im_pendency_fields, sizeof(im_pendency_req_t), 0, 0 },
 
     { ngx_string("group_open_http_svc"), ngx_string("report_pendency"),
-      im_cmd_report_pendency, IM_BY_USER, NULL, 0, 0, 0 },
+      im_cmd_report_pendency, IM_BY_USER,
+      im_report_fields, sizeof(im_report_req_t), 0, 0 },
 
       im_null_command
 };
@@ -349,9 +366,8 @@ im_cmd_add_group_member(im_ctx_t *ctx, void *data)
         }
 
         if (code == IM_OK) {
-            code = im_group_join(ctx, &group, fresh, n, IM_JOIN_INVITED,
-                                 req->silence.value && role == IM_GROUP_APP,
-                                 NULL, NULL);
+            code = im_group_invite_send(ctx, &group, fresh, n, role,
+                       req->silence.value && role == IM_GROUP_APP);
         }
 
         if (code != IM_OK) {
@@ -389,7 +405,8 @@ im_cmd_add_member_may(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group,
 
     if (group->type->invite == IM_INVITE_NEVER
         || *role == IM_GROUP_NOBODY
-        || (*role != IM_GROUP_APP && group->type->invite != IM_INVITE_PULL))
+        || (*role != IM_GROUP_APP
+            && im_group_invite(group) == IM_INVITE_DISABLE))
     {
         return IM_E_GROUP_RIGHT;
     }
@@ -799,7 +816,7 @@ im_cmd_get_pendency(im_ctx_t *ctx, void *data)
 {
     im_pendency_req_t  *req = data;
 
-    int64_t           next;
+    int64_t           next, seen, unread;
     ngx_int_t         rc;
     ngx_str_t         empty;
     im_json_t        *list, *item;
@@ -827,10 +844,21 @@ im_cmd_get_pendency(im_ctx_t *ctx, void *data)
         limit = ngx_min(req->limit.value, IM_PENDENCY_LIMIT);
     }
 
+    rc = im_group_pend_seen(ctx, &seen);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
     list = im_json_new_list(ctx->pool);
     pend = pends.elts;
     next = 0;
+    unread = 0;
     n = 0;
+
+    for (i = 0; i < pends.nelts; i++) {
+
+        unread += (pend[i].time / 1000 > seen);
+    }
 
     for (i = 0; i < pends.nelts; i++) {
 
@@ -855,13 +883,13 @@ im_cmd_get_pendency(im_ctx_t *ctx, void *data)
 
         im_json_add_str(item, "From_Account", &pend[i].from);
         im_json_add_str(item, "FromUserNickName", &profile.nick);
-        im_json_add_str(item, "To_Account", &empty);
+        im_json_add_str(item, "To_Account", &pend[i].to);
         im_json_add_str(item, "GroupId", &pend[i].gid);
         im_json_add_str(item, "GroupName", &pend[i].name);
         im_json_add_str(item, "Authentication", &pend[i].auth);
         im_json_add_int(item, "MsgTimeStamp", pend[i].time);
         im_json_add_int(item, "AddTime", pend[i].time / 1000);
-        im_json_add_int(item, "PendencyType", 1);
+        im_json_add_int(item, "PendencyType", pend[i].to.len ? 2 : 1);
         im_json_add_int(item, "Handled",
                         (pend[i].state == IM_PEND_OPEN) ? 0
                         : im_str_eq(&pend[i].handler, &ctx->user) ? 2 : 1);
@@ -874,16 +902,18 @@ im_cmd_get_pendency(im_ctx_t *ctx, void *data)
     }
 
     im_json_add_int(ctx->reply, "NextStartTime", next);
+    im_json_add_int(ctx->reply, "UnreadCount", unread);
+    im_json_add_int(ctx->reply, "ReportedTime", seen);
     im_json_add_node(ctx->reply, "PendencyList", list);
 
     return IM_OK;
 }
 
 
-/* Nothing is counted as unread. */
-
 static im_code_t
 im_cmd_report_pendency(im_ctx_t *ctx, void *data)
 {
-    return IM_OK;
+    im_report_req_t  *req = data;
+
+    return im_group_code(im_group_pend_report(ctx, req->time.value));
 }

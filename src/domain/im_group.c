@@ -16,6 +16,7 @@
 #include "domain/im_group.h"
 #include "domain/im_group_attr.h"
 #include "domain/im_group_custom.h"
+#include "domain/im_group_invite.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
@@ -87,6 +88,7 @@ static im_record_t  im_group_record[] = {
     { ngx_string("info_seq"), IM_COL_INT, offsetof(im_group_t, info_seq) },
     { ngx_string("info_time"), IM_COL_INT, offsetof(im_group_t, info_time) },
     { ngx_string("apply"), IM_COL_INT, offsetof(im_group_t, apply) },
+    { ngx_string("invite"), IM_COL_INT, offsetof(im_group_t, invite) },
     { ngx_string("shut"), IM_COL_INT, offsetof(im_group_t, shut) },
     { ngx_string("max_member"), IM_COL_INT,
       offsetof(im_group_t, max_member) },
@@ -594,6 +596,14 @@ im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
             group->apply = ch->apply;
             im_json_add_str(info, "GroupApplyJoinOption",
                             im_group_apply_word(ch->apply));
+        }
+
+        if (ch->invite >= 0 && !group->type->live
+            && (ngx_uint_t) ch->invite != im_group_invite(group))
+        {
+            group->invite = ch->invite;
+            im_json_add_str(info, "InviteJoinOption",
+                            im_group_invite_word(ch->invite));
         }
 
         if (ch->shut >= 0 && ch->shut != group->shut) {

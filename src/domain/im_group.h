@@ -38,6 +38,7 @@ typedef struct {
     int64_t            info_seq;
     int64_t            info_time;
     int64_t            apply;        /* im_group_apply_e */
+    int64_t            invite;       /* im_group_invite_option_e */
     int64_t            shut;         /* the whole group is muted */
     int64_t            max_member;
     int64_t            idle;         /* 1: not yet activated by a message */
@@ -62,6 +63,7 @@ typedef struct {
     ngx_str_t          notice;
     ngx_str_t          face;
     ngx_int_t          apply;        /* -1: not given */
+    ngx_int_t          invite;       /* -1: not given */
     ngx_int_t          shut;         /* -1: not given */
     int64_t            max_member;   /* -1: not given */
     im_json_t         *custom;       /* checked, NULL: not given */

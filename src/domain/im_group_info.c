@@ -9,6 +9,7 @@
 #include "core/im_str.h"
 #include "live/im_room.h"
 #include "domain/im_group.h"
+#include "domain/im_group_invite.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_row.h"
 
@@ -28,6 +29,7 @@ typedef enum {
     IM_GF_MEMBERS,
     IM_GF_MAX_MEMBERS,
     IM_GF_APPLY,
+    IM_GF_INVITE,
     IM_GF_SHUT,
     IM_GF_APPID,
     IM_GF_MAX
@@ -53,6 +55,7 @@ static ngx_str_t  im_group_field_names[IM_GF_MAX] = {
     ngx_string("MemberNum"),
     ngx_string("MaxMemberNum"),
     ngx_string("ApplyJoinOption"),
+    ngx_string("InviteJoinOption"),
     ngx_string("ShutUpAllMember"),
     ngx_string("Appid")
 };
@@ -171,6 +174,10 @@ im_group_json(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
 
         case IM_GF_APPLY:
             str = im_group_apply_word(group->apply);
+            break;
+
+        case IM_GF_INVITE:
+            str = im_group_invite_word(im_group_invite(group));
             break;
 
         case IM_GF_APPID:

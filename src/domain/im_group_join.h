@@ -38,6 +38,7 @@ typedef enum {
 #define IM_JOIN_FAILED   0
 #define IM_JOIN_ADDED    1
 #define IM_JOIN_MEMBER   2
+#define IM_JOIN_WAITS    3           /* for consent or approval */
 #define IM_JOIN_OVER     4           /* is in too many groups */
 
 

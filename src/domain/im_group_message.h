@@ -37,9 +37,13 @@
 #define IM_REPORT_QUIT     8
 #define IM_REPORT_ADMIN    9
 #define IM_REPORT_NO_ADMIN 10
+#define IM_REPORT_INVITE   12        /* the invited is to consent */
+#define IM_REPORT_INVITE_ACCEPT  13
+#define IM_REPORT_INVITE_REFUSE  14
 #define IM_REPORT_READ     15
 #define IM_REPORT_FLAG     20
 #define IM_REPORT_BANNED   21
+#define IM_REPORT_PERMIT   22        /* an invitation is to be approved */
 #define IM_REPORT_CUSTOM   255
 
 

@@ -139,6 +139,11 @@ im_group_notice_event(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
                                                "MsgOperatorMemberExtraInfo"),
                           from);
 
+    if (notice->invited.len) {
+        im_json_push_str(im_json_add_list(body, "List_Account"),
+                         &notice->invited);
+    }
+
     if (notice->text.len) {
         im_json_add_str(body, "RemarkInfo", &notice->text);
     }

@@ -23,6 +23,7 @@ typedef struct {
     int64_t            key;          /* MsgKey */
     ngx_str_t          data;         /* UserDefinedField */
     ngx_str_t          flag;         /* MsgFlag */
+    ngx_str_t          invited;      /* List_Account: who is invited */
 } im_group_notice_t;
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_fault.h"
 #include "core/im_str.h"
+#include "domain/im_group_invite.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_pend.h"
 #include "domain/im_group_row.h"
@@ -18,15 +19,44 @@
 #define IM_PEND_ROWS    500          /* of a group */
 
 
+static void im_group_pend_load(im_row_t *row, im_group_pend_t *pend);
+static im_code_t im_group_pend_check(im_ctx_t *ctx, im_group_pend_t *req,
+    im_group_pend_t *pend);
+static im_code_t im_group_pend_decide(im_ctx_t *ctx, im_group_t *group,
+    im_group_pend_t *pend, ngx_uint_t agree);
+static im_code_t im_group_pend_join(im_ctx_t *ctx, im_group_t *group,
+    im_group_pend_t *pend, im_group_new_t *fresh,
+    im_group_notice_t *notice);
 static ngx_int_t im_group_pend_row(im_row_t *row, void *data);
+static void im_group_pend_seen_key(im_ctx_t *ctx, im_key_t *key);
 static void im_group_pend_key(im_ctx_t *ctx, im_group_t *group,
-    ngx_str_t *from, im_key_t *key);
+    ngx_str_t *id, im_key_t *key);
 static int ngx_libc_cdecl im_group_pend_cmp(const void *one,
     const void *two);
 
 
+/* a walk over rows */
+
+typedef struct {
+    ngx_array_t       *pends;
+    ngx_uint_t         invited;      /* those of the caller, or the groups' */
+} im_group_pend_walk_t;
+
+
+/* notices of a refusal and of an agreement, by im_group_pend_kind_e */
+
+static ngx_uint_t  im_group_pend_reports[][2] = {
+    { IM_REPORT_REFUSE, IM_REPORT_ACCEPT },
+    { IM_REPORT_INVITE_REFUSE, IM_REPORT_INVITE_ACCEPT },
+    { IM_REPORT_INVITE_REFUSE, IM_REPORT_INVITE_ACCEPT }
+};
+
+
 static im_record_t  im_group_pend_record[] = {
-    { ngx_string("id"), IM_COL_STR, offsetof(im_group_pend_t, from) },
+    { ngx_string("id"), IM_COL_STR, offsetof(im_group_pend_t, id) },
+    { ngx_string("kind"), IM_COL_INT, offsetof(im_group_pend_t, kind) },
+    { ngx_string("from"), IM_COL_STR, offsetof(im_group_pend_t, from) },
+    { ngx_string("to"), IM_COL_STR, offsetof(im_group_pend_t, to) },
     { ngx_string("gid"), IM_COL_STR, offsetof(im_group_pend_t, gid) },
     { ngx_string("name"), IM_COL_STR, offsetof(im_group_pend_t, name) },
     { ngx_string("time"), IM_COL_INT, offsetof(im_group_pend_t, time) },
@@ -47,9 +77,7 @@ im_code_t
 im_group_pend_apply(im_ctx_t *ctx, im_group_t *group, ngx_str_t *text,
     ngx_str_t *data)
 {
-    u_char              *p;
     ngx_int_t            rc;
-    ngx_time_t          *tp;
     ngx_str_t           *user;
     ngx_uint_t           i, tries;
     im_batch_t          *batch;
@@ -69,9 +97,8 @@ im_group_pend_apply(im_ctx_t *ctx, im_group_t *group, ngx_str_t *text,
 
     noticed = ngx_palloc(ctx->pool, (admins.nelts + 1)
                                     * sizeof(im_group_noticed_t));
-    p = ngx_pnalloc(ctx->pool, 32);
 
-    if (noticed == NULL || p == NULL) {
+    if (noticed == NULL) {
         return IM_E_GROUP_INTERNAL;
     }
 
@@ -87,25 +114,16 @@ im_group_pend_apply(im_ctx_t *ctx, im_group_t *group, ngx_str_t *text,
             ngx_memzero(&pend, sizeof(im_group_pend_t));
         }
 
-        tp = ngx_timeofday();
-
+        pend.id = ctx->user;
+        pend.kind = IM_PEND_APPLY;
         pend.from = ctx->user;
-        pend.gid = group->gid;
-        pend.name = group->name;
-        pend.time = (int64_t) tp->sec * 1000 + tp->msec;
+        ngx_str_null(&pend.to);
         pend.text = *text;
         pend.data = *data;
-        pend.state = IM_PEND_OPEN;
-        ngx_str_null(&pend.handler);
-        ngx_str_null(&pend.reply);
-        ngx_str_null(&pend.reply_data);
-        pend.expire = ngx_time() + IM_PEND_LIFE;
 
-        pend.auth.data = p;
-        pend.auth.len = ngx_sprintf(p, "%08xD%08xD",
-                                    (uint32_t) ngx_random(),
-                                    (uint32_t) ngx_random())
-                        - p;
+        if (im_group_pend_open(ctx, group, &pend) != NGX_OK) {
+            return IM_E_GROUP_INTERNAL;
+        }
 
         ngx_memzero(&notice, sizeof(im_group_notice_t));
 
@@ -150,24 +168,91 @@ im_group_pend_apply(im_ctx_t *ctx, im_group_t *group, ngx_str_t *text,
 
 
 ngx_int_t
-im_group_pend_get(im_ctx_t *ctx, im_group_t *group, ngx_str_t *from,
+im_group_pend_open(im_ctx_t *ctx, im_group_t *group, im_group_pend_t *pend)
+{
+    u_char      *p;
+    ngx_time_t  *tp;
+
+    p = ngx_pnalloc(ctx->pool, 16);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    tp = ngx_timeofday();
+
+    pend->gid = group->gid;
+    pend->name = group->name;
+    pend->time = (int64_t) tp->sec * 1000 + tp->msec;
+    pend->state = IM_PEND_OPEN;
+    ngx_str_null(&pend->handler);
+    ngx_str_null(&pend->reply);
+    ngx_str_null(&pend->reply_data);
+    pend->expire = ngx_time() + IM_PEND_LIFE;
+
+    pend->auth.data = p;
+    pend->auth.len = ngx_sprintf(p, "%08xD%08xD", (uint32_t) ngx_random(),
+                                 (uint32_t) ngx_random())
+                     - p;
+
+    return NGX_OK;
+}
+
+
+/* No account has a line feed. */
+
+ngx_int_t
+im_group_pend_id(im_ctx_t *ctx, im_group_pend_t *pend)
+{
+    u_char  *p;
+
+    if (pend->kind == IM_PEND_APPLY) {
+        pend->id = pend->from;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(ctx->pool, pend->to.len + pend->from.len + 2);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    pend->id.data = p;
+    pend->id.len = ngx_sprintf(p, "\n%V\n%V", &pend->to, &pend->from) - p;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_group_pend_get(im_ctx_t *ctx, im_group_t *group, ngx_str_t *id,
     im_group_pend_t *pend)
 {
     im_key_t   key;
     im_row_t   row;
     ngx_int_t  rc;
 
-    im_group_pend_key(ctx, group, from, &key);
+    im_group_pend_key(ctx, group, id, &key);
 
     rc = im_store_get(ctx, IM_T_PEND, &key, &row);
 
     if (rc == NGX_OK) {
-        ngx_memzero(pend, sizeof(im_group_pend_t));
-        im_record_load(&row, im_group_pend_record, pend);
-        pend->version = row.version;
+        im_group_pend_load(&row, pend);
     }
 
     return rc;
+}
+
+
+static void
+im_group_pend_load(im_row_t *row, im_group_pend_t *pend)
+{
+    ngx_memzero(pend, sizeof(im_group_pend_t));
+    im_record_load(row, im_group_pend_record, pend);
+
+    pend->version = row->version;
+
+    if (pend->from.len == 0) {           /* an application */
+        pend->from = pend->id;
+    }
 }
 
 
@@ -177,7 +262,7 @@ im_group_pend_put(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
 {
     im_key_t  key;
 
-    im_group_pend_key(ctx, group, &pend->from, &key);
+    im_group_pend_key(ctx, group, &pend->id, &key);
 
     im_store_replace(batch, IM_T_PEND, &key, pend->version,
                      im_record_doc(ctx->pool, im_group_pend_record, pend));
@@ -185,11 +270,11 @@ im_group_pend_put(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
 
 
 static void
-im_group_pend_key(im_ctx_t *ctx, im_group_t *group, ngx_str_t *from,
+im_group_pend_key(im_ctx_t *ctx, im_group_t *group, ngx_str_t *id,
     im_key_t *key)
 {
     im_group_row_key(ctx, group->gno, key);
-    im_key_str(key, from);
+    im_key_str(key, id);
 }
 
 
@@ -197,43 +282,31 @@ im_code_t
 im_group_pend_handle(im_ctx_t *ctx, im_group_t *group, im_group_pend_t *req,
     ngx_uint_t agree)
 {
-    ngx_int_t            rc;
-    im_code_t            code;
-    ngx_uint_t           tries;
-    im_batch_t          *batch;
-    im_group_new_t       fresh;
-    im_group_pend_t      pend;
-    im_group_notice_t    notice;
-    im_group_noticed_t   noticed;
+    ngx_int_t         rc;
+    im_code_t         code;
+    ngx_uint_t        tries;
+    im_group_pend_t   pend;
+
+    if (im_group_pend_id(ctx, req) != NGX_OK) {
+        return IM_E_GROUP_INTERNAL;
+    }
 
     for (tries = 0; tries < IM_PEND_TRIES; tries++) {
 
-        rc = im_group_pend_get(ctx, group, &req->from, &pend);
+        rc = im_group_pend_get(ctx, group, &req->id, &pend);
 
-        if (rc == NGX_DECLINED) {
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return im_group_code(rc);
+        }
+
+        if (rc == NGX_DECLINED || pend.expire <= ngx_time()) {
             ngx_str_set(&ctx->info, "there is no such application");
             return IM_E_GROUP_PARAM;
         }
 
-        if (rc != NGX_OK) {
-            return im_group_code(rc);
-        }
-
-        if (!im_str_eq(&pend.auth, &req->auth) || pend.time != req->time) {
-
-            /* an older one of his, handled before he applied again */
-
-            if (req->time < pend.time) {
-                return IM_E_GROUP_HANDLED;
-            }
-
-            ngx_str_set(&ctx->info, "\"Authentication\" or \"MsgKey\" is "
-                                    "wrong");
-            return IM_E_GROUP_PARAM;
-        }
-
-        if (pend.state != IM_PEND_OPEN) {
-            return IM_E_GROUP_HANDLED;
+        code = im_group_pend_check(ctx, req, &pend);
+        if (code != IM_OK) {
+            return code;
         }
 
         pend.state = agree ? IM_PEND_AGREED : IM_PEND_REJECTED;
@@ -241,66 +314,158 @@ im_group_pend_handle(im_ctx_t *ctx, im_group_t *group, im_group_pend_t *req,
         pend.reply = req->reply;
         pend.reply_data = req->reply_data;
 
-        ngx_memzero(&notice, sizeof(im_group_notice_t));
+        code = im_group_pend_decide(ctx, group, &pend, agree);
 
-        notice.report = agree ? IM_REPORT_ACCEPT : IM_REPORT_REFUSE;
-        notice.text = pend.reply;
-        notice.data = pend.reply_data;
-
-        if (agree) {
-            ngx_memzero(&fresh, sizeof(im_group_new_t));
-
-            fresh.user = pend.from;
-            fresh.role = IM_GROUP_MEMBER;
-            fresh.unread = -1;
-
-            code = im_group_join_check(ctx, group, &fresh, 1);
-
-            if (code == IM_OK && fresh.result == IM_JOIN_FAILED) {
-                ngx_str_set(&ctx->info, "banned from the group");
-                return IM_E_GROUP_RIGHT;
-            }
-
-            if (code == IM_OK) {
-                code = im_group_join(ctx, group, &fresh, 1, IM_JOIN_APPLIED,
-                                     0, &pend, &notice);
-            }
-
-            if (code == IM_E_GROUP_HANDLED) {    /* changed meanwhile */
-                continue;
-            }
-
-            if (code != IM_OK || fresh.result == IM_JOIN_ADDED) {
-                return code;
-            }
-        }
-
-        batch = im_store_batch(ctx, IM_ATOMIC);
-
-        im_group_pend_put(ctx, batch, group, &pend);
-
-        if (im_group_notice_add(ctx, batch, group, &pend.from, &notice,
-                                &noticed)
-            != NGX_OK)
-        {
-            return IM_E_GROUP_INTERNAL;
-        }
-
-        rc = im_store_commit(ctx, batch);
-
-        if (rc == NGX_OK) {
-            im_fault("before_publish");
-            im_group_notice_tell(ctx, batch, &noticed, 1);
-
-            return IM_OK;
-        }
-
-        if (rc != NGX_DECLINED) {
-            return im_group_code(rc);
+        if (code != IM_E_GROUP_HANDLED) {    /* not changed meanwhile */
+            return code;
         }
     }
 
     return IM_E_GROUP_INTERNAL;
+}
+
+
+static im_code_t
+im_group_pend_check(im_ctx_t *ctx, im_group_pend_t *req,
+    im_group_pend_t *pend)
+{
+    if (!im_str_eq(&pend->auth, &req->auth)
+        || (req->time && pend->time != req->time))
+    {
+        /* an older one of his, handled before he applied again */
+
+        if (req->time && req->time < pend->time) {
+            return IM_E_GROUP_HANDLED;
+        }
+
+        ngx_str_set(&ctx->info, "\"Authentication\" or \"MsgKey\" is wrong");
+        return IM_E_GROUP_PARAM;
+    }
+
+    /* one that was approved is the invited's now */
+
+    if (pend->state != IM_PEND_OPEN || pend->kind != req->kind) {
+        return IM_E_GROUP_HANDLED;
+    }
+
+    return IM_OK;
+}
+
+
+/* IM_E_GROUP_HANDLED: the row has changed. */
+
+static im_code_t
+im_group_pend_decide(im_ctx_t *ctx, im_group_t *group, im_group_pend_t *pend,
+    ngx_uint_t agree)
+{
+    im_code_t            code;
+    ngx_int_t            rc;
+    ngx_str_t           *user;
+    im_batch_t          *batch;
+    im_group_new_t       fresh;
+    im_group_notice_t    notice;
+    im_group_noticed_t   noticed;
+
+    ngx_memzero(&notice, sizeof(im_group_notice_t));
+
+    notice.report = im_group_pend_reports[pend->kind][agree];
+    notice.text = pend->reply;
+    notice.data = pend->reply_data;
+    notice.invited = pend->to;
+
+    user = &pend->from;
+
+    if (agree && pend->kind == IM_PEND_PERMIT
+        && group->type->invite == IM_INVITE_CONSENT)
+    {
+        pend->kind = IM_PEND_INVITE;
+
+        if (im_group_pend_open(ctx, group, pend) != NGX_OK) {
+            return IM_E_GROUP_INTERNAL;
+        }
+
+        im_group_invite_notice(pend, &notice);
+        notice.from = pend->from;
+        user = &pend->to;
+
+    } else if (agree) {
+
+        ngx_memzero(&fresh, sizeof(im_group_new_t));
+
+        fresh.user = pend->to.len ? pend->to : pend->from;
+        fresh.role = IM_GROUP_MEMBER;
+        fresh.unread = -1;
+
+        code = im_group_pend_join(ctx, group, pend, &fresh, &notice);
+
+        if (code != IM_OK || fresh.result == IM_JOIN_ADDED) {
+            return code;
+        }
+    }
+
+    batch = im_store_batch(ctx, IM_ATOMIC);
+
+    im_group_pend_put(ctx, batch, group, pend);
+
+    if (im_group_notice_add(ctx, batch, group, user, &notice, &noticed)
+        != NGX_OK)
+    {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    rc = im_store_commit(ctx, batch);
+
+    if (rc == NGX_OK) {
+        im_fault("before_publish");
+        im_group_notice_tell(ctx, batch, &noticed, 1);
+    }
+
+    return (rc == NGX_DECLINED) ? IM_E_GROUP_HANDLED : im_group_code(rc);
+}
+
+
+/* Who was invited comes in by his inviter. */
+
+static im_code_t
+im_group_pend_join(im_ctx_t *ctx, im_group_t *group, im_group_pend_t *pend,
+    im_group_new_t *fresh, im_group_notice_t *notice)
+{
+    im_ctx_t   as;
+    im_code_t  code;
+
+    code = im_group_join_check(ctx, group, fresh, 1);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    if (fresh->result == IM_JOIN_FAILED) {
+        ngx_str_set(&ctx->info, "banned from the group");
+        return IM_E_GROUP_RIGHT;
+    }
+
+    if (pend->kind == IM_PEND_APPLY) {
+        return im_group_join(ctx, group, fresh, 1, IM_JOIN_APPLIED, 0, pend,
+                             notice);
+    }
+
+    as = *ctx;
+    as.user = pend->from;
+    as.inst = 0;
+    as.peer = 0;
+    ngx_str_null(&as.tinyid);
+
+    code = im_group_join(&as, group, fresh, 1, IM_JOIN_INVITED, 0, pend,
+                         NULL);
+    ctx->info = as.info;
+
+    if (code == IM_OK && fresh->result == IM_JOIN_ADDED) {
+
+        /* he is in, whether his inviter hears of it or not */
+
+        (void) im_group_notice_send(ctx, group, &pend->from, 1, notice);
+    }
+
+    return code;
 }
 
 
@@ -314,6 +479,10 @@ im_group_pend_list(im_ctx_t *ctx, ngx_array_t *pends)
     im_group_t          group;
     ngx_array_t         joined;
     im_group_joined_t  *j;
+    im_group_pend_walk_t  walk;
+
+    walk.pends = pends;
+    walk.invited = 0;
 
     if (ngx_array_init(&joined, ctx->pool, 16, sizeof(im_group_joined_t))
         != NGX_OK)
@@ -352,11 +521,23 @@ im_group_pend_list(im_ctx_t *ctx, ngx_array_t *pends)
         im_group_row_key(ctx, j[i].gno, &prefix);
 
         rc = im_store_scan(ctx, IM_T_PEND, 0, &prefix, NULL, NULL, IM_ASC,
-                           IM_PEND_ROWS, im_group_pend_row, pends);
+                           IM_PEND_ROWS, im_group_pend_row, &walk);
 
         if (rc != NGX_OK && rc != NGX_DECLINED) {
             return rc;
         }
+    }
+
+    walk.invited = 1;
+
+    im_key_init(&prefix, ctx->app->id);
+    im_key_str(&prefix, &ctx->user);
+
+    rc = im_store_scan(ctx, IM_T_PEND, IM_PEND_TO, &prefix, NULL, NULL,
+                       IM_ASC, IM_PEND_ROWS, im_group_pend_row, &walk);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return rc;
     }
 
     ngx_qsort(pends->elts, pends->nelts, sizeof(im_group_pend_t),
@@ -369,17 +550,24 @@ im_group_pend_list(im_ctx_t *ctx, ngx_array_t *pends)
 static ngx_int_t
 im_group_pend_row(im_row_t *row, void *data)
 {
-    ngx_array_t  *pends = data;
+    im_group_pend_walk_t  *walk = data;
 
-    im_group_pend_t  *pend;
+    im_group_pend_t  *pend, p;
 
-    pend = ngx_array_push(pends);
+    im_group_pend_load(row, &p);
+
+    if ((p.kind == IM_PEND_INVITE) != walk->invited
+        || p.expire <= ngx_time())
+    {
+        return NGX_OK;
+    }
+
+    pend = ngx_array_push(walk->pends);
     if (pend == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memzero(pend, sizeof(im_group_pend_t));
-    im_record_load(row, im_group_pend_record, pend);
+    *pend = p;
 
     return NGX_OK;
 }
@@ -392,4 +580,53 @@ im_group_pend_cmp(const void *one, const void *two)
     const im_group_pend_t  *b = two;
 
     return (a->time < b->time) - (a->time > b->time);
+}
+
+
+ngx_int_t
+im_group_pend_seen(im_ctx_t *ctx, int64_t *time)
+{
+    im_key_t   key;
+    im_row_t   row;
+    ngx_int_t  rc;
+
+    *time = 0;
+
+    im_group_pend_seen_key(ctx, &key);
+
+    rc = im_store_get(ctx, IM_T_COUNT, &key, &row);
+
+    if (rc == NGX_OK) {
+        (void) im_row_int(&row, "value", time);
+    }
+
+    return (rc == NGX_DECLINED) ? NGX_OK : rc;
+}
+
+
+ngx_int_t
+im_group_pend_report(im_ctx_t *ctx, int64_t time)
+{
+    im_key_t     key;
+    im_batch_t  *batch;
+
+    im_group_pend_seen_key(ctx, &key);
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+    im_store_max(batch, IM_T_COUNT, &key, "value", time);
+
+    return im_store_commit(ctx, batch);
+}
+
+
+static void
+im_group_pend_seen_key(im_ctx_t *ctx, im_key_t *key)
+{
+    ngx_str_t  kind;
+
+    ngx_str_set(&kind, "pendency");
+
+    im_key_init(key, ctx->app->id);
+    im_key_str(key, &kind);
+    im_key_str(key, &ctx->user);
 }

@@ -23,10 +23,22 @@ typedef enum {
 } im_group_pend_e;
 
 
-/* An application to a group. */
+/* Who decides. */
+
+typedef enum {
+    IM_PEND_APPLY = 0,               /* on an application: owner, admins */
+    IM_PEND_INVITE,                  /* on an invitation: the invited */
+    IM_PEND_PERMIT                   /* the same: owner, admins */
+} im_group_pend_kind_e;
+
+
+/* An application to a group, or an invitation to it. */
 
 typedef struct {
-    ngx_str_t          from;         /* key column "id": the applicant */
+    ngx_str_t          id;           /* key column */
+    int64_t            kind;         /* im_group_pend_kind_e */
+    ngx_str_t          from;         /* the applicant or inviter */
+    ngx_str_t          to;           /* the invited, empty: an application */
     ngx_str_t          gid;
     ngx_str_t          name;         /* of the group */
     int64_t            time;         /* milliseconds: MsgKey of the notice */
@@ -46,22 +58,32 @@ typedef struct {
 im_code_t im_group_pend_apply(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *text, ngx_str_t *data);
 
+/* The key of an application (to empty) or invitation. */
+ngx_int_t im_group_pend_id(im_ctx_t *ctx, im_group_pend_t *pend);
+
 /* NGX_DECLINED: there is none. */
-ngx_int_t im_group_pend_get(im_ctx_t *ctx, im_group_t *group,
-    ngx_str_t *from, im_group_pend_t *pend);
+ngx_int_t im_group_pend_get(im_ctx_t *ctx, im_group_t *group, ngx_str_t *id,
+    im_group_pend_t *pend);
+
+/* Begins anew: id, from and to are set. */
+ngx_int_t im_group_pend_open(im_ctx_t *ctx, im_group_t *group,
+    im_group_pend_t *pend);
 
 /* Adds the row to a batch: declined if it has changed since it was read. */
 void im_group_pend_put(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
     im_group_pend_t *pend);
 
-/* The caller decides; pend has what he has sent: from, auth, time, reply,
- * reply_data.  10024, 10004, 10014. */
+/* The caller decides; pend has what he has sent: kind, from, to, auth, time
+ * (0: none), reply, reply_data.  10024, 10004, 10014. */
 im_code_t im_group_pend_handle(im_ctx_t *ctx, im_group_t *group,
     im_group_pend_t *pend, ngx_uint_t agree);
 
-/* Pushes im_group_pend_t of the groups where the caller decides, the latest
- * first. */
+/* Pushes im_group_pend_t of what the caller decides, the latest first. */
 ngx_int_t im_group_pend_list(im_ctx_t *ctx, ngx_array_t *pends);
+
+/* Up to which second the caller has seen the list. */
+ngx_int_t im_group_pend_seen(im_ctx_t *ctx, int64_t *time);
+ngx_int_t im_group_pend_report(im_ctx_t *ctx, int64_t time);
 
 
 #endif /* _IM_GROUP_PEND_H_INCLUDED_ */

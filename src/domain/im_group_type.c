@@ -193,10 +193,18 @@ static im_group_switch_t  im_group_switches[] = {
 };
 
 
-/* in the order of im_group_apply_e, im_group_msg_flag_e */
+/* in the order of im_group_apply_e, im_group_invite_option_e,
+ * im_group_msg_flag_e */
 
 static ngx_str_t  im_group_apply_words[] = {
     ngx_string("DisableApply"),
+    ngx_string("NeedPermission"),
+    ngx_string("FreeAccess")
+};
+
+static ngx_str_t  im_group_invite_words[] = {
+    ngx_null_string,
+    ngx_string("DisableInvite"),
     ngx_string("NeedPermission"),
     ngx_string("FreeAccess")
 };
@@ -547,6 +555,28 @@ ngx_str_t *
 im_group_apply_word(ngx_uint_t option)
 {
     return &im_group_apply_words[ngx_min(option, IM_APPLY_FREE)];
+}
+
+
+ngx_int_t
+im_group_invite_option(ngx_str_t *word)
+{
+    ngx_uint_t  i;
+
+    for (i = IM_INVITE_DISABLE; i <= IM_INVITE_FREE; i++) {
+        if (im_str_eq(&im_group_invite_words[i], word)) {
+            return i;
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+ngx_str_t *
+im_group_invite_word(ngx_uint_t option)
+{
+    return &im_group_invite_words[ngx_min(option, IM_INVITE_FREE)];
 }
 
 

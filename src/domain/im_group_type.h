@@ -24,6 +24,16 @@ typedef enum {
 } im_group_apply_e;
 
 
+/* InviteJoinOption of a group. */
+
+typedef enum {
+    IM_INVITE_TYPE = 0,              /* not set: what the type says */
+    IM_INVITE_DISABLE,
+    IM_INVITE_PERMISSION,            /* owner or an admin approves */
+    IM_INVITE_FREE
+} im_group_invite_option_e;
+
+
 typedef enum {
     IM_INVITE_NOBODY = 0,            /* an administrator by REST may */
     IM_INVITE_PULL,                  /* any member, without consent */
@@ -108,6 +118,10 @@ im_group_type_t *im_group_type(im_app_t *app, ngx_str_t *name);
 /* ApplyJoinOption; NGX_ERROR: no such word. */
 ngx_int_t im_group_apply_option(ngx_str_t *word);
 ngx_str_t *im_group_apply_word(ngx_uint_t option);
+
+/* InviteJoinOption; NGX_ERROR: no such word. */
+ngx_int_t im_group_invite_option(ngx_str_t *word);
+ngx_str_t *im_group_invite_word(ngx_uint_t option);
 
 /* MsgFlag; NGX_ERROR: no such word. */
 ngx_int_t im_group_msg_flag(ngx_str_t *word);

@@ -187,6 +187,10 @@ static im_column_t  im_col_watcher_added[] = {
     { "watcher", IM_COL_STR }, { "added", IM_COL_INT }, { NULL, 0 }
 };
 
+static im_column_t  im_col_to[] = {
+    { "to", IM_COL_STR }, { NULL, 0 }
+};
+
 static im_column_t  im_col_word[] = {
     { "word", IM_COL_STR }, { NULL, 0 }
 };
@@ -239,6 +243,11 @@ static im_index_t  im_member_index[] = {
 
 static im_index_t  im_mute_index[] = {
     { "until", 0, im_col_gno_until },
+    { NULL, 0, NULL }
+};
+
+static im_index_t  im_pend_index[] = {
+    { "to", IM_INDEX_SPARSE, im_col_to },
     { NULL, 0, NULL }
 };
 
@@ -328,7 +337,7 @@ im_table_t  im_tables[IM_T_MAX] = {
       im_col_gno_seq_user, im_no_index },
 
     { IM_T_PEND, "pend", IM_VERSIONED, IM_TTL_ROW,
-      im_col_gno_id, im_no_index },
+      im_col_gno_id, im_pend_index },
 
     { IM_T_GROUP_ATTR, "group_attr", IM_VERSIONED, IM_TTL_NONE,
       im_col_gno_name, im_no_index },

@@ -119,6 +119,7 @@ typedef struct {
 #define IM_MEMBER_USER     1         /* user, gno */
 #define IM_MEMBER_JOIN     2         /* gno, joined, user */
 #define IM_MUTE_UNTIL      1         /* gno, until */
+#define IM_PEND_TO         1         /* to: sparse */
 #define IM_CONV_PINNED     1         /* user, pinned: sparse */
 #define IM_JOB_STATE       1         /* state */
 #define IM_PROFILE_NICK    1         /* nkey: sparse */
