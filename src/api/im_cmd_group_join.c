@@ -473,7 +473,8 @@ im_cmd_delete_group_member(im_ctx_t *ctx, void *data)
         }
     }
 
-    return im_group_leave(ctx, &group, req->users.elts, req->users.n, 0,
+    return im_group_leave(ctx, &group, req->users.elts, req->users.n,
+                          IM_LEAVE_KICKED,
                           req->silence.value && role == IM_GROUP_APP,
                           req->why.len ? &req->why : NULL);
 }
@@ -737,13 +738,7 @@ im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    code = im_group_mute_set(ctx, &group, &req->user, 1, time->value);
-
-    if (code == IM_OK) {
-        im_group_tip_mute(ctx, &group, &req->user, 1, time->value);
-    }
-
-    return code;
+    return im_group_mute_set(ctx, &group, &req->user, 1, time->value);
 }
 
 

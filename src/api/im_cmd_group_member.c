@@ -421,15 +421,8 @@ im_cmd_forbid_send_msg(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    code = im_group_mute_set(ctx, &group, req->users.elts, req->users.n,
+    return im_group_mute_set(ctx, &group, req->users.elts, req->users.n,
                              time->value);
-
-    if (code == IM_OK) {
-        im_group_tip_mute(ctx, &group, req->users.elts, req->users.n,
-                          time->value);
-    }
-
-    return code;
 }
 
 

@@ -16,6 +16,7 @@
 #include "domain/im_group.h"
 #include "domain/im_group_attr.h"
 #include "domain/im_group_custom.h"
+#include "domain/im_group_gone.h"
 #include "domain/im_group_invite.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
@@ -556,13 +557,14 @@ im_group_created(im_ctx_t *ctx, im_group_t *group)
 im_code_t
 im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
 {
-    im_key_t     key;
-    im_code_t    code;
-    ngx_int_t    rc;
-    ngx_str_t    gid;
-    im_json_t   *info, *custom, *shown;
-    ngx_uint_t   tries, changed;
-    im_batch_t  *batch;
+    im_key_t         key;
+    im_code_t        code;
+    ngx_int_t        rc;
+    ngx_str_t        gid;
+    im_json_t       *info, *custom, *shown;
+    ngx_uint_t       tries, changed;
+    im_batch_t      *batch;
+    im_group_tip_t   tip;
 
     if (im_word_dirty(ctx, &ch->name)
         || im_word_dirty(ctx, &ch->intro)
@@ -652,6 +654,16 @@ im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
         im_store_replace(batch, IM_T_GROUP, &key, group->version,
                          im_group_doc(ctx, group));
 
+        tip.body = NULL;
+
+        if (info->n) {
+            im_group_tip_info(ctx, group, info, &tip);
+
+            if (im_group_tip_add(ctx, batch, group, &tip) != NGX_OK) {
+                return IM_E_GROUP_INTERNAL;
+            }
+        }
+
         if (im_callback_stage(ctx, batch)) {
             im_callback_group_info(ctx, group, info, custom);
             im_callback_staged(ctx);
@@ -662,9 +674,7 @@ im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
         if (rc == NGX_OK) {
             im_fault("before_publish");
 
-            if (info->n) {
-                im_group_tip_info(ctx, group, info);
-            }
+            im_group_tip_tell(ctx, group, &tip);
 
             im_callback_group_info(ctx, group, info, custom);
 

@@ -24,37 +24,46 @@
 
 #define IM_JOIN_TRIES   16
 #define IM_JOIN_PAGE    500
-#define IM_GONE_SLICE   50
 #define IM_ADMINS_MAX   200
 
 
+/* What the commit of a join is made of, and what came of it. */
+
 typedef struct {
-    ngx_array_t       *users;        /* of ngx_str_t */
-    im_key_t          *last;
-    ngx_uint_t         n;
-    ngx_uint_t         admins;       /* only those */
-} im_group_walk_t;
+    im_group_join_e    how;
+    im_group_notice_t *notice;       /* to those who join, or NULL */
+    im_group_pend_t   *pend;         /* application that is answered */
+    ngx_uint_t         type;         /* GroupJoinType of the tip, 0: none */
+
+    ngx_uint_t         added;
+    ngx_uint_t         again;        /* changed since it was read */
+    int64_t            total;        /* members then */
+    im_group_tip_t     tip;
+} im_group_joining_t;
+
+
+/* The same of those who leave. */
+
+typedef struct {
+    im_group_leave_e   how;
+    ngx_uint_t         silent;
+    ngx_str_t         *why;
+
+    int64_t            left;         /* members that stay */
+    im_group_tip_t     tip;
+} im_group_leaving_t;
 
 
 static im_code_t im_group_join_commit(im_ctx_t *ctx, im_group_t *group,
-    im_group_new_t *fresh, ngx_uint_t n, im_group_join_e how,
-    im_group_notice_t *notice, im_group_pend_t *pend, int64_t *total,
-    ngx_uint_t *added, ngx_uint_t *again);
+    im_group_new_t *fresh, ngx_uint_t n, im_group_joining_t *j);
 static void im_group_join_tell(im_ctx_t *ctx, im_group_t *group,
     im_group_new_t *fresh, ngx_uint_t n, im_group_join_e how);
 static void im_group_leave_tell(im_ctx_t *ctx, im_group_t *group,
-    im_group_member_t *members, ngx_uint_t n, ngx_uint_t quit);
+    im_group_member_t *members, ngx_uint_t n, im_group_leave_e how);
 static im_code_t im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
-    im_group_member_t *members, ngx_uint_t n, ngx_uint_t quit,
-    ngx_str_t *why, int64_t *left);
+    im_group_member_t *members, ngx_uint_t n, im_group_leaving_t *l);
 static ngx_int_t im_group_joined_row(im_row_t *row, void *data);
-static ngx_int_t im_group_walk(im_ctx_t *ctx, int64_t gno,
-    im_group_walk_t *walk, ngx_uint_t limit);
-static ngx_int_t im_group_walk_row(im_row_t *row, void *data);
-static void im_group_gone_parse(im_ctx_t *ctx, im_job_t *job,
-    im_group_t *group, ngx_str_t *operator);
-static ngx_int_t im_group_gone_rest(im_ctx_t *ctx, im_group_t *group);
-static ngx_int_t im_group_gone_row(im_row_t *row, void *data);
+static ngx_int_t im_group_members_row(im_row_t *row, void *data);
 
 
 void
@@ -191,11 +200,11 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     ngx_uint_t n, im_group_join_e how, ngx_uint_t silent,
     im_group_pend_t *pend, im_group_notice_t *notice)
 {
-    int64_t             total;
-    im_code_t           code;
-    ngx_str_t           gid, *users;
-    ngx_uint_t          i, k, added, again, tries, *asked;
-    im_group_notice_t   invited;
+    im_code_t            code;
+    ngx_str_t            gid, *users;
+    ngx_uint_t           i, k, tries, *asked;
+    im_group_notice_t    invited;
+    im_group_joining_t   joining;
 
     gid = group->gid;
 
@@ -204,6 +213,16 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
         invited.report = IM_REPORT_INVITED;
 
         notice = &invited;
+    }
+
+    ngx_memzero(&joining, sizeof(im_group_joining_t));
+
+    joining.how = how;
+    joining.notice = notice;
+    joining.pend = pend;
+
+    if (how != IM_JOIN_IMPORTED && !silent) {
+        joining.type = (how == IM_JOIN_INVITED) ? 2 : 1;
     }
 
     asked = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_uint_t));
@@ -231,10 +250,9 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
             }
         }
 
-        code = im_group_join_commit(ctx, group, fresh, n, how, notice, pend,
-                                    &total, &added, &again);
+        code = im_group_join_commit(ctx, group, fresh, n, &joining);
 
-        if (!again) {
+        if (!joining.again) {
             break;
         }
 
@@ -249,7 +267,7 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
         im_callback_group_full(ctx, group);
     }
 
-    if (code != IM_OK || added == 0) {
+    if (code != IM_OK || joining.added == 0) {
         return code;
     }
 
@@ -265,16 +283,12 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     im_group_join_tell(ctx, group, fresh, n, how);
 
     if (how != IM_JOIN_IMPORTED
-        && group->max_member && total >= group->max_member)
+        && group->max_member && joining.total >= group->max_member)
     {
         im_callback_group_full(ctx, group);
     }
 
-    if (how == IM_JOIN_IMPORTED || silent || group->idle) {
-        return IM_OK;
-    }
-
-    im_group_tip_join(ctx, group, users, k, (how == IM_JOIN_INVITED) ? 2 : 1);
+    im_group_tip_tell(ctx, group, &joining.tip);
 
     return IM_OK;
 }
@@ -312,9 +326,7 @@ im_group_join_tell(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
 
 static im_code_t
 im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
-    ngx_uint_t n, im_group_join_e how, im_group_notice_t *notice,
-    im_group_pend_t *pend, int64_t *total, ngx_uint_t *added,
-    ngx_uint_t *again)
+    ngx_uint_t n, im_group_joining_t *j)
 {
     int64_t              head;
     im_key_t             key;
@@ -325,9 +337,10 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     im_group_member_t   *members;
     im_group_noticed_t  *noticed;
 
-    *again = 0;
-    *added = 0;
-    *total = 0;
+    j->again = 0;
+    j->added = 0;
+    j->total = 0;
+    j->tip.body = NULL;
 
     users = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
     members = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_group_member_t));
@@ -356,11 +369,18 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
             fresh[i].result = IM_JOIN_MEMBER;
         }
 
-        *added += (fresh[i].result == IM_JOIN_ADDED);
+        if (fresh[i].result == IM_JOIN_ADDED) {
+            users[j->added++] = fresh[i].user;
+        }
     }
 
-    if (*added == 0) {
+    if (j->added == 0) {
         return IM_OK;
+    }
+
+    if (j->type) {
+        im_group_tip_users(ctx, group, IM_TIP_JOIN, users, j->added, j->type,
+                           &j->tip);
     }
 
     batch = im_store_batch(ctx, IM_ATOMIC);
@@ -376,22 +396,26 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     }
 
     im_group_count_key(ctx, group, &key);
-    count = im_store_add(batch, IM_T_COUNT, &key, "value", *added, 0,
+    count = im_store_add(batch, IM_T_COUNT, &key, "value", j->added, 0,
                          group->max_member ? group->max_member
                                            : NGX_MAX_INT32_VALUE);
 
     im_group_join_add(ctx, batch, group, fresh, n, head);
 
-    if (pend) {
-        im_group_pend_put(ctx, batch, group, pend);
+    if (j->pend) {
+        im_group_pend_put(ctx, batch, group, j->pend);
+    }
+
+    if (j->type && im_group_tip_add(ctx, batch, group, &j->tip) != NGX_OK) {
+        return IM_E_GROUP_INTERNAL;
     }
 
     k = 0;
 
-    for (i = 0; i < n && notice && !group->idle; i++) {
+    for (i = 0; i < n && j->notice && !group->idle; i++) {
         if (fresh[i].result == IM_JOIN_ADDED
-            && im_group_notice_add(ctx, batch, group, &fresh[i].user, notice,
-                                   &noticed[k++])
+            && im_group_notice_add(ctx, batch, group, &fresh[i].user,
+                                   j->notice, &noticed[k++])
                != NGX_OK)
         {
             return IM_E_GROUP_INTERNAL;
@@ -399,7 +423,7 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     }
 
     if (im_callback_stage(ctx, batch)) {
-        im_group_join_tell(ctx, group, fresh, n, how);
+        im_group_join_tell(ctx, group, fresh, n, j->how);
         im_callback_staged(ctx);
     }
 
@@ -425,7 +449,7 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
             }
         }
 
-        *again = 1;
+        j->again = 1;
         return IM_OK;
     }
 
@@ -435,7 +459,7 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
 
     im_fault("before_publish");
 
-    *total = batch->ops[count].result;
+    j->total = batch->ops[count].result;
 
     im_group_notice_tell(ctx, batch, noticed, k);
 
@@ -445,19 +469,22 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
 
 im_code_t
 im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
-    ngx_uint_t n, ngx_uint_t quit, ngx_uint_t silent, ngx_str_t *why)
+    ngx_uint_t n, im_group_leave_e how, ngx_uint_t silent, ngx_str_t *why)
 {
-    int64_t              left;
     im_code_t            code;
     ngx_int_t            rc;
     ngx_str_t            gid;
     ngx_uint_t           i, k, m, tries;
     im_group_member_t   *members;
     im_group_notice_t    notice;
+    im_group_leaving_t   leaving;
 
     gid = group->gid;
     k = 0;
-    left = 0;
+
+    leaving.how = how;
+    leaving.silent = silent;
+    leaving.why = why;
 
     members = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_group_member_t));
     if (members == NULL) {
@@ -485,9 +512,11 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
             }
 
             if (members[i].role == IM_GROUP_OWNER
-                && !group->type->owner_may_quit)
+                && !group->type->owner_may_quit
+                && how != IM_LEAVE_DELETED)
             {
-                return quit ? IM_E_GROUP_OWNER_QUIT : IM_E_GROUP_RIGHT;
+                return (how == IM_LEAVE_QUIT) ? IM_E_GROUP_OWNER_QUIT
+                                              : IM_E_GROUP_RIGHT;
             }
 
             for (m = 0; m < k; m++) {
@@ -502,7 +531,7 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
         }
 
         if (k == 0) {
-            if (quit) {
+            if (how == IM_LEAVE_QUIT) {
                 ngx_str_set(&ctx->info, "not a member");
                 return IM_E_GROUP_RIGHT;
             }
@@ -510,8 +539,7 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
             return IM_OK;
         }
 
-        code = im_group_leave_commit(ctx, group, members, k, quit, why,
-                                     &left);
+        code = im_group_leave_commit(ctx, group, members, k, &leaving);
 
         if (code != IM_E_GROUP_HANDLED) {
             break;
@@ -529,33 +557,28 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
         im_group_joined_hint(ctx, group->gno, &users[i], 0);
     }
 
-    if (quit) {
+    if (how == IM_LEAVE_QUIT) {
         ngx_memzero(&notice, sizeof(im_group_notice_t));
         notice.report = IM_REPORT_QUIT;
 
         im_group_notice_hint(ctx, group, &users[0], &notice, ctx->inst);
     }
 
-    im_group_leave_tell(ctx, group, members, k, quit);
+    im_group_leave_tell(ctx, group, members, k, how);
 
-    if (left == 0) {
+    if (leaving.left == 0) {
         return im_group_destroy(ctx, group);
     }
 
-    if (!silent && !group->idle && group->type->notice != IM_NOTICE_NONE) {
-        im_group_tip_member(ctx, group, quit ? IM_TIP_QUIT : IM_TIP_KICK,
-                            users, k);
-    }
+    im_group_tip_tell(ctx, group, &leaving.tip);
 
     return IM_OK;
 }
 
 
-/* IM_E_GROUP_HANDLED: something has changed since it was read. */
-
 static void
 im_group_leave_tell(im_ctx_t *ctx, im_group_t *group,
-    im_group_member_t *members, ngx_uint_t n, ngx_uint_t quit)
+    im_group_member_t *members, ngx_uint_t n, im_group_leave_e how)
 {
     ngx_str_t   *users;
     ngx_uint_t   i;
@@ -569,25 +592,43 @@ im_group_leave_tell(im_ctx_t *ctx, im_group_t *group,
         users[i] = members[i].user;
     }
 
-    im_callback_group_exited(ctx, group, quit ? "Quit" : "Kicked", users, n);
+    im_callback_group_exited(ctx, group, (how == IM_LEAVE_KICKED) ? "Kicked"
+                                                                  : "Quit",
+                             users, n);
 }
 
 
+/* IM_E_GROUP_HANDLED: something has changed since it was read. */
+
 static im_code_t
 im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
-    im_group_member_t *members, ngx_uint_t n, ngx_uint_t quit,
-    ngx_str_t *why, int64_t *left)
+    im_group_member_t *members, ngx_uint_t n, im_group_leaving_t *l)
 {
     im_key_t             key;
     ngx_int_t            rc;
+    ngx_str_t           *users;
     ngx_uint_t           i, k, count;
     im_batch_t          *batch;
     im_group_notice_t    notice;
     im_group_noticed_t  *noticed;
 
+    l->tip.body = NULL;
+
+    users = ngx_palloc(ctx->pool, n * sizeof(ngx_str_t));
     noticed = ngx_palloc(ctx->pool, n * sizeof(im_group_noticed_t));
-    if (noticed == NULL) {
+
+    if (users == NULL || noticed == NULL) {
         return IM_E_GROUP_INTERNAL;
+    }
+
+    for (i = 0; i < n; i++) {
+        users[i] = members[i].user;
+    }
+
+    if (!l->silent) {
+        im_group_tip_users(ctx, group, (l->how == IM_LEAVE_KICKED)
+                                       ? IM_TIP_KICK : IM_TIP_QUIT,
+                           users, n, 0, &l->tip);
     }
 
     batch = im_store_batch(ctx, IM_ATOMIC);
@@ -617,8 +658,8 @@ im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
     ngx_memzero(&notice, sizeof(im_group_notice_t));
     notice.report = IM_REPORT_KICKED;
 
-    if (why) {
-        notice.text = *why;
+    if (l->why) {
+        notice.text = *l->why;
     }
 
     k = 0;
@@ -632,7 +673,8 @@ im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
         im_group_read_delete(ctx, batch, group, &members[i].user);
         im_group_quota_leave(ctx, batch, &members[i].user);
 
-        if (!quit && !group->idle
+        if (l->how == IM_LEAVE_KICKED
+            && !group->idle
             && im_group_notice_add(ctx, batch, group, &members[i].user,
                                    &notice, &noticed[k++])
                != NGX_OK)
@@ -641,8 +683,12 @@ im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
         }
     }
 
+    if (!l->silent && im_group_tip_add(ctx, batch, group, &l->tip) != NGX_OK) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
     if (im_callback_stage(ctx, batch)) {
-        im_group_leave_tell(ctx, group, members, n, quit);
+        im_group_leave_tell(ctx, group, members, n, l->how);
         im_callback_staged(ctx);
     }
 
@@ -664,7 +710,7 @@ im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
 
     im_group_notice_tell(ctx, batch, noticed, k);
 
-    *left = batch->ops[count].result;
+    l->left = batch->ops[count].result;
 
     return IM_OK;
 }
@@ -682,6 +728,7 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
     im_batch_t          *batch;
     im_group_member_t    m;
     im_group_notice_t    notice;
+    im_group_tip_t       tip;
     im_group_noticed_t   noticed;
 
     for (tries = 0; tries < IM_JOIN_TRIES; tries++) {
@@ -750,6 +797,14 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
             {
                 return IM_E_GROUP_INTERNAL;
             }
+
+            im_group_tip_users(ctx, group, (m.role == IM_GROUP_ADMIN)
+                                           ? IM_TIP_ADMIN : IM_TIP_NO_ADMIN,
+                               user, 1, 0, &tip);
+
+            if (im_group_tip_add(ctx, batch, group, &tip) != NGX_OK) {
+                return IM_E_GROUP_INTERNAL;
+            }
         }
 
         rc = im_cache_commit(ctx, batch);
@@ -759,11 +814,7 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
 
             if (role) {
                 im_group_notice_tell(ctx, batch, &noticed, 1);
-
-                im_group_tip_member(ctx, group, (m.role == IM_GROUP_ADMIN)
-                                                ? IM_TIP_ADMIN
-                                                : IM_TIP_NO_ADMIN,
-                                    user, 1);
+                im_group_tip_tell(ctx, group, &tip);
             }
 
             if (flag) {
@@ -871,6 +922,7 @@ im_group_owner_set(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user)
     im_json_t           *info;
     ngx_uint_t           tries;
     im_batch_t          *batch;
+    im_group_tip_t       tip;
     im_group_member_t    m;
 
     gid = group->gid;
@@ -910,16 +962,19 @@ im_group_owner_set(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user)
         im_group_put(ctx, batch, group);
         im_group_member_put(ctx, batch, group, &m);
 
+        info = im_json_new_obj(ctx->pool);
+        im_json_add_str(info, "Owner_Account", user);
+        im_group_tip_info(ctx, group, info, &tip);
+
+        if (im_group_tip_add(ctx, batch, group, &tip) != NGX_OK) {
+            return IM_E_GROUP_INTERNAL;
+        }
+
         rc = im_cache_commit(ctx, batch);
 
         if (rc == NGX_OK) {
             im_fault("before_publish");
-
-            if (!group->idle) {
-                info = im_json_new_obj(ctx->pool);
-                im_json_add_str(info, "Owner_Account", user);
-                im_group_tip_info(ctx, group, info);
-            }
+            im_group_tip_tell(ctx, group, &tip);
 
             return IM_OK;
         }
@@ -943,7 +998,7 @@ im_group_activate(im_ctx_t *ctx, im_group_t *group)
     ngx_uint_t           i, n, tries;
     im_batch_t          *batch;
     ngx_array_t          users;
-    im_group_walk_t      walk;
+    im_members_walk_t      walk;
     im_group_notice_t    notice;
     im_group_noticed_t  *noticed;
 
@@ -969,7 +1024,7 @@ im_group_activate(im_ctx_t *ctx, im_group_t *group)
         walk.last = &last;
         walk.admins = 0;
 
-        rc = im_group_walk(ctx, group->gno, &walk, IM_GROUP_ACCOUNTS);
+        rc = im_group_members(ctx, group->gno, &walk, IM_GROUP_ACCOUNTS);
         if (rc != NGX_OK) {
             return im_group_code(rc);
         }
@@ -1086,7 +1141,7 @@ im_group_admins(im_ctx_t *ctx, im_group_t *group, ngx_array_t *users)
     im_key_t          last;
     ngx_int_t         rc;
     ngx_str_t        *user;
-    im_group_walk_t   walk;
+    im_members_walk_t   walk;
 
     if (group->owner.len) {
         user = ngx_array_push(users);
@@ -1108,7 +1163,7 @@ im_group_admins(im_ctx_t *ctx, im_group_t *group, ngx_array_t *users)
     walk.admins = 1;
 
     do {
-        rc = im_group_walk(ctx, group->gno, &walk, IM_JOIN_PAGE);
+        rc = im_group_members(ctx, group->gno, &walk, IM_JOIN_PAGE);
 
         if (rc == NGX_OK && walk.n == IM_JOIN_PAGE) {
             im_co_yield();
@@ -1121,10 +1176,8 @@ im_group_admins(im_ctx_t *ctx, im_group_t *group, ngx_array_t *users)
 }
 
 
-/* The next members, in order of their names. */
-
-static ngx_int_t
-im_group_walk(im_ctx_t *ctx, int64_t gno, im_group_walk_t *walk,
+ngx_int_t
+im_group_members(im_ctx_t *ctx, int64_t gno, im_members_walk_t *walk,
     ngx_uint_t limit)
 {
     im_key_t   prefix, from;
@@ -1136,16 +1189,16 @@ im_group_walk(im_ctx_t *ctx, int64_t gno, im_group_walk_t *walk,
     walk->n = 0;
 
     rc = im_store_scan(ctx, IM_T_MEMBER, 0, &prefix, from.len ? &from : NULL,
-                       NULL, IM_ASC, limit, im_group_walk_row, walk);
+                       NULL, IM_ASC, limit, im_group_members_row, walk);
 
     return (rc == NGX_DECLINED) ? NGX_OK : rc;
 }
 
 
 static ngx_int_t
-im_group_walk_row(im_row_t *row, void *data)
+im_group_members_row(im_row_t *row, void *data)
 {
-    im_group_walk_t  *walk = data;
+    im_members_walk_t  *walk = data;
 
     int64_t     role;
     ngx_str_t  *user;
@@ -1175,248 +1228,4 @@ im_group_walk_row(im_row_t *row, void *data)
     }
 
     return im_row_str(row, "user", user) == NGX_OK ? NGX_OK : NGX_ERROR;
-}
-
-
-/*
- * Dissolving: each member's row goes together with his notice, so a slice
- * that is done again finds what is left.
- */
-
-ngx_int_t
-im_group_gone_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
-    im_job_t *job)
-{
-    u_char  *p;
-
-    ngx_memzero(job, sizeof(im_job_t));
-
-    p = ngx_pnalloc(ctx->pool, group->gid.len + ctx->user.len
-                               + group->type->name.len + group->name.len
-                               + NGX_INT_T_LEN + 4);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    job->arg.data = p;
-    job->arg.len = ngx_sprintf(p, "%V\n%V\n%V\n%ui\n%V", &group->gid,
-                               &ctx->user, &group->type->name,
-                               (ngx_uint_t) group->idle, &group->name)
-                   - p;
-    job->num = group->gno;
-
-    return im_job_add(ctx, batch, "group_gone", &job->arg, job->num,
-                      &job->id);
-}
-
-
-static void
-im_group_gone_parse(im_ctx_t *ctx, im_job_t *job, im_group_t *group,
-    ngx_str_t *operator)
-{
-    u_char      *p, *last, *end;
-    ngx_str_t    part[5];
-    ngx_uint_t   i;
-
-    ngx_memzero(part, sizeof(part));
-
-    p = job->arg.data;
-    last = p + job->arg.len;
-
-    for (i = 0; i < 5 && p <= last; i++) {
-
-        end = (i < 4) ? ngx_strlchr(p, last, '\n') : last;
-
-        if (end == NULL) {
-            end = last;
-        }
-
-        part[i].data = p;
-        part[i].len = end - p;
-
-        p = end + 1;
-    }
-
-    ngx_memzero(group, sizeof(im_group_t));
-
-    group->gno = job->num;
-    group->gid = part[0];
-    *operator = part[1];
-    group->type_name = part[2];
-    group->type = im_group_type(ctx->app, &part[2]);
-    group->idle = part[3].len && part[3].data[0] == '1';
-    group->name = part[4];
-}
-
-
-ngx_int_t
-im_group_gone_step(im_ctx_t *ctx, im_job_t *job)
-{
-    im_key_t             key, last;
-    ngx_int_t            rc;
-    ngx_str_t           *user;
-    ngx_uint_t           i, n;
-    im_batch_t          *batch;
-    im_group_t           group;
-    ngx_array_t          users;
-    im_group_walk_t      walk;
-    im_group_notice_t    notice;
-    im_group_noticed_t  *noticed;
-
-    ngx_memzero(&notice, sizeof(im_group_notice_t));
-
-    im_group_gone_parse(ctx, job, &group, &notice.from);
-
-    if (group.type == NULL) {
-        return NGX_OK;
-    }
-
-    if (ngx_array_init(&users, ctx->pool, IM_GONE_SLICE, sizeof(ngx_str_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    last.len = 0;
-
-    walk.users = &users;
-    walk.last = &last;
-    walk.admins = 0;
-
-    rc = im_group_walk(ctx, group.gno, &walk, IM_GONE_SLICE);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (users.nelts == 0) {
-        return im_group_gone_rest(ctx, &group);
-    }
-
-    noticed = ngx_palloc(ctx->pool, users.nelts * sizeof(im_group_noticed_t));
-    if (noticed == NULL) {
-        return NGX_ERROR;
-    }
-
-    notice.report = IM_REPORT_DESTROY;
-
-    batch = im_store_batch(ctx, IM_ATOMIC);
-
-    user = users.elts;
-    n = 0;
-
-    for (i = 0; i < users.nelts; i++) {
-
-        im_group_member_key(ctx, &group, &user[i], &key);
-        im_store_expect(batch, IM_T_MEMBER, &key, -1);
-        im_store_delete(batch, IM_T_MEMBER, &key);
-
-        im_group_read_delete(ctx, batch, &group, &user[i]);
-        im_group_quota_leave(ctx, batch, &user[i]);
-
-        if (!group.idle
-            && im_group_notice_add(ctx, batch, &group, &user[i], &notice,
-                                   &noticed[n++])
-               != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    rc = im_cache_commit(ctx, batch);
-
-    if (rc == NGX_DECLINED) {            /* another worker does it, too */
-        return NGX_AGAIN;
-    }
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    im_fault("before_publish");
-
-    im_group_notice_tell(ctx, batch, noticed, n);
-
-    for (i = 0; i < users.nelts; i++) {
-        im_group_joined_hint(ctx, group.gno, &user[i], 0);
-    }
-
-    return NGX_AGAIN;
-}
-
-
-/* What else is under the group's number. */
-
-static ngx_int_t
-im_group_gone_rest(im_ctx_t *ctx, im_group_t *group)
-{
-    im_key_t      key, prefix;
-    im_row_t     *row;
-    ngx_int_t     rc;
-    ngx_uint_t    i;
-    im_batch_t   *batch;
-    ngx_array_t   rows;
-
-    if (ngx_array_init(&rows, ctx->pool, 16, sizeof(im_row_t)) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    im_group_row_key(ctx, group->gno, &prefix);
-
-    rc = im_store_scan(ctx, IM_T_PEND, 0, &prefix, NULL, NULL, IM_ASC,
-                       IM_JOIN_PAGE, im_group_gone_row, &rows);
-
-    if (rc != NGX_OK && rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    batch = im_store_batch(ctx, IM_ORDERED);
-
-    im_group_count_key(ctx, group, &key);
-    im_store_delete(batch, IM_T_COUNT, &key);
-
-    im_group_at_all_key(ctx, group, &key);
-    im_store_delete(batch, IM_T_COUNT, &key);
-
-    row = rows.elts;
-
-    for (i = 0; i < rows.nelts; i++) {
-        key.invalid = 0;
-        key.len = row[i].key.len;
-        ngx_memcpy(key.data, row[i].key.data, row[i].key.len);
-
-        im_store_delete(batch, IM_T_PEND, &key);
-    }
-
-    rc = im_store_commit(ctx, batch);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (rows.nelts == IM_JOIN_PAGE) {
-        return NGX_AGAIN;
-    }
-
-    /* nobody asks for them any more, and they expire */
-
-    im_group_mute_delete_all(ctx, group);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-im_group_gone_row(im_row_t *row, void *data)
-{
-    ngx_array_t  *rows = data;
-
-    im_row_t  *r;
-
-    r = ngx_array_push(rows);
-    if (r == NULL) {
-        return NGX_ERROR;
-    }
-
-    *r = *row;
-
-    return NGX_OK;
 }

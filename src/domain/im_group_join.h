@@ -92,10 +92,17 @@ im_code_t im_group_join(im_ctx_t *ctx, im_group_t *group,
 im_code_t im_group_join_check(im_ctx_t *ctx, im_group_t *group,
     im_group_new_t *fresh, ngx_uint_t n);
 
-/* The users leave (quit: by themselves); those who are no members are left
- * out. */
+/* How somebody gets out. */
+
+typedef enum {
+    IM_LEAVE_KICKED = 0,
+    IM_LEAVE_QUIT,
+    IM_LEAVE_DELETED                 /* with the account: the owner, too */
+} im_group_leave_e;
+
+/* The users leave; those who are no members are left out. */
 im_code_t im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
-    ngx_uint_t n, ngx_uint_t quit, ngx_uint_t silent, ngx_str_t *why);
+    ngx_uint_t n, im_group_leave_e how, ngx_uint_t silent, ngx_str_t *why);
 
 /* What is changed of a member; -1, data NULL: not given. */
 
@@ -128,10 +135,18 @@ ngx_int_t im_group_joined(im_ctx_t *ctx, ngx_str_t *user, ngx_array_t *list);
 ngx_int_t im_group_admins(im_ctx_t *ctx, im_group_t *group,
     ngx_array_t *users);
 
-/* Adds the job that dissolves a group for its members. */
-ngx_int_t im_group_gone_add(im_ctx_t *ctx, im_batch_t *batch,
-    im_group_t *group, im_job_t *job);
-ngx_int_t im_group_gone_step(im_ctx_t *ctx, im_job_t *job);
+/* A walk over the members, in order of their names. */
+
+typedef struct {
+    ngx_array_t       *users;        /* of ngx_str_t */
+    im_key_t          *last;
+    ngx_uint_t         n;
+    ngx_uint_t         admins;       /* only those */
+} im_members_walk_t;
+
+/* The next ones, at most limit; *last: len 0 at the beginning. */
+ngx_int_t im_group_members(im_ctx_t *ctx, int64_t gno, im_members_walk_t *walk,
+    ngx_uint_t limit);
 
 
 #endif /* _IM_GROUP_JOIN_H_INCLUDED_ */

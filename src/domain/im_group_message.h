@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include "live/im_room.h"
 #include "domain/im_group.h"
+#include "domain/im_group_tip.h"
 #include "domain/im_group_row.h"
 
 
@@ -95,37 +96,6 @@ void im_group_message_block_take(im_ctx_t *ctx, im_group_t *group,
     int64_t last);
 void im_group_message_block_delete(im_ctx_t *ctx, im_batch_t *batch,
     im_group_t *group);
-
-
-/*
- * What else goes to all members of a live room.
- */
-
-/* Users have joined, left, were banned or unbanned; over tip_rate: nothing. */
-void im_group_tip_member(im_ctx_t *ctx, im_group_t *group, ngx_uint_t op,
-    ngx_str_t *users, ngx_uint_t n);
-
-/* Users have joined; type: GroupJoinType, 1 applied, 2 invited. */
-void im_group_tip_join(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
-    ngx_uint_t n, ngx_uint_t type);
-
-/* Users were muted for so many seconds, 0: are no longer. */
-void im_group_tip_mute(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
-    ngx_uint_t n, int64_t seconds);
-
-/* The profile has changed; info: MsgGroupNewInfo. */
-void im_group_tip_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info);
-
-/* A tip that only web SDK 2.x understands; body: MsgBody. */
-void im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body);
-
-/* A notice to all; data: UserDefinedField, or NULL. */
-im_code_t im_group_notice_room(im_ctx_t *ctx, im_group_t *group,
-    ngx_uint_t report, ngx_str_t *data);
-
-/* A notice to one account. */
-void im_group_notice_user(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
-    ngx_uint_t report, int64_t seconds, ngx_str_t *text);
 
 
 /*

@@ -9,6 +9,7 @@
 #include "core/im_str.h"
 #include "domain/im_cache.h"
 #include "domain/im_group_mute.h"
+#include "domain/im_group_tip.h"
 
 
 #define IM_MUTE_TRIES  8
@@ -28,7 +29,7 @@ typedef struct {
 
 
 static im_code_t im_group_mute_put(im_ctx_t *ctx, im_group_t *group,
-    ngx_str_t *users, ngx_uint_t n, int64_t seconds, ngx_uint_t ban);
+    ngx_str_t *users, ngx_uint_t n, int64_t seconds, im_group_tip_t *tip);
 static void im_group_mute_key(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *user, im_key_t *key);
 static void im_group_mute_load(im_row_t *row, im_group_mute_t *mute);
@@ -120,7 +121,18 @@ im_code_t
 im_group_mute_set(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
     ngx_uint_t n, int64_t seconds)
 {
-    return im_group_mute_put(ctx, group, users, n, seconds, 0);
+    im_code_t        code;
+    im_group_tip_t   tip;
+
+    im_group_tip_mute(ctx, group, users, n, seconds, &tip);
+
+    code = im_group_mute_put(ctx, group, users, n, seconds, &tip);
+
+    if (code == IM_OK) {
+        im_group_tip_tell(ctx, group, &tip);
+    }
+
+    return code;
 }
 
 
@@ -128,13 +140,15 @@ im_code_t
 im_group_ban_set(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
     ngx_uint_t n, int64_t seconds)
 {
-    return im_group_mute_put(ctx, group, users, n, seconds, 1);
+    return im_group_mute_put(ctx, group, users, n, seconds, NULL);
 }
 
 
+/* tip: of a mute; NULL: it is a ban. */
+
 static im_code_t
 im_group_mute_put(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
-    ngx_uint_t n, int64_t seconds, ngx_uint_t ban)
+    ngx_uint_t n, int64_t seconds, im_group_tip_t *tip)
 {
     int64_t           until;
     im_key_t          key;
@@ -175,7 +189,7 @@ im_group_mute_put(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
 
             mute = &mutes[i];
 
-            if (ban) {
+            if (tip == NULL) {
                 mute->banned = until;
 
             } else {
@@ -196,6 +210,10 @@ im_group_mute_put(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
 
             doc = im_record_doc(ctx->pool, im_group_mute_record, mute);
             im_store_replace(batch, IM_T_MUTE, &key, mute->version, doc);
+        }
+
+        if (tip && im_group_tip_add(ctx, batch, group, tip) != NGX_OK) {
+            return IM_E_GROUP_INTERNAL;
         }
 
         rc = im_cache_commit(ctx, batch);

@@ -32,8 +32,8 @@ ngx_int_t im_group_mute_get(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
 ngx_int_t im_group_mute_get_many(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *users, ngx_uint_t n, im_group_mute_t *mutes);
 
-/* Mutes, or bans, all of the users (at most 500) for so many seconds; 0 ends
- * it. */
+/* Mutes, and tells the members, or bans all of the users (at most 500) for so
+ * many seconds; 0 ends it. */
 im_code_t im_group_mute_set(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *users, ngx_uint_t n, int64_t seconds);
 im_code_t im_group_ban_set(im_ctx_t *ctx, im_group_t *group,

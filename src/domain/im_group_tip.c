@@ -10,6 +10,7 @@
 #include "live/im_zone.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
+#include "domain/im_group_message.h"
 #include "domain/im_group_row.h"
 #include "domain/im_inbox.h"
 
@@ -20,98 +21,56 @@
 
 
 static ngx_int_t im_group_tip_rate(im_ctx_t *ctx, im_group_t *group);
-static void im_group_tip_users(im_ctx_t *ctx, im_group_t *group,
-    ngx_uint_t op, ngx_str_t *users, ngx_uint_t n, ngx_uint_t type);
-static void im_group_tip_publish(im_ctx_t *ctx, im_group_t *group,
-    im_item_kind_e kind, ngx_uint_t prio, im_json_t *body);
-static ngx_int_t im_group_signal_publish(im_ctx_t *ctx, im_group_t *group,
-    im_json_t *body, ngx_str_t *event);
-static ngx_int_t im_group_tip_stored(im_ctx_t *ctx, im_group_t *group,
-    im_json_t *body);
+static void im_group_tip_init(im_ctx_t *ctx, ngx_uint_t op, ngx_uint_t prio,
+    im_group_tip_t *tip);
+static ngx_int_t im_group_tip_append(im_ctx_t *ctx, im_group_t *group,
+    im_job_t *job, im_json_t *body);
+static ngx_int_t im_group_tip_live(im_ctx_t *ctx, im_group_t *group,
+    im_group_tip_t *tip);
 static ngx_int_t im_group_tip_online(im_ctx_t *ctx, im_group_t *group,
     im_json_t *body, uint64_t except, ngx_str_t *event);
+static ngx_int_t im_group_signal_publish(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *body, ngx_str_t *event);
+static void im_group_tip_lost(im_ctx_t *ctx, im_group_t *group);
 
 
 void
 im_group_tip_member(im_ctx_t *ctx, im_group_t *group, ngx_uint_t op,
     ngx_str_t *users, ngx_uint_t n)
 {
-    im_group_tip_users(ctx, group, op, users, n, 1);
+    im_group_tip_t  tip;
+
+    im_group_tip_users(ctx, group, op, users, n, 1, &tip);
+    im_group_tip_tell(ctx, group, &tip);
 }
 
 
 void
-im_group_tip_join(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
-    ngx_uint_t n, ngx_uint_t type)
-{
-    if (group->type->notice != IM_NOTICE_NONE) {
-        im_group_tip_users(ctx, group, IM_TIP_JOIN, users, n, type);
-    }
-}
-
-
-void
-im_group_tip_mute(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
-    ngx_uint_t n, int64_t seconds)
-{
-    im_json_t   *body, *list, *info, *item;
-    ngx_uint_t   i;
-
-    if (group->type->notice != IM_NOTICE_STORED) {
-        return;
-    }
-
-    body = im_json_new_obj(ctx->pool);
-
-    im_json_add_int(body, "OpType", IM_TIP_MEMBER);
-    im_json_add_str(body, "Operator_Account", &ctx->user);
-
-    info = im_json_add_obj(body, "MsgOperatorMemberExtraInfo");
-    im_group_item_profile(ctx, info, &ctx->user);
-
-    list = im_json_add_list(body, "List_Account");
-
-    for (i = 0; i < n; i++) {
-        im_json_push_str(list, &users[i]);
-    }
-
-    list = im_json_add_list(body, "MsgMemberExtraInfo");
-
-    for (i = 0; i < ngx_min(n, IM_TIP_ACCOUNTS); i++) {
-        im_group_item_profile(ctx, im_json_push_obj(list), &users[i]);
-    }
-
-    list = im_json_add_list(body, "MsgMemberInfo");
-
-    for (i = 0; i < n; i++) {
-        item = im_json_push_obj(list);
-        im_json_add_str(item, "User_Account", &users[i]);
-        im_json_add_int(item, "ShutupTime", seconds);
-    }
-
-    im_group_tip_publish(ctx, group, IM_ITEM_TIP, IM_ROOM_HIGH, body);
-}
-
-
-static void
 im_group_tip_users(im_ctx_t *ctx, im_group_t *group, ngx_uint_t op,
-    ngx_str_t *users, ngx_uint_t n, ngx_uint_t type)
+    ngx_str_t *users, ngx_uint_t n, ngx_uint_t type, im_group_tip_t *tip)
 {
     int64_t      online;
-    im_json_t   *body, *list, *extra, *info;
+    im_json_t   *list, *extra, *info;
     ngx_uint_t   i;
 
-    if (group->type->live && im_group_tip_rate(ctx, group) != NGX_OK) {
+    ngx_memzero(tip, sizeof(im_group_tip_t));
+
+    if (group->type->live) {
+
+        if (im_group_tip_rate(ctx, group) != NGX_OK) {
+            return;
+        }
+
+    } else if (group->type->notice == IM_NOTICE_NONE
+               && op <= IM_TIP_KICK)
+    {
         return;
     }
 
-    body = im_json_new_obj(ctx->pool);
+    im_group_tip_init(ctx, op, IM_ROOM_LOW, tip);
 
-    im_json_add_int(body, "OpType", op);
-    im_json_add_str(body, "Operator_Account", &ctx->user);
-
-    list = im_json_add_list(body, "List_Account");
-    extra = im_json_add_list(body, "MsgMemberExtraInfo");
+    list = im_json_add_list(tip->body, "List_Account");
+    extra = im_json_add_list(tip->body, "MsgMemberExtraInfo");
 
     for (i = 0; i < n; i++) {
         im_json_push_str(list, &users[i]);
@@ -121,46 +80,255 @@ im_group_tip_users(im_ctx_t *ctx, im_group_t *group, ngx_uint_t op,
         }
     }
 
-    info = im_json_add_obj(body, "MsgOperatorMemberExtraInfo");
-    im_group_item_profile(ctx, info, &ctx->user);
-
-    online = im_group_member_count(ctx, group);
-
-    if (op == IM_TIP_JOIN || op == IM_TIP_QUIT || op == IM_TIP_KICK) {
-        im_json_add_int(body, "MemberNum", online);
-    }
-
     if (op == IM_TIP_JOIN) {
-        im_json_add_int(body, "GroupJoinType", type);
+        im_json_add_int(tip->body, "GroupJoinType", type);
     }
 
     if (group->type->live) {
-        info = im_json_add_obj(body, "OnlineMemberInfo");
+        online = im_group_member_count(ctx, group);
+
+        im_json_add_int(tip->body, "MemberNum", online);
+
+        info = im_json_add_obj(tip->body, "OnlineMemberInfo");
         im_json_add_int(info, "OnlineMemberNum", online);
         im_json_add_int(info, "ExpireTime", IM_TIP_EXPIRE);
     }
-
-    im_group_tip_publish(ctx, group, IM_ITEM_TIP, IM_ROOM_LOW, body);
 }
 
 
 void
-im_group_tip_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info)
+im_group_tip_mute(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
+    ngx_uint_t n, int64_t seconds, im_group_tip_t *tip)
 {
-    im_json_t  *body, *extra;
+    im_json_t   *list, *item;
+    ngx_uint_t   i;
 
-    body = im_json_new_obj(ctx->pool);
+    ngx_memzero(tip, sizeof(im_group_tip_t));
 
-    im_json_add_int(body, "OpType", IM_TIP_INFO);
-    im_json_add_str(body, "Operator_Account", &ctx->user);
-    im_json_add_list(body, "MsgMemberExtraInfo");
+    if (group->type->notice != IM_NOTICE_STORED) {
+        return;
+    }
 
-    extra = im_json_add_obj(body, "MsgOperatorMemberExtraInfo");
-    im_group_item_profile(ctx, extra, &ctx->user);
+    im_group_tip_init(ctx, IM_TIP_MEMBER, IM_ROOM_HIGH, tip);
 
-    im_json_add_node(body, "MsgGroupNewInfo", info);
+    list = im_json_add_list(tip->body, "List_Account");
 
-    im_group_tip_publish(ctx, group, IM_ITEM_TIP, IM_ROOM_HIGH, body);
+    for (i = 0; i < n; i++) {
+        im_json_push_str(list, &users[i]);
+    }
+
+    list = im_json_add_list(tip->body, "MsgMemberExtraInfo");
+
+    for (i = 0; i < ngx_min(n, IM_TIP_ACCOUNTS); i++) {
+        im_group_item_profile(ctx, im_json_push_obj(list), &users[i]);
+    }
+
+    list = im_json_add_list(tip->body, "MsgMemberInfo");
+
+    for (i = 0; i < n; i++) {
+        item = im_json_push_obj(list);
+        im_json_add_str(item, "User_Account", &users[i]);
+        im_json_add_int(item, "ShutupTime", seconds);
+    }
+}
+
+
+void
+im_group_tip_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info,
+    im_group_tip_t *tip)
+{
+    ngx_memzero(tip, sizeof(im_group_tip_t));
+
+    im_group_tip_init(ctx, IM_TIP_INFO, IM_ROOM_HIGH, tip);
+
+    im_json_add_list(tip->body, "MsgMemberExtraInfo");
+    im_json_add_node(tip->body, "MsgGroupNewInfo", info);
+}
+
+
+static void
+im_group_tip_init(im_ctx_t *ctx, ngx_uint_t op, ngx_uint_t prio,
+    im_group_tip_t *tip)
+{
+    tip->prio = prio;
+    tip->body = im_json_new_obj(ctx->pool);
+
+    im_json_add_int(tip->body, "OpType", op);
+    im_json_add_str(tip->body, "Operator_Account", &ctx->user);
+
+    im_group_item_profile(ctx, im_json_add_obj(tip->body,
+                                               "MsgOperatorMemberExtraInfo"),
+                          &ctx->user);
+}
+
+
+ngx_int_t
+im_group_tip_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
+    im_group_tip_t *tip)
+{
+    if (group->idle) {
+        tip->body = NULL;
+    }
+
+    if (tip->body == NULL
+        || group->type->live
+        || group->type->notice != IM_NOTICE_STORED)
+    {
+        return NGX_OK;
+    }
+
+    if (im_json_render(ctx->pool, tip->body, &tip->job.arg) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    tip->job.num = group->gno;
+
+    return im_job_add(ctx, batch, "tip", &tip->job.arg, tip->job.num,
+                      &tip->job.id);
+}
+
+
+void
+im_group_tip_tell(im_ctx_t *ctx, im_group_t *group, im_group_tip_t *tip)
+{
+    ngx_int_t  rc;
+    ngx_str_t  event;
+
+    if (tip->body == NULL) {
+        return;
+    }
+
+    if (tip->job.id.len) {
+
+        rc = im_group_tip_append(ctx, group, &tip->job, tip->body);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            im_job_start(ctx, &tip->job.id);
+        }
+
+        return;
+    }
+
+    rc = group->type->live ? im_group_tip_live(ctx, group, tip)
+                           : im_group_tip_online(ctx, group, tip->body, 0,
+                                                 &event);
+
+    if (rc != NGX_OK && rc != NGX_ABORT) {
+        im_group_tip_lost(ctx, group);
+    }
+}
+
+
+ngx_int_t
+im_group_tip_step(im_ctx_t *ctx, im_job_t *job)
+{
+    im_code_t    code;
+    ngx_int_t    rc;
+    im_json_t   *body;
+    im_group_t   group;
+
+    code = im_group_load_gno(ctx, job->num, &group);
+
+    if (code == IM_E_GROUP_NONE) {
+        return NGX_OK;
+    }
+
+    if (code != IM_OK) {
+        return NGX_BUSY;
+    }
+
+    rc = im_json_parse(ctx->pool, &job->arg, IM_JSON_DEPTH, &body);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
+    }
+
+    rc = im_group_tip_append(ctx, &group, job, body);
+
+    return (rc == NGX_DECLINED) ? NGX_OK : rc;
+}
+
+
+/*
+ * It takes a number and is part of the history.  The job goes in the same
+ * commit: whoever does it, it is done once.  NGX_DECLINED: it was.
+ */
+
+static ngx_int_t
+im_group_tip_append(im_ctx_t *ctx, im_group_t *group, im_job_t *job,
+    im_json_t *body)
+{
+    int64_t          type;
+    im_key_t         key;
+    ngx_int_t        rc;
+    ngx_uint_t       op;
+    im_batch_t      *batch;
+    im_group_row_t   row;
+
+    if (im_json_get_int(body, "OpType", &type) == NGX_OK
+        && type <= IM_TIP_KICK)
+    {
+        im_json_add_int(body, "MemberNum", im_group_member_count(ctx, group));
+    }
+
+    ngx_memzero(&row, sizeof(im_group_row_t));
+
+    row.type = IM_ROW_TIP;
+    ngx_str_set(&row.from, IM_GROUP_SYSTEM);
+    row.time = ngx_time();
+    row.random = (ngx_random() & 0x3fffffff) + 1;
+    row.prio = IM_ROOM_HIGH;
+
+    if (im_json_render(ctx->pool, body, &row.body) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    im_key_init(&key, ctx->app->id);
+    im_key_str(&key, &job->id);
+
+    batch = im_store_batch(ctx, IM_ATOMIC);
+
+    im_store_expect(batch, IM_T_JOB, &key, -1);
+    im_store_delete(batch, IM_T_JOB, &key);
+
+    op = im_group_row_append(ctx, batch, group, &row);
+
+    rc = im_store_commit(ctx, batch);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    row.seq = batch->ops[op].result;
+
+    im_group_row_publish(ctx, group, &row, 0);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_group_tip_live(im_ctx_t *ctx, im_group_t *group, im_group_tip_t *tip)
+{
+    ngx_int_t  rc;
+    ngx_str_t  text;
+
+    rc = im_group_item_system(ctx, group, IM_ITEM_TIP, tip->body, NULL, NULL,
+                              NULL, &text);
+
+    if (rc == NGX_OK) {
+        rc = im_group_publish(ctx, group, tip->prio, &text, IM_ITEM_TIP, 0,
+                              NULL);
+    }
+
+    return rc;
+}
+
+
+static void
+im_group_tip_lost(im_ctx_t *ctx, im_group_t *group)
+{
+    ngx_log_error(NGX_LOG_WARN, ctx->log, 0, "a tip to group \"%V\" was lost",
+                  &group->gid);
 }
 
 
@@ -181,8 +349,7 @@ im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
 
     if (rc != NGX_OK) {
         if (rc != NGX_ABORT) {
-            ngx_log_error(NGX_LOG_WARN, ctx->log, 0,
-                          "a tip to group \"%V\" was lost", &group->gid);
+            im_group_tip_lost(ctx, group);
         }
 
         return;
@@ -249,88 +416,6 @@ im_group_tip_rate(im_ctx_t *ctx, im_group_t *group)
 
     return im_rate_take(key, group->type->tip_rate, group->type->tip_rate,
                         ngx_current_msec);
-}
-
-
-/* A tip is a hint: what it tells has happened, with or without it. */
-
-static void
-im_group_tip_publish(im_ctx_t *ctx, im_group_t *group, im_item_kind_e kind,
-    ngx_uint_t prio, im_json_t *body)
-{
-    ngx_int_t  rc;
-    ngx_str_t  text;
-
-    if (!group->type->live) {
-
-        if (kind == IM_ITEM_TIP && group->type->notice == IM_NOTICE_STORED) {
-            rc = im_group_tip_stored(ctx, group, body);
-
-        } else {
-            rc = im_group_tip_online(ctx, group, body, 0, &text);
-        }
-
-        if (rc != NGX_OK) {
-            ngx_log_error(NGX_LOG_WARN, ctx->log, 0,
-                          "a tip to group \"%V\" was lost", &group->gid);
-        }
-
-        return;
-    }
-
-    rc = im_group_item_system(ctx, group, kind, body, NULL, NULL, NULL,
-                              &text);
-
-    if (rc == NGX_OK) {
-        rc = im_group_publish(ctx, group, prio, &text, kind, 0, NULL);
-    }
-
-    if (rc != NGX_OK && rc != NGX_ABORT) {
-        ngx_log_error(NGX_LOG_WARN, ctx->log, 0,
-                      "a tip to group \"%V\" was lost", &group->gid);
-    }
-}
-
-
-/* It takes a number and is part of the history. */
-
-static ngx_int_t
-im_group_tip_stored(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
-{
-    ngx_int_t        rc;
-    ngx_uint_t       op;
-    im_batch_t      *batch;
-    im_group_row_t   row;
-
-    if (group->idle) {
-        return NGX_OK;
-    }
-
-    ngx_memzero(&row, sizeof(im_group_row_t));
-
-    row.type = IM_ROW_TIP;
-    ngx_str_set(&row.from, IM_GROUP_SYSTEM);
-    row.time = ngx_time();
-    row.random = (ngx_random() & 0x3fffffff) + 1;
-    row.prio = IM_ROOM_HIGH;
-
-    if (im_json_render(ctx->pool, body, &row.body) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    batch = im_store_batch(ctx, IM_ORDERED);
-    op = im_group_row_append(ctx, batch, group, &row);
-
-    rc = im_store_commit(ctx, batch);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    row.seq = batch->ops[op].result;
-
-    im_group_row_publish(ctx, group, &row, 0);
-
-    return NGX_OK;
 }
 
 

@@ -11,7 +11,8 @@
 #include "core/im_str.h"
 #include "core/im_worker.h"
 #include "live/im_slot.h"
-#include "domain/im_group_join.h"
+#include "domain/im_group_gone.h"
+#include "domain/im_group_tip.h"
 #include "domain/im_job.h"
 #include "domain/im_purge.h"
 
@@ -61,6 +62,7 @@ static void im_job_exit_process(ngx_cycle_t *cycle);
 static im_job_kind_t  im_job_kinds[] = {
     { ngx_string("purge"), im_purge_step },
     { ngx_string("group_gone"), im_group_gone_step },
+    { ngx_string("tip"), im_group_tip_step },
     { ngx_null_string, NULL }
 };
 

@@ -436,7 +436,8 @@ im_cmd_quit_group(im_ctx_t *ctx, void *data)
     }
 
     if (!group.type->live) {
-        return im_group_leave(ctx, &group, &ctx->user, 1, 1, 0, NULL);
+        return im_group_leave(ctx, &group, &ctx->user, 1, IM_LEAVE_QUIT, 0,
+                              NULL);
     }
 
     return im_group_member_quit(ctx, &group);
