@@ -10,6 +10,7 @@
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
 #include "domain/im_friend.h"
+#include "domain/im_group_gone.h"
 #include "domain/im_inbox.h"
 #include "domain/im_login.h"
 #include "domain/im_purge.h"
@@ -203,6 +204,11 @@ im_purge_rest(im_ctx_t *ctx, ngx_str_t *user)
     }
 
     rc = im_friend_purge(ctx, user);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = im_group_gone_user(ctx, user);
     if (rc != NGX_OK) {
         return rc;
     }
