@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_fault.h"
 #include "core/im_str.h"
 #include "domain/im_cache.h"
 #include "domain/im_group_mute.h"
@@ -129,6 +130,7 @@ im_group_mute_set(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
     code = im_group_mute_put(ctx, group, users, n, seconds, &tip);
 
     if (code == IM_OK) {
+        im_fault("before_publish");
         im_group_tip_tell(ctx, group, &tip);
     }
 
