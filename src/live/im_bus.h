@@ -70,6 +70,9 @@ struct im_bus_buf_s {
      * freed together with the buffer */
     void                   *encoded[IM_BUS_ENCODINGS];
     void                  (*encoded_free)(im_bus_buf_t *buf);
+
+    unsigned                alone:1; /* nothing is delivered together with
+                                        it */
 };
 
 

@@ -700,6 +700,13 @@ im_room_begin(im_room_local_t *room)
         }
     }
 
+    q = ngx_queue_head(&room->jobs);
+    job = ngx_queue_data(q, im_room_job_t, queue);
+
+    if (job->buf) {
+        job->buf->alone = (n == 1);
+    }
+
     room->next = ngx_queue_head(&room->members);
 }
 

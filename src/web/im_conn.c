@@ -97,6 +97,7 @@ static ngx_int_t im_conn_send(im_peer_t *peer, im_frame_t *frame);
 static void im_conn_close(im_peer_t *peer, ngx_uint_t status);
 static ngx_uint_t im_conn_keep(im_conn_t *conn);
 static ngx_int_t im_conn_push(im_conn_t *conn, im_frame_t *frame);
+static ngx_int_t im_conn_write(im_conn_t *conn, im_frame_t *frame);
 static ngx_int_t im_conn_push_ws(im_conn_t *conn, ngx_uint_t opcode,
     ngx_str_t *payload);
 static void im_conn_write_handler(ngx_event_t *wev);
@@ -633,10 +634,22 @@ im_conn_send(im_peer_t *peer, im_frame_t *frame)
 {
     im_conn_t  *conn = peer->data;
 
-    size_t  limit;
+    size_t             limit;
+    ngx_connection_t  *c;
 
     if (peer->closing) {
         return NGX_ERROR;
+    }
+
+    c = conn->connection;
+
+    if (frame->alone && conn->first == NULL && c->write->ready
+#if (NGX_SSL)
+        && c->ssl == NULL
+#endif
+        )
+    {
+        return im_conn_write(conn, frame);
     }
 
     limit = im_conn_limits[peer->session ? 1 : 0]
@@ -731,6 +744,53 @@ im_conn_push(im_conn_t *conn, im_frame_t *frame)
     }
 
     return NGX_OK;
+}
+
+
+/* Without a queue, memory and a posted event. */
+
+static ngx_int_t
+im_conn_write(im_conn_t *conn, im_frame_t *frame)
+{
+    ssize_t            n;
+    ngx_int_t          rc;
+    ngx_str_t         *form;
+    ngx_connection_t  *c;
+
+    c = conn->connection;
+
+    form = im_frame_form(frame, conn->peer.form);
+    if (form == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = c->send(c, form->data, form->len);
+
+    if (n == (ssize_t) form->len) {
+        im_stat_add(IM_STAT_FRAMES, 1);
+        im_stat_add(IM_STAT_BYTES, frame->text.len);
+
+        return NGX_OK;
+    }
+
+    /* an error comes again when the queue is written */
+
+    rc = im_conn_push(conn, frame);
+
+    if (n > 0) {
+
+        if (rc == NGX_OK) {
+            conn->sent = n;
+
+        } else {
+
+            /* half of a frame is sent: the client can only connect again */
+
+            (void) ngx_shutdown_socket(c->fd, SHUT_RDWR);
+        }
+    }
+
+    return rc;
 }
 
 

@@ -39,6 +39,8 @@ typedef struct {
     ngx_str_t          form[IM_FORM_MAX];
     unsigned           raw:1;        /* every form is the text itself */
     unsigned           room:1;       /* no form lies around the text yet */
+    unsigned           alone:1;      /* no other will be joined with it: it is
+                                        written at once if nothing waits */
 } im_frame_t;
 
 

@@ -19,7 +19,8 @@
 
 typedef struct {
     /* Queues the frame (takes a reference); it is written at the end of the
-     * round of the event loop.  NGX_OK; NGX_BUSY: over the output limit, not
+     * round of the event loop, or at once (frame->alone).  Does not close or
+     * free the peer.  NGX_OK; NGX_BUSY: over the output limit, not
      * queued (the limit is lower for lower priorities, and for peers without
      * a session); NGX_ERROR: the connection is dead or dying. */
     ngx_int_t        (*send)(im_peer_t *peer, im_frame_t *frame);

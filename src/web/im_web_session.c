@@ -657,6 +657,10 @@ im_web_push(im_bus_buf_t *buf, ngx_str_t *json, ngx_log_t *log)
         }
     }
 
+    if (frame) {
+        frame->alone = buf->alone;
+    }
+
     return frame;
 }
 
