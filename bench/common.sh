@@ -9,6 +9,9 @@
 #   IM_BENCH_NGINX   the binary (build/optimised/nginx)
 #   IM_BENCH_OUT     folder of raw results (a new one in /tmp); what runs has
 #                    its files in "run" there
+#   IM_BENCH_BIN     folder of fanout, limit, readers and lmdb_rows, made
+#                    before
+#   IM_BENCH_CONNECTIONS   of a worker (32768)
 
 
 set -eu
@@ -31,7 +34,7 @@ die() {
 }
 
 
-[ -f "$tools/fanout.c" ] \
+[ -f "$tools/bench.sh" ] \
     || die "no load tools in \"$tools\", write their folder to IM_BENCH"
 
 [ -x "$nginx" ] || die "no \"$nginx\", write first: ./build.sh optimised"
@@ -46,25 +49,46 @@ work=$out/run
 BENCH_DIR=$work/peers
 export BENCH_DIR
 
-ulimit -n "$(ulimit -Hn)"
+# more is for root only
+
+ulimit -n 300000 2> /dev/null || ulimit -n "$(ulimit -Hn)"
 
 
 # A copy of the tools in $work/tools, with a fanout that knows %u, see
-# usersig.h.
+# usersig.h, and a limit that takes very many connections.
 
 copy_tools() {
     mkdir -p "$work/tools"
-    cp "$tools"/*.sh "$tools"/*.awk "$tools"/*.c "$tools"/*.h "$work/tools/"
+    cp "$tools"/*.sh "$tools"/*.awk "$work/tools/"
 
+    if [ -n "${IM_BENCH_BIN:-}" ]; then
+        cp "$IM_BENCH_BIN"/* "$work/tools/"
+
+    else
+        build_tools "$work/tools"
+    fi
+}
+
+
+build_tools() {
     u="case 'u': usersig(o, v->d); break;"
+
+    cp "$tools"/*.h "$1/"
 
     sed -e "s|^static void expand(|#include \"usersig.h\"\n\n&|" \
         -e "s|^        case '%':|$u\n&|" \
-        "$tools/fanout.c" > "$work/tools/fanout.c"
+        "$tools/fanout.c" > "$1/fanout.c"
 
-    cc -O2 -std=gnu11 -I "$here" -o "$work/tools/fanout" \
-       "$work/tools/fanout.c" -lcrypto -lz
-    cc -O2 -std=gnu11 -o "$work/tools/limit" "$work/tools/limit.c"
+    sed -e 's/^#define MAXID .*/#define MAXID 131072/' \
+        "$tools/limit.c" > "$1/limit.c"
+
+    cc -O2 -std=gnu11 -I "$here" -o "$1/fanout" "$1/fanout.c" -lcrypto -lz
+    cc -O2 -std=gnu11 -o "$1/limit" "$1/limit.c"
+    cc -O2 -std=gnu11 -W -Wall -I "$here" -o "$1/readers" "$here/readers.c" \
+       -lcrypto -lz
+    cc -O2 -W -Wall -o "$1/lmdb_rows" "$here/lmdb_rows.c" -llmdb
+
+    rm "$1"/*.c "$1"/*.h
 }
 
 
@@ -91,11 +115,12 @@ pid nginx.pid;
 error_log error.log warn;
 
 events {
-    worker_connections 16384;
+    worker_connections ${IM_BENCH_CONNECTIONS:-32768};
 }
 
 im {
     store lmdb:store size=16g;
+    zone ${IM_BENCH_ZONE:-64m};
 
     app $app {
         key file:app.key;
@@ -164,6 +189,79 @@ im_stop() {
 }
 
 
+# Writes $work/im.sh, by which bench.sh of the tools reaches our server as $1:
+# one room, or (scenario "one") a message to one that is not stored.
+
+im_target() {
+    head='"ver":"v4","platform":7,"status_instid":0,"contenttype":"json"'
+    head="$head,\"sdkappid\":$app"
+    login="{\"head\":{$head,\"identifier\":\"u%d\",\"usersig\":\"%u\",
+            \"servcmd\":\"im_open_status.wslogin\",\"seq\":1},
+            \"body\":{\"State\":\"Online\",\"InstType\":0}}"
+    join="{\"head\":{$head,
+           \"servcmd\":\"group_open_http_svc.apply_join_group\",\"seq\":2},
+           \"body\":{\"GroupId\":\"room\"}}"
+
+    # a Random of its own for each message, or it is a duplicate
+
+    cat > "$work/im.sh" <<SH
+target_$1() { echo $port; }
+pids_$1() { echo $(im_workers | paste -sd,); }
+args_$1() {
+    local random=\$((RANDOM % 4000))
+    local body='"MsgBody":[{"MsgType":"TIMTextElem",
+                "MsgContent":{"Text":"%p"}}]}'
+
+    A=(-p '/info?sdkappid=$app&platform=7'
+       -f '$login' -A '"A2Key"'
+       -H 'Content-Type: application/json' -o '"OK"')
+
+    if [ "\$1" = one ]; then
+        A+=(-U '/v4/openim/sendmsg?$query&random=1' -e 1 -b
+            '{"To_Account":"u%n","SyncOtherMachine":2,"MsgLifeTime":0,
+              "MsgRandom":'\$random'%06d,'"\$body")
+
+    else
+        A+=(-f '$join' -A '"JoinedStatus"'
+            -U '/v4/group_open_http_svc/send_group_msg?$query&random=1'
+            -b '{"GroupId":"room","From_Account":"ann",
+                 "Random":'\$random'%06d,'"\$body")
+    fi
+}
+SH
+}
+
+
+# Those of the others that are installed, the limit first.
+
+bench_peers() {
+    printf 'limit limitb'
+
+    [ ! -f /usr/lib/nginx/modules/ngx_nchan_module.so ] || printf ' nchan'
+
+    for peer in mosquitto nats-server; do
+        [ -z "$(command -v $peer)" ] || printf ' %s' "${peer%-server}"
+    done
+}
+
+
+peers_start() {
+    for peer in "$@"; do
+        "$work/tools/peers.sh" start "$peer" > /dev/null
+    done
+}
+
+
+# A room, and who writes into it.
+
+im_room() {
+    im_rest im_open_login_svc/account_import '{"UserID":"ann"}' > /dev/null
+    im_rest group_open_http_svc/create_group \
+        '{"Type":"AVChatRoom","GroupId":"room","Name":"room",
+          "Owner_Account":"ann"}' > /dev/null
+}
+
+
 im_usersig() {
     IM_DIR=$work/im "$top/build.sh" usersig "$1" 86400
 }
@@ -203,8 +301,7 @@ im_rest() {
     echo "machine: $(nproc) cores of $(sed -n 's/^model name.*: //p' \
                      /proc/cpuinfo | head -n 1), Linux $(uname -r)"
     echo "nginx: $("$nginx" -v 2>&1 | sed 's/.*: nginx.//')," \
-         "commit $(git -C "$top" rev-parse --short HEAD)," \
-         "$(cc --version | head -n 1)"
+         "commit ${IM_BENCH_COMMIT:-$(git -C "$top" rev-parse --short HEAD)}"
     echo "other load at the beginning: $(cut -d' ' -f1-3 /proc/loadavg)"
     echo "date: $(date -u +%F)"
 } > "$out/machine"

@@ -2,13 +2,13 @@
 
 # Copyright (C) The ngx_im authors
 
-# All measurements, and their tables as Markdown.  Takes some 15 minutes.
+# All measurements, and their tables as Markdown.  Takes some 40 minutes.
 #
 #   bench/run.sh [FOLDER]
 #
 # The folder (default: a new one in /tmp) gets raw results and result.md.
 # Numbers of single rounds, which bench/table.pl makes a table of, lie in
-# *.tsv and room.log.  See common.sh for the environment.
+# *.tsv and *.log.  See common.sh for the environment.
 
 set -eu
 
@@ -27,12 +27,16 @@ IM_BENCH_OUT=${1:-$(mktemp -d /tmp/im-bench-XXXXXX)}
 export IM_BENCH_OUT
 mkdir -p "$IM_BENCH_OUT"
 
-(cd "$IM_BENCH_OUT" && rm -rf ./*.tsv ./room.log ./machine ./run)
+(cd "$IM_BENCH_OUT" && rm -rf ./*.tsv ./*.log ./machine ./run)
 
 "$here/idle.sh" 10000 1
 "$here/sendmsg.sh" 5 10000 1
-"$here/room.sh" 5 1 1000 5000
+"$here/room.sh" 5 1 1000 5000 20000
 "$here/room.sh" 5 2 1000
+"$here/one.sh" 5 1
+"$here/guests.sh" 5 1 1000
+"$here/big.sh" 100000 8 sse
+"$here/big.sh" 100000 8 ws
 
 rm -rf "$IM_BENCH_OUT/run"
 

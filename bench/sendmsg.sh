@@ -18,7 +18,6 @@ users=1000
 conns=64
 
 copy_tools
-cc -O2 -W -Wall -o "$work/lmdb_rows" "$here/lmdb_rows.c" -llmdb
 
 result=$out/sendmsg.tsv
 printf 'system\tworkers\tround\tper_s\tcpu_us\tgroup\tp50\tp99\n' > "$result"
@@ -78,7 +77,7 @@ for round in $(seq "$rounds"); do
 
     group=$(tail -n 1 "$result" | awk '{ printf "%d", $6 + 0.5 }')
 
-    "$work/lmdb_rows" "$work/rows" "$messages" "$group" $users \
+    "$work/tools/lmdb_rows" "$work/rows" "$messages" "$group" $users \
                         "$work/im/store/im.mdb" 2>> "$out/sendmsg.log" \
     | awk -v round="$round" -v workers="$workers" '{
         printf "lmdb\t%d\t%d\t%s\t%s\t%s\t\t\n", workers, round, $1, $2, $3

@@ -118,14 +118,17 @@ if (my @rows = lines('sendmsg.tsv')) {
 }
 
 
-# room.log: a line "## ... | options | round ..." before each round, then a
-# line RESULT of each system
+# a line "## ... | options | round ..." before each round, then a line RESULT
+# of each system, the limit first
 
-if (my @log = lines('room.log')) {
-    my (@cases, %case, $case, $n);
+sub rounds {
+    my ($name, $title, $note) = @_;
+
+    my @log = lines($name) or return;
+    my (@cases, %case, $case, $n, @systems);
 
     for (@log) {
-        if (/^## fan \| .*? \| (.*?) \| round/) {
+        if (/^## \w+ \|(?: .*? \|)? (-n .*?) \| .*?round/) {
             $case = $1;
             push @cases, $case unless $case{$case};
             $n = $case{$case}{rounds}++;
@@ -137,26 +140,28 @@ if (my @log = lines('room.log')) {
         my %f = map { split /=/, $_, 2 } split ' ';
         my $s = $case{$case}{ $f{label} } //= {};
 
-        next if $f{lost} || !$f{ok};
+        push @systems, $f{label} unless grep { $_ eq $f{label} } @systems;
+
+        $s->{bad} += ($f{dup} // $f{extra}) + ($f{stray} // 0) + $f{errors};
+        $s->{failed}++, next if $f{lost} || !$f{ok};
 
         push @{ $s->{per_s} }, $f{per_s};
         push @{ $s->{$_} }, $f{$_} for qw/ cpu_per_m p50 p99 /;
+        push @{ $s->{bytes} }, $f{bytes} if $f{bytes};
 
-        $s->{bad} += $f{dup} + $f{stray} + $f{errors};
         $s->{round}{$n} = \%f;
     }
 
-    print "### A message to all of a live room\n\n";
+    print "### $title\n\n";
 
     for $case (@cases) {
         my $limit = $case{$case}{limit}{round};
 
         print "`$case`, $case{$case}{rounds} rounds\n\n";
-        head('', 'deliveries/s', 'x', 'CPU s per million', 'x', 'p50 ms',
-             'p99 ms', 'p99 x');
+        head('', 'per second', 'x', 'CPU s per million', 'x', 'p50 ms',
+             'p99 ms', 'p99 x', 'bytes', 'bad');
 
-        for my $system (qw/ limit limitb im im2 nchan nchan2 mosquitto nats /)
-        {
+        for my $system (@systems) {
             my $s = $case{$case}{$system} or next;
             my @rounds = grep { $limit->{$_} } keys %{ $s->{round} };
             my %x;
@@ -168,12 +173,43 @@ if (my @log = lines('room.log')) {
             }
 
             row($system =~ /^im/ ? "ngx_$system" : $system,
-                sprintf('%.0f', median(@{ $s->{per_s} })), $x{per_s},
-                sprintf('%.2f', median(@{ $s->{cpu_per_m} })), $x{cpu_per_m},
-                sprintf('%.1f', median(@{ $s->{p50} })),
-                sprintf('%.1f', median(@{ $s->{p99} })), $x{p99});
+                sprintf('%.0f', median(@{ $s->{per_s} || [] })), $x{per_s},
+                sprintf('%.2f', median(@{ $s->{cpu_per_m} || [] })),
+                $x{cpu_per_m},
+                sprintf('%.2f', median(@{ $s->{p50} || [] })),
+                sprintf('%.2f', median(@{ $s->{p99} || [] })), $x{p99},
+                $s->{bytes} ? sprintf('%.0f', median(@{ $s->{bytes} })) : '',
+                ($s->{bad} || 0) . ($s->{failed} ? " ($s->{failed} runs failed)"
+                                                 : ''));
         }
 
         print "\n";
     }
+}
+
+
+rounds('room.log', 'A message to all of a live room');
+rounds('guests.log', 'The same by each transport');
+rounds('one.log', 'A message to one who is connected, not stored');
+
+
+if (my @log = lines('big.log')) {
+    my ($case, %r);
+
+    print "### Very many readers of one room\n\n";
+    head('readers', 'memory of workers KB each', 'messages',
+         'deliveries/s', 'CPU s per million', 'p50 ms', 'p99 ms', 'lost',
+         'REST calls', 'p50 ms', 'p99 ms', 'max ms');
+
+    for (@log) {
+        $case = $1 if /^## big \| (.*)/;
+        %r = map { split /=/, $_, 2 } split ' ', $1 if /^RESULT (.*)/;
+
+        if (/^MEMORY kb=(.*)/) {
+            row($case, $1, @r{qw/ m per_s cpu_per_m p50 p99 lost rest_n
+                                  rest_p50 rest_p99 rest_max /});
+        }
+    }
+
+    print "\n";
 }

@@ -1,0 +1,38 @@
+#!/bin/sh
+
+# Copyright (C) The ngx_im authors
+
+# A message to one of 1000 who are connected, not stored: as fast as it goes
+# with 16 under way, and 500 a second.  In turn with the limit program and
+# with other servers.
+#
+#   bench/one.sh [ROUNDS [WORKERS]]
+#
+# IM_BENCH_SYSTEMS: with what, "limit" first ("limit nchan")
+
+. "$(dirname "$0")/common.sh"
+
+rounds=${1:-5}
+seconds=${IM_BENCH_SECONDS:-4}
+workers=${2:-1}
+
+name=im
+[ "$workers" -eq 1 ] || name=im$workers
+
+peers=${IM_BENCH_SYSTEMS:-$(bench_peers | sed 's/limitb //')}
+
+copy_tools
+im_start "$workers"
+im_accounts 1000
+im_target $name
+
+trap '"$work/tools/peers.sh" stop all; im_stop' EXIT
+
+# shellcheck disable=SC2086
+peers_start $peers
+
+for load in "-m 20000 -w 16 -c 16" "-m $((seconds * 500)) -r 500 -c 16"; do
+    # shellcheck disable=SC2086
+    "$work/tools/bench.sh" -f "$work/im.sh" -r "$rounds" -o "$out/one.log" \
+        one "$peers $name" -n 1000 $load
+done
