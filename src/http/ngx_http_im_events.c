@@ -71,6 +71,7 @@ typedef struct {
     unsigned               opening:1;
     unsigned               started:1;
     unsigned               closing:1;
+    unsigned               failed:1;
 } ngx_http_im_reader_t;
 
 
@@ -338,6 +339,9 @@ ngx_http_im_events_posted(ngx_event_t *ev)
     if (!reader->started) {
         rc = ngx_http_im_events_start(reader);
 
+    } else if (reader->failed) {
+        rc = NGX_ERROR;
+
     } else {
         rc = ngx_http_im_events_flush(reader);
     }
@@ -461,9 +465,23 @@ ngx_http_im_events_send(im_guest_t *guest, im_frame_t *frame)
 
     reader->unsent += form->len;
 
-    if (reader->started) {
-        ngx_post_event(&reader->event, &ngx_posted_events);
+    if (!reader->started) {
+        return NGX_OK;
     }
+
+    /* what nothing else waits with is written at once; our caller may be
+     * walking over members of the room, so no request ends here */
+
+    if (frame->alone && reader->first == e) {
+
+        if (ngx_http_im_events_flush(reader) != NGX_ERROR) {
+            return NGX_OK;
+        }
+
+        reader->failed = 1;
+    }
+
+    ngx_post_event(&reader->event, &ngx_posted_events);
 
     return NGX_OK;
 }

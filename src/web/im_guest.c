@@ -354,7 +354,13 @@ im_guest_send(im_guest_t *guest, im_bus_buf_t *buf)
 
     frame = im_guest_frame(buf);
 
-    return frame ? guest->ops->send(guest, frame) : NGX_ERROR;
+    if (frame == NULL) {
+        return NGX_ERROR;
+    }
+
+    frame->alone = buf->alone;
+
+    return guest->ops->send(guest, frame);
 }
 
 
