@@ -203,6 +203,20 @@ static ngx_command_t  ngx_im_commands[] = {
       offsetof(im_conf_t, drain_time),
       NULL },
 
+    { ngx_string("websocket_deflate"),
+      NGX_IM_CONF|NGX_DIRECT_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      0,
+      offsetof(im_conf_t, deflate),
+      NULL },
+
+    { ngx_string("websocket_deflate_min"),
+      NGX_IM_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      0,
+      offsetof(im_conf_t, deflate_min),
+      NULL },
+
     { ngx_string("commit_queue"),
       NGX_IM_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE3,
       ngx_im_commit_queue,
@@ -498,6 +512,8 @@ ngx_im_create_conf(ngx_cycle_t *cycle)
     imcf->body_memory = NGX_CONF_UNSET_SIZE;
     imcf->drain_time = NGX_CONF_UNSET_MSEC;
     imcf->sweep_interval = NGX_CONF_UNSET_MSEC;
+    imcf->deflate = NGX_CONF_UNSET;
+    imcf->deflate_min = NGX_CONF_UNSET_SIZE;
 
     if (ngx_array_init(&imcf->apps, cycle->pool, 4, sizeof(im_app_t))
         != NGX_OK
@@ -608,6 +624,8 @@ ngx_im_block_end(ngx_conf_t *cf, im_conf_t *imcf)
     ngx_conf_init_size_value(imcf->body_memory, 256 * 1024 * 1024);
     ngx_conf_init_msec_value(imcf->drain_time, 3000);
     ngx_conf_init_msec_value(imcf->sweep_interval, 60000);
+    ngx_conf_init_value(imcf->deflate, 1);
+    ngx_conf_init_size_value(imcf->deflate_min, 512);
 
     if (imcf->commit_queue == 0) {
         imcf->commit_queue = 10000;

@@ -244,6 +244,9 @@ typedef struct {
     ngx_msec_t       drain_time;
     ngx_msec_t       sweep_interval;
 
+    ngx_flag_t       deflate;              /* of WebSocket messages */
+    size_t           deflate_min;          /* bytes */
+
     ngx_uint_t       commit_queue;         /* entries of a worker */
     size_t           commit_size;          /* bytes of them */
     ngx_msec_t       commit_time;          /* age of the oldest */

@@ -11,6 +11,7 @@
 #include "http/ngx_http_im_module.h"
 #include "web/im_conn.h"
 #include "web/im_ws.h"
+#include "web/im_ws_deflate.h"
 
 
 #define NGX_HTTP_IM_UPGRADE_REQUIRED  426
@@ -27,6 +28,8 @@
     "Connection: Upgrade" CRLF                                                \
     "Sec-WebSocket-Accept: "
 
+#define NGX_HTTP_IM_EXTENSIONS  CRLF "Sec-WebSocket-Extensions: "
+
 
 typedef struct {
     ngx_http_request_t  *request;
@@ -34,7 +37,9 @@ typedef struct {
     ngx_event_t          event;
     size_t               len;
     u_char               head[sizeof(NGX_HTTP_IM_SWITCH) - 1
-                              + IM_WS_ACCEPT_LEN + 4];
+                              + IM_WS_ACCEPT_LEN
+                              + sizeof(NGX_HTTP_IM_EXTENSIONS) - 1
+                              + IM_WS_DEFLATE_ANSWER_MAX + 4];
 } ngx_http_im_upgrade_t;
 
 
@@ -46,6 +51,8 @@ static ngx_str_t *ngx_http_im_websocket_header(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_im_websocket_ends(ngx_str_t *uri, char *tail);
 static void ngx_http_im_websocket_init(ngx_http_request_t *r,
     im_conn_init_t *init);
+static ngx_uint_t ngx_http_im_websocket_deflate(ngx_http_request_t *r,
+    ngx_uint_t *bits);
 static void ngx_http_im_websocket_switch(ngx_event_t *ev);
 static void ngx_http_im_websocket_release(ngx_connection_t *c,
     ngx_http_connection_t *hc);
@@ -59,6 +66,7 @@ ngx_http_im_websocket_handler(ngx_http_request_t *r)
     u_char                 *p;
     ngx_int_t               rc;
     ngx_str_t               key;
+    ngx_uint_t              bits;
     im_conn_init_t          init;
     ngx_http_cleanup_t     *cln;
     ngx_http_im_upgrade_t  *up;
@@ -101,6 +109,15 @@ ngx_http_im_websocket_handler(ngx_http_request_t *r)
     p = ngx_cpymem(up->head, NGX_HTTP_IM_SWITCH,
                    sizeof(NGX_HTTP_IM_SWITCH) - 1);
     p = im_ws_accept(p, &key);
+
+    if (ngx_http_im_websocket_deflate(r, &bits)) {
+        init.deflate = bits ? bits : IM_WS_DEFLATE_BITS_MAX;
+
+        p = ngx_cpymem(p, NGX_HTTP_IM_EXTENSIONS,
+                       sizeof(NGX_HTTP_IM_EXTENSIONS) - 1);
+        p = im_ws_deflate_answer(p, bits);
+    }
+
     p = ngx_cpymem(p, CRLF CRLF, 4);
 
     up->len = p - up->head;
@@ -285,6 +302,22 @@ ngx_http_im_websocket_init(ngx_http_request_t *r, im_conn_init_t *init)
     {
         init->app = im_conf_app(im_conf(), (ngx_uint_t) n);
     }
+}
+
+
+static ngx_uint_t
+ngx_http_im_websocket_deflate(ngx_http_request_t *r, ngx_uint_t *bits)
+{
+    ngx_str_t  *h;
+
+    if (!im_conf()->deflate) {
+        return 0;
+    }
+
+    h = ngx_http_im_websocket_header(r, "Sec-WebSocket-Extensions",
+                                     sizeof("Sec-WebSocket-Extensions") - 1);
+
+    return h && im_ws_deflate_offer(h, bits) == NGX_OK;
 }
 
 

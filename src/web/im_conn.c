@@ -15,6 +15,7 @@
 #include "web/im_metrics.h"
 #include "web/im_web.h"
 #include "web/im_ws.h"
+#include "web/im_ws_deflate.h"
 
 
 #define IM_CONN_BUFFER      16384    /* of the worker, to read into */
@@ -72,6 +73,7 @@ struct im_conn_s {
     im_ws_t            ws;
 
     uint16_t           status;       /* to close with */
+    uint16_t           deflate;      /* bits of the window, 0: none */
 
     unsigned           started:1;
     unsigned           left:1;       /* the peer is closed */
@@ -85,6 +87,7 @@ static void im_conn_read_handler(ngx_event_t *rev);
 static void im_conn_feed(im_conn_t *conn, u_char *p, u_char *last);
 static void im_conn_feed_ws(im_conn_t *conn, u_char *p, u_char *last);
 static void im_conn_feed_length(im_conn_t *conn, u_char *p, u_char *last);
+static ngx_int_t im_conn_inflate(im_conn_t *conn, ngx_str_t *text);
 static void im_conn_control(im_conn_t *conn, ngx_str_t *payload);
 static void im_conn_message(im_conn_t *conn, ngx_str_t *text);
 static ngx_int_t im_conn_keep_text(im_conn_t *conn, ngx_pool_t *pool,
@@ -102,6 +105,7 @@ static ngx_int_t im_conn_push_ws(im_conn_t *conn, ngx_uint_t opcode,
     ngx_str_t *payload);
 static void im_conn_write_handler(ngx_event_t *wev);
 static ngx_int_t im_conn_flush(im_conn_t *conn);
+static ngx_str_t *im_conn_form(im_conn_t *conn, im_frame_t *frame);
 static ngx_chain_t *im_conn_send_one(ngx_connection_t *c, ngx_chain_t *cl);
 static void im_conn_sent(im_conn_t *conn, ngx_buf_t *bufs, ngx_uint_t n);
 static void im_conn_leave(im_conn_t *conn);
@@ -179,6 +183,9 @@ im_conn_create(im_conn_init_t *init, ngx_log_t *log)
     conn->last = &conn->first;
 
     im_ws_init(&conn->ws, IM_CONN_MESSAGE_MAX);
+
+    conn->deflate = (uint16_t) init->deflate;
+    conn->ws.deflate = (init->deflate != 0);
 
     return conn;
 }
@@ -390,6 +397,15 @@ im_conn_feed_ws(im_conn_t *conn, u_char *p, u_char *last)
             whole.len = in->len;
         }
 
+        if (!control && conn->ws.compressed) {
+            rc = im_conn_inflate(conn, &whole);
+
+            if (rc != NGX_OK) {
+                im_conn_close(&conn->peer, rc);
+                return;
+            }
+        }
+
         if (control) {
             im_conn_control(conn, &whole);
 
@@ -404,6 +420,54 @@ im_conn_feed_ws(im_conn_t *conn, u_char *p, u_char *last)
 
         im_conn_in_free(in);
     }
+}
+
+
+/* The text takes the place of what has come; its length is limited alike.
+ * NGX_OK, or the status to close with. */
+
+static ngx_int_t
+im_conn_inflate(im_conn_t *conn, ngx_str_t *text)
+{
+    ngx_int_t     rc;
+    ngx_str_t     piece;
+    im_conn_in_t  plain;
+
+    ngx_memzero(&plain, sizeof(im_conn_in_t));
+
+    rc = im_ws_inflate_start(text);
+
+    while (rc == NGX_OK) {
+
+        rc = im_ws_inflate(&piece);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        if (piece.len > conn->ws.max - plain.len) {
+            rc = IM_WS_TOO_BIG;
+            break;
+        }
+
+        rc = im_conn_append(&plain, &piece, conn->peer.log);
+    }
+
+    im_conn_in_free(&conn->in);
+
+    if (rc != NGX_DONE) {
+        im_conn_in_free(&plain);
+
+        return rc == NGX_DECLINED ? IM_WS_DATA
+               : rc == NGX_ERROR ? IM_WS_INTERNAL : rc;
+    }
+
+    conn->in = plain;
+
+    text->data = plain.data;
+    text->len = plain.len;
+
+    return NGX_OK;
 }
 
 
@@ -759,7 +823,7 @@ im_conn_write(im_conn_t *conn, im_frame_t *frame)
 
     c = conn->connection;
 
-    form = im_frame_form(frame, conn->peer.form);
+    form = im_conn_form(conn, frame);
     if (form == NULL) {
         return NGX_ERROR;
     }
@@ -768,7 +832,7 @@ im_conn_write(im_conn_t *conn, im_frame_t *frame)
 
     if (n == (ssize_t) form->len) {
         im_stat_add(IM_STAT_FRAMES, 1);
-        im_stat_add(IM_STAT_BYTES, frame->text.len);
+        im_stat_add(IM_STAT_BYTES, n);
 
         return NGX_OK;
     }
@@ -899,7 +963,7 @@ im_conn_flush(im_conn_t *conn)
 
         for (out = conn->first; out && n < IM_CONN_BUFS; out = out->next) {
 
-            form = im_frame_form(out->frame, conn->peer.form);
+            form = im_conn_form(conn, out->frame);
             if (form == NULL) {
                 return NGX_ERROR;
             }
@@ -970,6 +1034,24 @@ im_conn_flush(im_conn_t *conn)
 }
 
 
+/* The same at each call: some of it may be sent. */
+
+static ngx_str_t *
+im_conn_form(im_conn_t *conn, im_frame_t *frame)
+{
+    im_form_e  form;
+
+    form = conn->peer.form;
+
+    if (conn->deflate && frame->text.len <= (size_t) 1 << conn->deflate) {
+        form = (form == IM_FORM_TEXT) ? IM_FORM_DEFLATE_TEXT
+                                      : IM_FORM_DEFLATE_BINARY;
+    }
+
+    return im_frame_form(frame, form);
+}
+
+
 /* send() costs the kernel less than writev(); as c->send_chain() */
 
 static ngx_chain_t *
@@ -1016,7 +1098,7 @@ im_conn_sent(im_conn_t *conn, ngx_buf_t *bufs, ngx_uint_t n)
         out = conn->first;
 
         im_stat_add(IM_STAT_FRAMES, 1);
-        im_stat_add(IM_STAT_BYTES, out->frame->text.len);
+        im_stat_add(IM_STAT_BYTES, conn->sent + bufs[i].end - bufs[i].start);
 
         conn->first = out->next;
         conn->unsent -= out->frame->text.len;
@@ -1251,6 +1333,8 @@ im_conn_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 
     ngx_queue_init(&im_conn_list);
     ngx_queue_init(&im_conn_closing);
+
+    im_frame_deflate_min = conf->deflate_min;
 
     app = conf->apps.elts;
     im_conn_timeout = app[0].ws_timeout;

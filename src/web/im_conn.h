@@ -30,6 +30,8 @@ typedef struct {
     ngx_uint_t      platform;
     ngx_str_t       ip;              /* is copied */
     ngx_str_t       host;            /* the same */
+    ngx_uint_t      deflate;         /* permessage-deflate: bits of the window,
+                                        0: none */
     unsigned        tls:1;
 
     /* closes the connection and frees its pool */

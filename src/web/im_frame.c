@@ -9,6 +9,7 @@
 #include <zlib.h>
 #include "web/im_frame.h"
 #include "web/im_ws.h"
+#include "web/im_ws_deflate.h"
 
 
 /*
@@ -24,10 +25,13 @@
 
 static ngx_int_t im_frame_wrap(im_frame_t *frame, im_form_e form);
 static ngx_int_t im_frame_compress(im_frame_t *frame);
+static ngx_int_t im_frame_deflate(im_frame_t *frame, im_form_e form);
 
 
 static z_stream    im_frame_zstream;
 static ngx_uint_t  im_frame_zready;
+
+size_t  im_frame_deflate_min = 512;
 
 
 im_frame_t *
@@ -113,6 +117,24 @@ im_frame_form(im_frame_t *frame, im_form_e form)
 
     if (form == IM_FORM_COMP && frame->text.len < IM_FRAME_COMP_MIN) {
         form = IM_FORM_BINARY;
+    }
+
+    if (form >= IM_FORM_DEFLATE_TEXT) {
+
+        if (frame->form[form].data == NULL
+            && !frame->dense
+            && frame->text.len >= im_frame_deflate_min)
+        {
+            if (im_frame_deflate(frame, form) != NGX_OK) {
+                return NULL;
+            }
+        }
+
+        if (frame->form[form].data) {
+            return &frame->form[form];
+        }
+
+        form = (form == IM_FORM_DEFLATE_TEXT) ? IM_FORM_TEXT : IM_FORM_BINARY;
     }
 
     if (frame->form[form].data == NULL) {
@@ -265,6 +287,57 @@ im_frame_compress(im_frame_t *frame)
 
     ngx_memmove(p, start, len);
     dst->len = p + len - dst->data;
+
+    return NGX_OK;
+}
+
+
+/* Compressed once: the other form differs in its first byte. */
+
+static ngx_int_t
+im_frame_deflate(im_frame_t *frame, im_form_e form)
+{
+    u_char      *p;
+    ngx_str_t    payload, *dst, *other;
+    ngx_uint_t   opcode;
+
+    opcode = IM_WS_RSV1
+             | (form == IM_FORM_DEFLATE_TEXT ? IM_WS_TEXT : IM_WS_BINARY);
+
+    dst = &frame->form[form];
+    other = &frame->form[form == IM_FORM_DEFLATE_TEXT ? IM_FORM_DEFLATE_BINARY
+                                                      : IM_FORM_DEFLATE_TEXT];
+
+    if (other->data) {
+        dst->data = ngx_alloc(other->len, ngx_cycle->log);
+        if (dst->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(dst->data, other->data, other->len);
+        dst->len = other->len;
+        dst->data[0] = (u_char) (0x80 | opcode);
+
+        return NGX_OK;
+    }
+
+    if (im_ws_deflate(&frame->text, &payload) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (payload.len >= frame->text.len) {
+        frame->dense = 1;
+        return NGX_OK;
+    }
+
+    dst->data = ngx_alloc(IM_WS_HEAD_MAX + payload.len, ngx_cycle->log);
+    if (dst->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = im_ws_head(dst->data, opcode, payload.len);
+    p = ngx_cpymem(p, payload.data, payload.len);
+    dst->len = p - dst->data;
 
     return NGX_OK;
 }

@@ -120,17 +120,28 @@ im_ws_head_done(im_ws_t *ws)
 {
     u_char      *h;
     uint64_t     len;
-    ngx_uint_t   i;
+    ngx_uint_t   i, rsv;
 
     h = ws->head;
 
-    /* no extension is offered; what a client sends has to be masked */
+    ws->opcode = h[0] & 0x0f;
+    rsv = h[0] & 0x70;
 
-    if ((h[0] & 0x70) || !(h[1] & 0x80)) {
+    /* the first frame of a message tells whether it is compressed */
+
+    if (rsv == IM_WS_RSV1
+        && ws->deflate
+        && (ws->opcode == IM_WS_TEXT || ws->opcode == IM_WS_BINARY))
+    {
+        rsv = 0;
+    }
+
+    /* what a client sends has to be masked */
+
+    if (rsv || !(h[1] & 0x80)) {
         return IM_WS_PROTOCOL;
     }
 
-    ws->opcode = h[0] & 0x0f;
     ws->fin = (h[0] & 0x80) ? 1 : 0;
 
     len = h[1] & 0x7f;
@@ -171,6 +182,7 @@ im_ws_head_done(im_ws_t *ws)
         }
 
         ws->message = ws->opcode;
+        ws->compressed = (h[0] & IM_WS_RSV1) ? 1 : 0;
         break;
 
     case IM_WS_CLOSE:

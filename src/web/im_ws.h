@@ -21,6 +21,8 @@
 #define IM_WS_PING        9
 #define IM_WS_PONG        10
 
+#define IM_WS_RSV1        0x40
+
 #define IM_WS_NORMAL      1000
 #define IM_WS_GOING_AWAY  1001
 #define IM_WS_PROTOCOL    1002
@@ -48,6 +50,8 @@ typedef struct {
     unsigned       message:4;        /* IM_WS_TEXT or BINARY, kept until the
                                         call after its last piece */
     unsigned       fin:1;
+    unsigned       deflate:1;        /* permessage-deflate is agreed upon */
+    unsigned       compressed:1;     /* the message is */
     unsigned       payload:1;        /* the head is complete */
 
     /* of the piece that im_ws_parse() has returned */
@@ -70,7 +74,8 @@ ngx_int_t im_ws_parse(im_ws_t *ws, u_char **pos, u_char *last,
 /* The status to answer a Close frame of that payload with. */
 ngx_uint_t im_ws_close_status(ngx_str_t *payload);
 
-/* Writes the head of a final frame that is not masked. */
+/* Writes the head of a final frame that is not masked; opcode may have
+ * IM_WS_RSV1 (compressed). */
 u_char *im_ws_head(u_char *p, ngx_uint_t opcode, size_t len);
 
 /* 1 if Sec-WebSocket-Key is what it has to be. */

@@ -1,4 +1,4 @@
-/* link: web/im_ws.c web/im_frame.c core/im_str.c */
+/* link: web/im_ws.c web/im_ws_deflate.c web/im_frame.c core/im_str.c */
 
 /*
  * Copyright (C) The ngx_im authors
@@ -10,6 +10,7 @@
 #include <zlib.h>
 #include "web/im_frame.h"
 #include "web/im_ws.h"
+#include "web/im_ws_deflate.h"
 
 
 #define MAX  (1024 * 1024)
@@ -333,6 +334,203 @@ test_upgrade(void)
 
 /* The frame in all forms, from a text of len bytes. */
 
+/* What a message of several pieces inflates to; answers how it ended. */
+
+static ngx_int_t
+inflated(ngx_str_t *payload, u_char *out, size_t *len)
+{
+    ngx_int_t  rc;
+    ngx_str_t  piece;
+
+    *len = 0;
+
+    rc = im_ws_inflate_start(payload);
+
+    while (rc == NGX_OK) {
+        rc = im_ws_inflate(&piece);
+
+        if (rc == NGX_OK) {
+
+            if (*len + piece.len > MAX) {
+                return NGX_BUSY;
+            }
+
+            ngx_memcpy(out + *len, piece.data, piece.len);
+            *len += piece.len;
+        }
+    }
+
+    return rc;
+}
+
+
+static ngx_uint_t
+deflated(im_frame_t *f, im_form_e form, ngx_str_t *s)
+{
+    size_t          n, k;
+    ngx_str_t       payload, *plain;
+    static u_char   out[MAX];
+
+    plain = im_frame_form(f, form == IM_FORM_DEFLATE_TEXT ? IM_FORM_TEXT
+                                                          : IM_FORM_BINARY);
+
+    if (f->text.len < im_frame_deflate_min) {
+        return s == plain;
+    }
+
+    if (s->data[0] != (form == IM_FORM_DEFLATE_TEXT ? 0xc1 : 0xc2)
+        || s->len >= plain->len)
+    {
+        return 0;
+    }
+
+    k = s->data[1] < 126 ? 2 : s->data[1] == 126 ? 4 : 10;
+
+    payload.data = s->data + k;
+    payload.len = s->len - k;
+
+    return inflated(&payload, out, &n) == NGX_DONE
+           && n == f->text.len
+           && ngx_memcmp(out, f->text.data, n) == 0;
+}
+
+
+static void
+test_deflate_offers(void)
+{
+    ngx_int_t   rc;
+    ngx_str_t   value;
+    ngx_uint_t  i, bits, good;
+
+    static struct {
+        const char  *value;
+        ngx_int_t    bits;           /* -1: declined */
+    } offers[] = {
+        { "permessage-deflate", 0 },
+        { "permessage-deflate; client_max_window_bits", 0 },
+        { "permessage-deflate;client_max_window_bits=10", 0 },
+        { " permessage-deflate ; server_no_context_takeover ", 0 },
+        { "permessage-deflate; client_no_context_takeover", 0 },
+        { "permessage-deflate; server_max_window_bits=8", 8 },
+        { "permessage-deflate; server_max_window_bits=\"15\"", 15 },
+        { "x-webkit-deflate-frame, permessage-deflate", 0 },
+        { "permessage-deflate; server_max_window_bits=7, "
+          "permessage-deflate; server_max_window_bits=9", 9 },
+        { "permessage-deflate; a=b, permessage-deflate", 0 },
+        { "", -1 },
+        { ",;=", -1 },
+        { "permessage-deflat", -1 },
+        { "permessage-deflate;", -1 },
+        { "permessage-deflate; server_max_window_bits", -1 },
+        { "permessage-deflate; server_max_window_bits=16", -1 },
+        { "permessage-deflate; server_max_window_bits=08", -1 },
+        { "permessage-deflate; client_max_window_bits=99", -1 },
+        { "permessage-deflate; client_max_window_bits=", -1 },
+        { "permessage-deflate; server_no_context_takeover=1", -1 },
+        { "permessage-deflate; client_no_context_takeover; "
+          "client_no_context_takeover", -1 }
+    };
+
+    good = 1;
+
+    for (i = 0; i < sizeof(offers) / sizeof(offers[0]); i++) {
+        value.data = (u_char *) offers[i].value;
+        value.len = strlen(offers[i].value);
+
+        rc = im_ws_deflate_offer(&value, &bits);
+
+        if (offers[i].bits == -1 ? rc != NGX_DECLINED
+            : rc != NGX_OK || (ngx_int_t) bits != offers[i].bits)
+        {
+            printf("# %s\n", offers[i].value);
+            good = 0;
+        }
+    }
+
+    ok(good, "offers of permessage-deflate");
+}
+
+
+static void
+test_inflate(void)
+{
+    u_char         *p;
+    size_t          n, i;
+    ngx_str_t       text, payload, part;
+    ngx_uint_t      good;
+    static u_char   out[MAX], copy[4096], big[2 * MAX];
+
+    /* RFC 7692, 7.2.3 */
+
+    static struct {
+        const char  *payload;
+        size_t       len;
+        const char  *text;           /* NULL: refused */
+    } rows[] = {
+        { "\xf2\x48\xcd\xc9\xc9\x07\x00", 7, "Hello" },
+        { "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", 11, "Hello" },
+        { "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 8, "Hello" },
+        { "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", 13,
+          "Hello" },
+        { "\x00", 1, "" },
+        { "\xf2\x48\xcd\xc9", 4, NULL },
+        { "\xff\xff\xff\xff", 4, NULL }
+    };
+
+    good = 1;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        payload.data = (u_char *) rows[i].payload;
+        payload.len = rows[i].len;
+
+        if (rows[i].text == NULL ? inflated(&payload, out, &n) != NGX_DECLINED
+            : inflated(&payload, out, &n) != NGX_DONE
+              || n != strlen(rows[i].text)
+              || ngx_memcmp(out, rows[i].text, n) != 0)
+        {
+            printf("# row %d\n", (int) i);
+            good = 0;
+        }
+    }
+
+    ok(good, "inflated messages of RFC 7692, and wrong ones");
+
+    /* whatever a part of a stream comes to, it ends */
+
+    text.data = out;
+    text.len = 1000;
+
+    for (i = 0; i < text.len; i++) {
+        text.data[i] = (u_char) (i * i >> 3);
+    }
+
+    good = im_ws_deflate(&text, &payload) == NGX_OK && payload.len < 4096;
+    ngx_memcpy(copy, payload.data, payload.len);
+
+    part.data = copy;
+
+    for (part.len = 1; part.len < payload.len; part.len++) {
+        good = good && inflated(&part, big, &n) != NGX_BUSY;
+    }
+
+    ok(good, "cut messages");
+
+    ngx_memzero(big, sizeof(big));
+    text.data = big;
+    text.len = sizeof(big);
+
+    good = im_ws_deflate(&text, &payload) == NGX_OK;
+    p = malloc(payload.len);
+    ngx_memcpy(p, payload.data, payload.len);
+    payload.data = p;
+
+    ok(good && payload.len < 4096 && inflated(&payload, out, &n) == NGX_BUSY,
+       "what is long when inflated");
+
+    free(p);
+}
+
+
 static ngx_uint_t
 forms(size_t len, ngx_uint_t first)
 {
@@ -403,6 +601,11 @@ forms(size_t len, ngx_uint_t first)
                    && ngx_memcmp(plain, f->text.data, len) == 0;
 
             free(plain);
+            continue;
+
+        case IM_FORM_DEFLATE_TEXT:
+        case IM_FORM_DEFLATE_BINARY:
+            good = good && deflated(f, form, s);
             continue;
 
         default:
@@ -532,6 +735,8 @@ main(void)
     test_errors();
     test_close();
     test_upgrade();
+    test_deflate_offers();
+    test_inflate();
     test_frames();
     test_fuzz();
 
