@@ -11,6 +11,7 @@
 #include "core/im_worker.h"
 #include "live/im_zone.h"
 #include "domain/im_account.h"
+#include "domain/im_callback_conf.h"
 #include "domain/im_login.h"
 #include "api/im_api.h"
 #include "api/im_cmd.h"
@@ -85,6 +86,7 @@ static im_command_t  *im_api_tables[] = {
     im_cmd_im_open_login_svc,
     im_cmd_status,
     im_cmd_config,
+    im_cmd_callback,
     im_cmd_profile,
     im_cmd_sns,
     im_cmd_sns_group,
@@ -348,6 +350,8 @@ im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
     void          *req;
     im_code_t      code;
     im_command_t  *cmd;
+
+    im_callback_refresh(ctx);
 
     cmd = im_api_command(ctx, service, command);
 

@@ -22,6 +22,7 @@
 extern im_command_t  im_cmd_im_open_login_svc[];
 extern im_command_t  im_cmd_status[];
 extern im_command_t  im_cmd_config[];
+extern im_command_t  im_cmd_callback[];
 extern im_command_t  im_cmd_profile[];
 extern im_command_t  im_cmd_sns[];
 extern im_command_t  im_cmd_sns_group[];

@@ -66,6 +66,7 @@ struct im_cb_state_s {
 static ngx_int_t im_cb_ask(im_ctx_t *ctx, im_callback_call_t *call,
     im_json_t **answer);
 static void im_cb_tell(im_callback_call_t *call, ngx_str_t *key);
+static void im_cb_changed(im_app_t *app);
 static im_cb_entry_t *im_cb_entry(im_callback_call_t *call);
 static void im_cb_entry_free(im_cb_state_t *st, im_cb_entry_t *entry);
 static void im_cb_lane_run(im_cb_lane_t *lane);
@@ -90,7 +91,8 @@ static void im_cb_exit_process(ngx_cycle_t *cycle);
 
 static im_callback_client_t  im_cb_client = {
     im_cb_ask,
-    im_cb_tell
+    im_cb_tell,
+    im_cb_changed
 };
 
 
@@ -199,6 +201,29 @@ im_cb_tell(im_callback_call_t *call, ngx_str_t *key)
     if (!lane->busy) {
         im_cb_lane_run(lane);
     }
+}
+
+
+/* What failed there says nothing about the other one. */
+
+static void
+im_cb_changed(im_app_t *app)
+{
+    im_cb_state_t  *st;
+
+    st = app->callback_state;
+
+    if (st == NULL) {
+        return;
+    }
+
+    if (st->open) {
+        st->open = 0;
+        im_stat_add(IM_STAT_CB_OPEN, -1);
+    }
+
+    st->failures = 0;
+    st->probing = 0;
 }
 
 
@@ -499,6 +524,10 @@ im_cb_request(ngx_pool_t *pool, im_callback_call_t *call,
 
     cb = call->app->callback;
 
+    if (cb == NULL) {                    /* switched off meanwhile */
+        return NGX_DECLINED;
+    }
+
     len = cb->url.len + call->command->len + 3 * call->ip.len
           + ngx_strlen(call->platform) + NGX_INT_T_LEN + NGX_TIME_T_LEN + 64
           + sizeof("?SdkAppid=&CallbackCommand=&contenttype=json&ClientIP="
@@ -543,6 +572,7 @@ im_cb_request(ngx_pool_t *pool, im_callback_call_t *call,
     request->cert = cb->cert;
     request->key = cb->key;
     request->verify = cb->verify;
+    request->foreign = cb->foreign;
 
     return call->id.len ? im_cb_delivery(pool, call, request) : NGX_OK;
 }

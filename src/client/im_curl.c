@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <openssl/err.h>
 #include <signal.h>
+#include "client/im_addr.h"
 #include "client/im_curl.h"
 #include "core/im_co.h"
 #include "core/im_str.h"
@@ -39,6 +40,7 @@ typedef struct {
     size_t               size;
 
     unsigned             too_long:1;
+    unsigned             refused:1;      /* the address is private */
     char                 error[CURL_ERROR_SIZE];
 } im_curl_call_t;
 
@@ -56,6 +58,11 @@ static void im_curl_start_handler(ngx_event_t *ev);
 static ngx_int_t im_curl_begin(im_curl_call_t *call);
 static ngx_int_t im_curl_options(im_curl_call_t *call, ngx_msec_t spent);
 static ngx_int_t im_curl_tls(im_curl_call_t *call);
+static ngx_int_t im_curl_foreign(im_curl_call_t *call);
+static curl_socket_t im_curl_open(void *data, curlsocktype purpose,
+    struct curl_sockaddr *address);
+static int im_curl_connected(void *data, char *ip, char *local_ip, int port,
+    int local_port);
 static size_t im_curl_write(char *p, size_t size, size_t n, void *data);
 static int im_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     void *sockp);
@@ -215,10 +222,14 @@ im_curl_begin(im_curl_call_t *call)
 
     if (im_curl_options(call, spent) != NGX_OK
         || im_curl_tls(call) != NGX_OK
+        || im_curl_foreign(call) != NGX_OK
         || curl_multi_add_handle(im_curl_multi, call->easy) != CURLM_OK)
     {
+        /* arguments of the URL may be secret */
+
         ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
-                      "curl took no request to \"%s\"", call->url);
+                      "curl took no request to \"%*s\"",
+                      strcspn(call->url, "?"), call->url);
 
         /* it is not in the multi handle: im_curl_finish() asks for it */
 
@@ -345,6 +356,57 @@ im_curl_tls(im_curl_call_t *call)
     }
 
     return NGX_OK;
+}
+
+
+/* The address itself is looked at, for a name may have any; and again for a
+ * connection that somebody else has left. */
+
+static ngx_int_t
+im_curl_foreign(im_curl_call_t *call)
+{
+    CURL  *e = call->easy;
+
+    if (call->request.foreign
+        && (im_curl_set(e, CURLOPT_OPENSOCKETFUNCTION, im_curl_open)
+            || im_curl_set(e, CURLOPT_OPENSOCKETDATA, call)
+            || im_curl_set(e, CURLOPT_PREREQFUNCTION, im_curl_connected)
+            || im_curl_set(e, CURLOPT_PREREQDATA, call)))
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static curl_socket_t
+im_curl_open(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    im_curl_call_t  *call = data;
+
+    if (im_addr_private(&address->addr)) {
+        call->refused = 1;
+        return CURL_SOCKET_BAD;
+    }
+
+    return socket(address->family, address->socktype|SOCK_CLOEXEC,
+                  address->protocol);
+}
+
+
+static int
+im_curl_connected(void *data, char *ip, char *local_ip, int port,
+    int local_port)
+{
+    im_curl_call_t  *call = data;
+
+    if (im_addr_private_text(ip)) {
+        call->refused = 1;
+        return CURL_PREREQFUNC_ABORT;
+    }
+
+    return CURL_PREREQFUNC_OK;
 }
 
 
@@ -581,6 +643,9 @@ im_curl_end(im_curl_call_t *call, CURLcode code)
 
         if (call->too_long) {
             answer.error = "the answer is too long";
+
+        } else if (call->refused) {
+            answer.error = "the address is private";
 
         } else {
             answer.error = call->error[0] ? call->error

@@ -35,6 +35,7 @@ typedef struct {
     ngx_str_t          key;
 
     unsigned           verify:1;     /* the certificate of the server */
+    unsigned           foreign:1;    /* only to public addresses */
 } im_curl_request_t;
 
 

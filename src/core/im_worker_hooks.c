@@ -34,6 +34,7 @@ extern im_worker_hook_t  im_group_member_hook;
 extern im_worker_hook_t  im_group_row_hook;
 extern im_worker_hook_t  im_job_hook;
 extern im_worker_hook_t  im_callback_hook;
+extern im_worker_hook_t  im_callback_conf_hook;
 extern im_worker_hook_t  im_curl_hook;
 extern im_worker_hook_t  im_callback_client_hook;
 extern im_worker_hook_t  im_outbox_hook;
@@ -64,6 +65,7 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_group_row_hook,
     &im_job_hook,
     &im_callback_hook,
+    &im_callback_conf_hook,
     &im_curl_hook,
     &im_callback_client_hook,
     &im_outbox_hook,

@@ -14,7 +14,6 @@
 #define IM_CALLBACK_TIME_MAX   60000
 
 
-static char *ngx_im_callback_url(ngx_conf_t *cf, ngx_str_t *url);
 static ngx_int_t ngx_im_callback_parameter(ngx_conf_t *cf,
     im_callback_conf_t *cb, ngx_str_t *value);
 static ngx_int_t ngx_im_callback_file(ngx_conf_t *cf, ngx_str_t *value,
@@ -52,8 +51,8 @@ ngx_im_app_callback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    rv = ngx_im_callback_url(cf, &value[1]);
-    if (rv != NGX_CONF_OK) {
+    rv = ngx_im_callback_url_check(&value[1]);
+    if (rv) {
         return rv;
     }
 
@@ -94,13 +93,14 @@ ngx_im_app_callback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     app->callback = cb;
+    app->callback_conf = cb;
 
     return NGX_CONF_OK;
 }
 
 
-static char *
-ngx_im_callback_url(ngx_conf_t *cf, ngx_str_t *url)
+char *
+ngx_im_callback_url_check(ngx_str_t *url)
 {
     u_char  *p, *last;
 
@@ -127,7 +127,7 @@ ngx_im_callback_url(ngx_conf_t *cf, ngx_str_t *url)
         }
     }
 
-    return NGX_CONF_OK;
+    return NULL;
 }
 
 

@@ -345,6 +345,7 @@ static ngx_command_t  ngx_im_commands[] = {
     ngx_im_setting(allow_type, ngx_conf_set_enum_slot, ngx_im_allow_type),
     ngx_im_setting_flag(nick_search),
     ngx_im_setting_flag(b_codes),
+    ngx_im_setting_flag(callback_private),
 
     { ngx_string("dirty_words"),
       NGX_IM_SETTING|NGX_CONF_TAKE1,

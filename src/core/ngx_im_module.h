@@ -111,6 +111,7 @@ typedef struct {
     unsigned         retry:1;              /* after-callbacks, by the outbox */
     unsigned         refuse:1;             /* what could not be asked */
     unsigned         verify:1;             /* the receiver's certificate */
+    unsigned         foreign:1;            /* no private addresses */
 } im_callback_conf_t;
 
 
@@ -127,8 +128,17 @@ typedef struct {
     ngx_array_t      admins;               /* of ngx_str_t, at least one */
     im_callback_conf_t
                     *callback;             /* NULL: none */
-    void            *callback_state;       /* of this worker, as is */
+    im_callback_conf_t
+                    *callback_conf;        /* that of the directive */
+
+    /* of this worker, as is callback */
+    void            *callback_state;
     void            *outbox;
+    uint32_t         callback_stamp;
+    unsigned         callback_loaded:1;
+    unsigned         callback_stored:1;    /* callback is from the store */
+
+    ngx_flag_t       callback_private;
 
     ngx_flag_t       allow_account_delete;
     ngx_flag_t       rest_rich_media;
@@ -283,6 +293,8 @@ char *ngx_im_app_callback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_redis_check(ngx_conf_t *cf, im_conf_t *imcf);
+/* NULL, or what is wrong with it. */
+char *ngx_im_callback_url_check(ngx_str_t *url);
 /* Reads a file of at most max bytes; what: the text of a refusal. */
 ngx_int_t ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *text, size_t max, char *what);

@@ -138,6 +138,13 @@ im_cache_commit(im_ctx_t *ctx, im_batch_t *batch)
 }
 
 
+uint32_t
+im_cache_stamp(im_table_e table, im_key_t *key)
+{
+    return im_stamp_get(im_cache_hash(table, key));
+}
+
+
 void
 im_cache_touch(im_table_e table, im_key_t *key)
 {

@@ -27,6 +27,9 @@ ngx_int_t im_cache_get(im_ctx_t *ctx, im_table_e table, im_key_t *key,
 /* As im_store_commit(); then makes all workers forget the rows written. */
 ngx_int_t im_cache_commit(im_ctx_t *ctx, im_batch_t *batch);
 
+/* Changes with each commit of the row. */
+uint32_t im_cache_stamp(im_table_e table, im_key_t *key);
+
 /* Makes all workers forget a row. */
 void im_cache_touch(im_table_e table, im_key_t *key);
 

@@ -22,6 +22,11 @@
      || ((code) >= 10100 && (code) <= 10200))
 
 
+/* They may have been switched off while it was asked. */
+
+#define im_callback_refuses(app)  ((app)->callback && (app)->callback->refuse)
+
+
 typedef struct {
     ngx_str_t          name;
     im_code_t          refuse;       /* 0: it is told, not asked */
@@ -125,6 +130,28 @@ im_worker_hook_t  im_callback_hook = {
 
 
 ngx_uint_t
+im_callback_find(ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < IM_CALLBACKS; i++) {
+        if (im_str_eq(&im_callback_rows[i].name, name)) {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
+ngx_str_t *
+im_callback_name(ngx_uint_t event)
+{
+    return &im_callback_rows[event].name;
+}
+
+
+ngx_uint_t
 im_callback_wants(im_app_t *app, im_callback_e event)
 {
     return app->callback && (app->callback->events & (uint64_t) 1 << event);
@@ -177,7 +204,7 @@ im_callback_ask(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
 
     if (rc != NGX_OK) {
         verdict->answer = NULL;
-        return ctx->app->callback->refuse ? row->down : IM_OK;
+        return im_callback_refuses(ctx->app) ? row->down : IM_OK;
     }
 
     code = 0;
@@ -236,7 +263,7 @@ im_callback_tell_msg(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
         return;
     }
 
-    if (ctx->app->callback->retry) {
+    if (ctx->app->callback && ctx->app->callback->retry) {
         im_outbox_add(&call, lane);
         return;
     }
@@ -377,8 +404,8 @@ im_callback_rewrite(im_ctx_t *ctx, im_callback_e event,
 
         ngx_str_null(&ctx->info);
 
-        return ctx->app->callback->refuse ? im_callback_rows[event].down
-                                          : IM_OK;
+        return im_callback_refuses(ctx->app) ? im_callback_rows[event].down
+                                             : IM_OK;
     }
 
     *body = new_body;
@@ -417,11 +444,7 @@ im_callback_init_conf(ngx_conf_t *cf, im_conf_t *conf)
                 continue;
             }
 
-            for (n = 0; n < IM_CALLBACKS; n++) {
-                if (im_str_eq(&im_callback_rows[n].name, &name[k])) {
-                    break;
-                }
-            }
+            n = im_callback_find(&name[k]);
 
             if (n == IM_CALLBACKS) {
                 ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

@@ -71,6 +71,9 @@ typedef struct {
 
     /* Queues; calls with the same lane keep their order. */
     void             (*tell)(im_callback_call_t *call, ngx_str_t *lane);
+
+    /* The app has another URL. */
+    void             (*changed)(im_app_t *app);
 } im_callback_client_t;
 
 extern im_callback_client_t  *im_callback_client;
@@ -84,6 +87,10 @@ typedef struct {
     unsigned           drop:1;       /* success to the caller, nothing sent */
 } im_verdict_t;
 
+
+/* The number of a name, or IM_CALLBACKS. */
+ngx_uint_t im_callback_find(ngx_str_t *name);
+ngx_str_t *im_callback_name(ngx_uint_t event);
 
 /* 1: the app wants this one. */
 ngx_uint_t im_callback_wants(im_app_t *app, im_callback_e event);

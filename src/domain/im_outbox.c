@@ -13,6 +13,7 @@
 #include "core/im_worker.h"
 #include "live/im_bus.h"
 #include "live/im_slot.h"
+#include "domain/im_callback_conf.h"
 #include "domain/im_group_row.h"
 #include "domain/im_outbox.h"
 
@@ -413,7 +414,7 @@ im_outbox_round(im_outbox_shard_t *sh)
 static ngx_int_t
 im_outbox_lease(im_ctx_t *ctx, im_outbox_shard_t *sh)
 {
-    int64_t             version;
+    int64_t             time, version;
     im_key_t            key;
     ngx_int_t           rc;
     im_outbox_lease_t   lease;
@@ -421,6 +422,8 @@ im_outbox_lease(im_ctx_t *ctx, im_outbox_shard_t *sh)
     if (im_outbox_leased(sh, 1)) {
         return NGX_OK;
     }
+
+    time = sh->app->callback->timeout / 1000;
 
     rc = im_outbox_lease_get(ctx, sh, &key, &lease, &version);
     if (rc != NGX_OK) {
@@ -440,8 +443,7 @@ im_outbox_lease(im_ctx_t *ctx, im_outbox_shard_t *sh)
 
     lease.owner = im_outbox_self;
     lease.slot = im_slot_self();
-    lease.until = ngx_time() + IM_OUTBOX_LEASE
-                  + sh->app->callback->timeout / 1000;
+    lease.until = ngx_time() + IM_OUTBOX_LEASE + time;
 
     rc = im_outbox_lease_put(ctx, &key, &lease, version);
 
@@ -978,16 +980,16 @@ im_outbox_look(void *data)
 
     for (i = 0; i < conf->apps.nelts; i++) {
 
-        if (app[i].callback == NULL) {
+        if (im_outbox_ctx(&ctx, &app[i]) != NGX_OK) {
             continue;
         }
 
-        box = im_outbox_get(&app[i]);
+        im_callback_refresh(&ctx);
 
-        if (box == NULL
-            || (!box->rows && !app[i].callback->retry)
-            || im_outbox_ctx(&ctx, &app[i]) != NGX_OK)
-        {
+        box = app[i].callback ? im_outbox_get(&app[i]) : NULL;
+
+        if (box == NULL || (!box->rows && !app[i].callback->retry)) {
+            ngx_destroy_pool(ctx.pool);
             continue;
         }
 
