@@ -652,7 +652,7 @@ im_sns_tags(im_ctx_t *ctx, im_sns_e cmd, im_strs_t *tags,
 
             if (im_profile_may_read(ctx, &tags->elts[i]) != IM_OK) {
                 ngx_str_set(&ctx->info, "a Tag is unknown or not readable");
-                return IM_E_SNS_PARAM;
+                return im_sns_code(ctx, cmd, IM_REL_PARAM);
             }
 
             *profile = 1;
@@ -661,7 +661,7 @@ im_sns_tags(im_ctx_t *ctx, im_sns_e cmd, im_strs_t *tags,
 
         if (!im_friend_may_read(ctx, &tags->elts[i])) {
             ngx_str_set(&ctx->info, "a Tag is unknown or not readable");
-            return IM_E_SNS_PARAM;
+            return im_sns_code(ctx, cmd, IM_REL_PARAM);
         }
 
         own++;
