@@ -405,4 +405,26 @@ for my $b (0, 1) {
     $im->stop;
 }
 
+subtest 'a store that has no time' => sub {
+    $im = Test::IM->new->run(workers => 1, app => 'rate 0;',
+                             im => 'commit_queue 1 1m 2s;');
+    sns_server($im);
+
+    my @users = users(40);
+    my %codes;
+
+    for my $round (1 .. 20) {
+        my $got = burst('friend_import', map { {
+            From_Account => $users[0], AddFriendItem => [{
+                To_Account => $_, %source, Remark => "r$round" }] } }
+            @users[1 .. 39]);
+        $codes{$_} += $got->{$_} for keys %$got;
+        last if $codes{30007};
+    }
+
+    ok delete $codes{30007}, '30007 came';
+    delete @codes{0, 30008};
+    is_deeply \%codes, {}, 'and nothing else but conflicts';
+};
+
 done_testing;

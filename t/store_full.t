@@ -44,7 +44,7 @@ chmod 0755, $dir;
 mkdir "$dir/$_" for qw/ tmp html /;
 
 $im->run(workers => 2, im_block => block('2m'));
-$im->users(qw/ ann bob /);
+$im->users(qw/ ann bob /, map { "p$_" } 1 .. 60);
 
 my $bob = $im->ws_login('bob', platform => 7);
 my $seq = 0;
@@ -114,6 +114,31 @@ subtest 'what writes fails' => sub {
         MsgRandom => 1, MsgBody => [{ MsgType => 'TIMTextElem',
                                       MsgContent => { Text => 'y' x 6000 } }]
     })->code_is(20005);
+
+    my $last = 0;
+
+    for my $from (map { "p$_" } 1 .. 60) {
+        last if $last;
+        $last = $im->rest('sns/friend_import', { From_Account => $from,
+            AddFriendItem => [map { { To_Account => "p$_",
+                AddSource => 'AddSource_Type_a', AddWording => 'w' x 256 } }
+                grep { "p$_" ne $from } 1 .. 50 ] })
+            ->json('/ResultItem/48/ResultCode');
+    }
+
+    is $last, 30006, 'friends';
+
+    my $code = 0;
+
+    for (1 .. 60) {
+        last if $code;
+        $code = $im->rest('profile/portrait_set', { From_Account => "p$_",
+            ProfileItem => [map { { Tag => "Tag_Profile_IM_$_",
+                                    Value => 'x' x 500 } }
+                            qw/ Nick Image SelfSignature / ] })->code;
+    }
+
+    is $code, 40006, 'profiles';
 
     # small things may still find room
     $im->rest('im_open_login_svc/account_import',
