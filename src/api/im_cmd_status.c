@@ -218,7 +218,7 @@ im_cmd_query_status(im_ctx_t *ctx, ngx_str_t *user, u_char *classes,
         }
     }
 
-    n = im_session_list(ctx->app->id, user, entries, IM_QUERY_ENTRIES);
+    n = im_session_list_all(ctx->app->id, user, entries, IM_QUERY_ENTRIES);
 
     for (i = 0; i < n; i++) {
         classes[im_platform_class(entries[i].platform)] = IM_STATUS_ONLINE;

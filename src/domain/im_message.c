@@ -112,7 +112,20 @@ im_message_id(void)
     ngx_time_t  *tp;
 
     static int64_t     last;
-    static ngx_uint_t  counter;
+    static ngx_uint_t  counter, base, size;
+
+    /* nodes share the 32768 numbers of a millisecond and slot; one that is
+     * taken is declined by the store */
+
+    if (size == 0) {
+        size = 32768;
+
+        if (im_conf() && im_conf()->node.len) {
+            size = 2048;
+            base = ngx_crc32_long(im_conf()->node.data, im_conf()->node.len)
+                   % 16 * size;
+        }
+    }
 
     tp = ngx_timeofday();
     ms = (int64_t) tp->sec * 1000 + tp->msec;
@@ -121,12 +134,12 @@ im_message_id(void)
         last = ms;
         counter = 0;
 
-    } else if (++counter == 32768) {
+    } else if (++counter == size) {
         last++;
         counter = 0;
     }
 
-    return (last << 22) | (int64_t) (im_slot_self() << 15) | counter;
+    return (last << 22) | (int64_t) (im_slot_self() << 15) | (base + counter);
 }
 
 

@@ -679,7 +679,7 @@ im_message_publish_to(im_ctx_t *ctx, im_send_t *send, im_message_t *msg,
 
     /* the rows are there: whoever attaches later reads them */
 
-    if (!im_session_online(ctx->app->id, user)) {
+    if (!im_session_reachable(ctx->app->id, user)) {
         return IM_OK;
     }
 

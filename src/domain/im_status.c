@@ -91,7 +91,7 @@ im_status_now(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t *status)
     ngx_int_t   rc;
     ngx_uint_t  n, platform;
 
-    if (im_session_online(ctx->app->id, user)) {
+    if (im_session_online_all(ctx->app->id, user)) {
         *status = IM_USER_ONLINE;
         return NGX_OK;
     }
@@ -278,7 +278,7 @@ im_status_begun(ngx_uint_t app, ngx_str_t *user)
 {
     im_session_entry_t  entries[2];
 
-    if (im_session_list(app, user, entries, 2) == 1) {
+    if (im_session_list_all(app, user, entries, 2) == 1) {
         im_status_enqueue(0, app, user, 0, 0);
     }
 }
@@ -380,7 +380,9 @@ im_status_run(im_status_entry_t *entry)
 {
     im_ctx_t  ctx;
 
-    if ((im_session_online(entry->app, &entry->user) != 0) == entry->ended) {
+    if ((im_session_online_all(entry->app, &entry->user) != 0)
+        == entry->ended)
+    {
         return;                              /* it is another way again */
     }
 

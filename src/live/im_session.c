@@ -7,7 +7,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
+#include "core/im_stat.h"
 #include "core/im_worker.h"
+#include "live/im_node.h"
+#include "live/im_presence.h"
 #include "live/im_session.h"
 #include "live/im_zone.h"
 
@@ -20,6 +23,11 @@
 
 #define IM_SESSION_RESYNC    1
 #define IM_SESSION_REENTER   2
+#define IM_SESSION_PRESENT   4
+
+#define IM_SESSION_PRESENTS  3600    /* ticks between those of all */
+#define IM_SESSION_WAITING   2000    /* calls of Redis */
+#define IM_SESSION_PAUSE     10
 
 #define IM_SESSION_TOO_LONG  1
 
@@ -85,6 +93,12 @@ static void im_session_deliver(im_session_t *s, im_bus_buf_t *buf,
     im_session_event_t *head, ngx_str_t *json);
 static void im_session_kick_handler(im_bus_buf_t *buf);
 static void im_session_replaced_handler(im_bus_buf_t *buf);
+static void im_session_node_event(im_node_event_e event,
+    ngx_uint_t channel);
+static void im_session_node_publish(im_node_record_t *rec,
+    ngx_str_t *payload);
+static void im_session_present_handler(void *data, ngx_int_t rc,
+    redisReply *reply);
 static void im_session_lost(void);
 static void im_session_walk(ngx_uint_t what);
 static void im_session_walk_handler(ngx_event_t *ev);
@@ -115,6 +129,7 @@ static ngx_queue_t        *im_session_next;
 static ngx_uint_t          im_session_walks;
 static ngx_uint_t          im_session_walk_bucket;
 static ngx_event_t         im_session_walk_event;
+static ngx_uint_t          im_session_ticks;
 
 static ngx_uint_t          im_session_generation;
 static ngx_msec_t          im_session_drain_time;
@@ -148,7 +163,9 @@ im_session_init_process(ngx_cycle_t *cycle, ngx_msec_t drain)
 
     ngx_memzero(&im_session_walk_event, sizeof(ngx_event_t));
     im_session_walk_event.handler = im_session_walk_handler;
+    im_session_walk_event.data = &im_session_walk_event;
     im_session_walk_event.log = cycle->log;
+    im_session_walk_event.cancelable = 1;
 
     ngx_memzero(&im_session_drain_event, sizeof(ngx_event_t));
     im_session_drain_event.handler = im_session_drain_handler;
@@ -158,6 +175,14 @@ im_session_init_process(ngx_cycle_t *cycle, ngx_msec_t drain)
     im_bus_handler(IM_BUS_EVENT, im_session_event_handler);
     im_bus_handler(IM_BUS_KICK, im_session_kick_handler);
     im_bus_handler(IM_BUS_REPLACED, im_session_replaced_handler);
+
+    im_node_handler(IM_BUS_EVENT, im_session_node_publish);
+    im_node_handler(IM_BUS_KICK, im_session_node_publish);
+    im_node_handler(IM_BUS_REPLACED, im_session_node_publish);
+
+    if (im_node_event_add(im_session_node_event) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (im_bus_lost_handler(im_session_lost) != NGX_OK
         || im_slot_tick_add(im_session_tick) != NGX_OK
@@ -177,6 +202,7 @@ im_session_attach(im_session_t *s)
     uint64_t            serial;
     ngx_uint_t          slot;
     ngx_str_t           parts[2];
+    ngx_time_t         *tp;
     im_slots_t          to;
     im_session_t       *old;
     im_bus_meta_t       meta;
@@ -207,6 +233,9 @@ im_session_attach(im_session_t *s)
     s->ending = 0;
     s->seen = 0;
     s->active = ngx_current_msec;
+
+    tp = ngx_timeofday();
+    s->since = (int64_t) tp->sec * 1000 + tp->msec;
 
     ngx_queue_insert_tail(&im_session_buckets[s->hash % IM_SESSION_BUCKETS],
                           &s->link);
@@ -244,6 +273,45 @@ im_session_attach(im_session_t *s)
     }
 
     return NGX_OK;
+}
+
+
+void
+im_session_announce(im_session_t *s)
+{
+    if (im_redis_configured()) {
+        im_presence_enter(s);
+    }
+}
+
+
+ngx_int_t
+im_session_replaced_record(im_session_t *s, ngx_str_t *rec)
+{
+    ngx_str_t          parts[2];
+    im_bus_meta_t      meta;
+    im_session_kick_t  kick;
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+    meta.app = s->app;
+    meta.chain = s->hash;
+
+    ngx_memzero(&kick, sizeof(im_session_kick_t));
+    kick.inst = s->inst;
+    kick.len = s->user.len;
+
+    parts[0].len = sizeof(im_session_kick_t);
+    parts[0].data = (u_char *) &kick;
+    parts[1] = s->user;
+
+    return im_node_record(rec, IM_BUS_REPLACED, &meta, parts, 2);
+}
+
+
+void
+im_session_replaced(im_session_t *s)
+{
+    im_session_end(s, 1000);
 }
 
 
@@ -404,6 +472,10 @@ im_session_detach(im_session_t *s)
 
     ngx_queue_remove(&s->link);
     ngx_queue_remove(&s->list);
+
+    if (im_redis_configured()) {
+        im_presence_leave(s);
+    }
 
     im_session_n--;
     im_bus_slot(im_slot_self())->sessions[s->transport][s->platform]--;
@@ -582,7 +654,7 @@ im_session_publish(ngx_uint_t app, ngx_str_t *user, int64_t seq,
 
     im_session_slots(app, user, 0, &to);
 
-    if (im_slots_empty(&to)) {
+    if (im_slots_empty(&to) && !im_redis_up()) {
         return NGX_DECLINED;
     }
 
@@ -617,6 +689,14 @@ im_session_publish(ngx_uint_t app, ngx_str_t *user, int64_t seq,
         parts[2].len = 0;
     }
 
+    if (im_redis_up()) {
+        im_presence_publish(app, user, 0, IM_BUS_EVENT, &meta, parts, 3);
+    }
+
+    if (im_slots_empty(&to)) {
+        return NGX_DECLINED;
+    }
+
     return im_bus_publish(&to, IM_BUS_EVENT, &meta, parts, 3);
 }
 
@@ -633,7 +713,7 @@ im_session_kick_publish(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
 
     im_session_slots(app, user, inst, &to);
 
-    if (im_slots_empty(&to)) {
+    if (im_slots_empty(&to) && !im_redis_up()) {
         return NGX_DECLINED;
     }
 
@@ -653,7 +733,121 @@ im_session_kick_publish(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
     parts[1] = *user;
     parts[2] = *info;
 
+    if (im_redis_up()) {
+        im_presence_publish(app, user, inst, IM_BUS_KICK, &meta, parts, 3);
+    }
+
+    if (im_slots_empty(&to)) {
+        return NGX_DECLINED;
+    }
+
     return im_bus_publish(&to, IM_BUS_KICK, &meta, parts, 3);
+}
+
+
+/* What another node has published. */
+
+static void
+im_session_node_publish(im_node_record_t *rec, ngx_str_t *payload)
+{
+    uint32_t             inst, len;
+    ngx_int_t            rc;
+    ngx_str_t            user, part;
+    im_slots_t           to;
+    im_bus_meta_t        meta;
+    im_session_kick_t    kick;
+    im_session_event_t   event;
+
+    if (rec->kind == IM_BUS_EVENT) {
+
+        if (payload->len < sizeof(im_session_event_t)) {
+            return;
+        }
+
+        ngx_memcpy(&event, payload->data, sizeof(im_session_event_t));
+
+        inst = 0;
+        len = event.len;
+        user.data = payload->data + sizeof(im_session_event_t);
+
+    } else {
+
+        if (payload->len < sizeof(im_session_kick_t)) {
+            return;
+        }
+
+        ngx_memcpy(&kick, payload->data, sizeof(im_session_kick_t));
+
+        inst = kick.inst;
+        len = kick.len;
+        user.data = payload->data + sizeof(im_session_kick_t);
+    }
+
+    if (len > (size_t) (payload->data + payload->len - user.data)) {
+        return;
+    }
+
+    user.len = len;
+
+    im_session_slots(rec->app, &user, inst, &to);
+
+    if (im_slots_empty(&to)) {
+        return;
+    }
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+
+    meta.app = rec->app;
+    meta.flags = rec->flags;
+    meta.chain = rec->chain;
+    meta.seq = rec->seq;
+
+    rc = im_bus_publish(&to, rec->kind, &meta, payload, 1);
+
+    if (rc == NGX_DECLINED && rec->kind == IM_BUS_EVENT && rec->seq) {
+
+        /* a larger bus over there */
+
+        event.flags = IM_SESSION_TOO_LONG;
+        ngx_memcpy(payload->data, &event, sizeof(im_session_event_t));
+
+        part.data = payload->data;
+        part.len = sizeof(im_session_event_t) + len;
+
+        (void) im_bus_publish(&to, rec->kind, &meta, &part, 1);
+    }
+}
+
+
+ngx_uint_t
+im_session_list_all(ngx_uint_t app, ngx_str_t *user,
+    im_session_entry_t *entries, ngx_uint_t max)
+{
+    ngx_uint_t  n;
+
+    n = im_session_list(app, user, entries, max);
+
+    if (im_redis_up() && n < max) {
+        n += im_presence_list(app, user, entries + n, max - n);
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
+im_session_online_all(ngx_uint_t app, ngx_str_t *user)
+{
+    im_session_entry_t  entry;
+
+    return im_session_list_all(app, user, &entry, 1);
+}
+
+
+ngx_uint_t
+im_session_reachable(ngx_uint_t app, ngx_str_t *user)
+{
+    return im_redis_up() || im_session_online(app, user);
 }
 
 
@@ -904,6 +1098,29 @@ im_session_lost(void)
 }
 
 
+static void
+im_session_node_event(im_node_event_e event, ngx_uint_t channel)
+{
+    if (event == IM_NODE_RESYNC) {
+        im_session_walk(IM_SESSION_RESYNC);
+
+    } else if (event == IM_NODE_REBUILD) {
+        im_session_walk(IM_SESSION_PRESENT);
+    }
+}
+
+
+/* All sessions are in Redis: what came before was not heard of. */
+
+static void
+im_session_present_handler(void *data, ngx_int_t rc, redisReply *reply)
+{
+    if (rc == NGX_OK) {
+        im_session_walk(IM_SESSION_RESYNC);
+    }
+}
+
+
 /* does something for all sessions, in slices */
 
 static void
@@ -921,11 +1138,19 @@ im_session_walk_handler(ngx_event_t *ev)
 {
     uint64_t       serial;
     ngx_int_t      rc;
+    ngx_str_t      ping;
     ngx_uint_t     n, slot;
     ngx_queue_t   *q, *bucket;
     im_session_t  *s;
 
     n = 0;
+
+    if ((im_session_walks & IM_SESSION_PRESENT)
+        && im_stat_row[IM_STAT_REDIS_QUEUE] > IM_SESSION_WAITING)
+    {
+        ngx_add_timer(ev, IM_SESSION_PAUSE);
+        return;
+    }
 
     while (im_session_walk_bucket < IM_SESSION_BUCKETS) {
 
@@ -965,6 +1190,15 @@ im_session_walk_handler(ngx_event_t *ev)
                 }
             }
 
+            if (im_session_walks & IM_SESSION_PRESENT) {
+                im_presence_again(s);
+            }
+
+            if (!(im_session_walks & (IM_SESSION_RESYNC|IM_SESSION_REENTER)))
+            {
+                continue;
+            }
+
             /* one that reads already may have seen the head before: again */
 
             if (s->syncing) {
@@ -979,7 +1213,15 @@ im_session_walk_handler(ngx_event_t *ev)
         im_session_next = NULL;
     }
 
+    n = im_session_walks & IM_SESSION_PRESENT;
     im_session_walks = 0;
+
+    if (n) {
+        ngx_str_set(&ping, "PING");
+
+        (void) im_redis_call(NULL, 0, &ping, 1, im_session_present_handler,
+                             NULL);
+    }
 }
 
 
@@ -1001,6 +1243,12 @@ im_session_tick(void)
                       "lock, %ui sessions enter it again", im_session_n);
 
         im_session_walk(IM_SESSION_REENTER);
+    }
+
+    if (im_redis_configured()
+        && ++im_session_ticks % IM_SESSION_PRESENTS == 0)
+    {
+        im_session_walk(IM_SESSION_PRESENT);
     }
 
     n = 0;

@@ -68,6 +68,7 @@ struct im_session_s {
     int64_t                 seen;    /* greatest one heard of while behind */
     ngx_msec_t              active;
     uint64_t                serial;  /* of the entry in the zone */
+    int64_t                 since;   /* of the clock, ms */
     uint32_t                hash;
     ngx_queue_t             link;    /* sessions with a like hash */
     ngx_queue_t             list;    /* in order of last activity */
@@ -84,7 +85,7 @@ typedef struct {
     uint32_t                inst;
     ngx_uint_t              platform;
     ngx_uint_t              transport;
-    ngx_uint_t              slot;
+    ngx_uint_t              slot;    /* IM_SLOTS: on another node */
     uint64_t                serial;
 } im_session_entry_t;
 
@@ -100,6 +101,13 @@ typedef struct {
  * starts the flow of events.
  */
 ngx_int_t im_session_attach(im_session_t *s);
+
+/*
+ * Tells the other nodes of it; suspends if there are any.  It comes between
+ * the two steps above, for the same reason.  Whether the session is still
+ * there is to be asked afterwards.
+ */
+void im_session_announce(im_session_t *s);
 
 /* Removes it; may be called for one that is not attached. */
 void im_session_detach(im_session_t *s);
@@ -124,22 +132,40 @@ ngx_int_t im_session_caught_up(im_session_t *s, int64_t cursor);
  * instance except (0: none) only moves its cursor; only (0: all) is the one
  * instance that gets it, others move their cursors.  flags come back in
  * buf->flags.  json too long for the bus: the sessions read the stream.
- * NGX_OK; NGX_DECLINED: the user has no session.
+ * Those on other nodes get it, too.  NGX_OK; NGX_DECLINED: the user has no
+ * session on this node.
  */
 ngx_int_t im_session_publish(ngx_uint_t app, ngx_str_t *user, int64_t seq,
     uint32_t except, uint32_t only, ngx_uint_t flags, ngx_str_t *json);
 
-/* Ends an instance, or all of the user's (inst 0).  NGX_DECLINED: none. */
+/* Ends an instance, or all of the user's (inst 0), on all nodes.
+ * NGX_DECLINED: none on this one. */
 ngx_int_t im_session_kick_publish(ngx_uint_t app, ngx_str_t *user,
     uint32_t inst, ngx_uint_t type, ngx_str_t *info);
 
-/* Instances of a user; answers how many were written, at most max. */
+/* Instances of a user on this node; answers how many were written, at most
+ * max. */
 ngx_uint_t im_session_list(ngx_uint_t app, ngx_str_t *user,
     im_session_entry_t *entries, ngx_uint_t max);
 ngx_uint_t im_session_online(ngx_uint_t app, ngx_str_t *user);
 
+/* The same of all nodes; they suspend if there are others. */
+ngx_uint_t im_session_list_all(ngx_uint_t app, ngx_str_t *user,
+    im_session_entry_t *entries, ngx_uint_t max);
+ngx_uint_t im_session_online_all(ngx_uint_t app, ngx_str_t *user);
+
+/* The user is online, or may be on another node: there is somebody to publish
+ * to. */
+ngx_uint_t im_session_reachable(ngx_uint_t app, ngx_str_t *user);
+
 /* The local session of an instance, or NULL. */
 im_session_t *im_session_find(ngx_uint_t app, ngx_str_t *user, uint32_t inst);
+
+
+/* For im_presence only: the instance has connected elsewhere; the record that
+ * says so, without the serial. */
+void im_session_replaced(im_session_t *s);
+ngx_int_t im_session_replaced_record(im_session_t *s, ngx_str_t *rec);
 
 
 typedef struct {

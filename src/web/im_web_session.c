@@ -132,6 +132,8 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
 
     peer->session = s;
 
+    im_session_announce(s);
+
     rc = im_inbox_head(ctx, &ctx->user, &head);
 
     /* the connection may have closed, or its login ended, meanwhile */
