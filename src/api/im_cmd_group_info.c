@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "live/im_room.h"
+#include "live/im_room_node.h"
 #include "domain/im_account.h"
 #include "domain/im_group.h"
 #include "domain/im_group_custom.h"
@@ -415,7 +416,7 @@ im_cmd_group_self_member(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
         im_group_member_owner(group, m);
     }
 
-    if (im_room_joined(ctx->app->id, group->gno, user, &joined) == NGX_OK) {
+    if (im_room_joined_all(ctx->app->id, group->gno, user, &joined) == NGX_OK) {
         m->joined = joined.joined;
 
         if (m->role == IM_GROUP_NOBODY) {

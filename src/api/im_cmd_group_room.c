@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "live/im_room.h"
+#include "live/im_room_node.h"
 #include "domain/im_elem.h"
 #include "domain/im_group_broadcast.h"
 #include "domain/im_group_member.h"
@@ -173,9 +174,9 @@ im_cmd_get_members(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_INTERNAL;
     }
 
-    n = im_room_marked(ctx->app->id, group.gno, req->mark.value,
-                       IM_MARK_HIDDEN, req->timestamp.value, users,
-                       IM_ONLINE_PAGE);
+    n = im_room_marked_all(ctx->app->id, group.gno, req->mark.value,
+                           IM_MARK_HIDDEN, req->timestamp.value, users,
+                           IM_ONLINE_PAGE);
 
     names = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
     profiles = ngx_palloc(ctx->pool, (n + 1) * sizeof(im_profile_t));

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "live/im_room.h"
+#include "live/im_room_node.h"
 #include "domain/im_group.h"
 #include "domain/im_group_invite.h"
 #include "domain/im_group_member.h"
@@ -100,7 +101,7 @@ im_group_json(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
     ngx_memzero(&last, sizeof(im_group_row_t));
 
     if (group->type->live) {
-        head = im_room_last(ctx->app->id, group->gno);
+        head = im_room_last_all(ctx->app->id, group->gno);
         last.time = im_room_said(ctx->app->id, group->gno);
 
     } else if ((fields & IM_GF_STREAM)

@@ -10,7 +10,9 @@
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "core/im_worker.h"
+#include "live/im_node.h"
 #include "live/im_room.h"
+#include "live/im_room_node.h"
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
 #include "domain/im_callback.h"
@@ -120,7 +122,7 @@ im_group_role_of(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
     if (im_str_eq(user, &group->owner)) {
         *role = IM_GROUP_OWNER;
 
-    } else if (im_room_joined(ctx->app->id, group->gno, user, NULL)
+    } else if (im_room_joined_all(ctx->app->id, group->gno, user, NULL)
                == NGX_OK)
     {
         *role = IM_GROUP_MEMBER;
@@ -169,7 +171,7 @@ im_group_member_count(im_ctx_t *ctx, im_group_t *group)
         return n;
     }
 
-    im_room_audience(ctx->app->id, group->gno, &a);
+    im_room_audience_all(ctx->app->id, group->gno, &a);
 
     return a.joined + a.guests;
 }
@@ -454,7 +456,7 @@ im_group_member_live(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
     /* the owner is one without having joined, but then receives nothing */
 
     if (group->owner.len
-        && im_room_joined(ctx->app->id, group->gno, &group->owner, NULL)
+        && im_room_joined_all(ctx->app->id, group->gno, &group->owner, NULL)
            != NGX_OK)
     {
         m = ngx_array_push(members);
@@ -471,7 +473,7 @@ im_group_member_live(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
         n--;
     }
 
-    n = im_room_list(ctx->app->id, group->gno, 0, 0, users, n);
+    n = im_room_list_all(ctx->app->id, group->gno, 0, 0, users, n);
 
     for (i = 0; i < n; i++) {
         m = ngx_array_push(members);
@@ -563,7 +565,7 @@ im_group_member_join(im_ctx_t *ctx, im_group_t *group, ngx_msec_t ttl,
 {
     ngx_int_t  rc;
 
-    rc = im_room_join(ctx->app->id, group->gno, &ctx->user, ctx->inst,
+    rc = im_room_join_all(ctx->app->id, group->gno, &ctx->user, ctx->inst,
                       ngx_time(), ttl);
 
     if (rc == NGX_BUSY) {
@@ -583,7 +585,7 @@ im_group_member_quit(im_ctx_t *ctx, im_group_t *group)
         return IM_E_GROUP_OWNER_QUIT;
     }
 
-    if (im_room_leave(ctx->app->id, group->gno, &ctx->user, 0) != NGX_OK) {
+    if (im_room_leave_all(ctx->app->id, group->gno, &ctx->user) != NGX_OK) {
         ngx_str_set(&ctx->info, "not a member");
         return IM_E_GROUP_RIGHT;
     }
@@ -623,7 +625,7 @@ im_group_member_ban(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
 
     if (seconds) {
         for (i = 0; i < n; i++) {
-            (void) im_room_leave(ctx->app->id, group->gno, &users[i], 0);
+            (void) im_room_leave_all(ctx->app->id, group->gno, &users[i]);
 
             im_group_member_tell(ctx, group, &users[i], IM_MEMBER_BANNED);
 
@@ -664,6 +666,9 @@ im_group_member_tell(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
     im_bus_interested(im_bus_hash(ctx->app->id, group->gno), &to);
 
     (void) im_bus_publish(&to, IM_BUS_MEMBER, &meta, parts, 2);
+
+    (void) im_node_publish(im_node_group(ctx->app->id, group->gno),
+                           IM_BUS_MEMBER, &meta, parts, 2);
 }
 
 

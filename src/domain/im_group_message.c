@@ -10,6 +10,7 @@
 #include "core/im_fault.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
+#include "live/im_room_node.h"
 #include "live/im_zone.h"
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
@@ -1025,7 +1026,7 @@ im_group_publish(im_ctx_t *ctx, im_group_t *group, ngx_uint_t prio,
 
     for (tries = 0; tries < IM_SEND_TRIES; tries++) {
 
-        rc = im_room_publish(ctx->app->id, group->gno, prio, text, 1,
+        rc = im_room_publish_all(ctx->app->id, group->gno, prio, text, 1,
                              im_group_item_offset(kind), except, &number);
 
         if (rc != NGX_AGAIN) {
@@ -1095,8 +1096,8 @@ im_group_message_block_add(im_ctx_t *ctx, im_batch_t *batch,
 void
 im_group_message_block_take(im_ctx_t *ctx, im_group_t *group, int64_t last)
 {
-    (void) im_room_block(ctx->app->id, group->gno, last - IM_ROOM_BLOCK + 1,
-                         last);
+    (void) im_room_block_all(ctx->app->id, group->gno,
+                             last - IM_ROOM_BLOCK + 1, last);
 }
 
 

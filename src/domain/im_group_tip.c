@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "live/im_room.h"
+#include "live/im_room_node.h"
 #include "live/im_zone.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
@@ -360,7 +361,7 @@ im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
     }
 
     if (group->type->live) {
-        rc = im_room_joined(ctx->app->id, group->gno, &ctx->user, NULL);
+        rc = im_room_joined_all(ctx->app->id, group->gno, &ctx->user, NULL);
 
     } else {
         code = im_group_role_of(ctx, group, &ctx->user, &role);

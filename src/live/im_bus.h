@@ -41,6 +41,8 @@ typedef enum {
     IM_BUS_NODE,                     /* im_node: to the workers of a node */
     IM_BUS_STAMPS,                   /* im_node: stamps of another node */
     IM_BUS_OUTBOX,
+    IM_BUS_AUDIENCE,                 /* im_room_node: between nodes */
+    IM_BUS_LEFT,                     /* im_room_node: between nodes */
     IM_BUS_OTHER,
     IM_BUS_KINDS = 32
 } im_bus_kind_e;

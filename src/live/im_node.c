@@ -26,6 +26,7 @@
 
 #define IM_NODE_ASKED    1
 #define IM_NODE_HEARD    2
+#define IM_NODE_IDLE     3               /* nobody there at the last look */
 
 
 static void im_node_tick(void);
@@ -412,7 +413,7 @@ im_node_message(ngx_str_t *text)
 
     if (rec.origin == im_node_self) {
 
-        if (rec.kind != IM_BUS_ROOM) {
+        if (rec.kind != IM_BUS_ROOM && rec.kind != IM_BUS_ROOM_CLOSE) {
             return;                      /* was heard of at once */
         }
 
@@ -444,9 +445,14 @@ im_node_tidy(void)
 
     for (i = 0; i < IM_BUS_CHANNELS && n < IM_NODE_BATCH; i++) {
 
-        if (node->channels[i] != IM_NODE_HEARD
+        if (node->channels[i] < IM_NODE_HEARD
             || !im_slots_empty(&node->interests[i]))
         {
+            continue;
+        }
+
+        if (node->channels[i] == IM_NODE_HEARD) {
+            node->channels[i] = IM_NODE_IDLE;
             continue;
         }
 
@@ -478,6 +484,9 @@ im_node_listen(ngx_uint_t channel)
 
     (void) __sync_fetch_and_or(&node->interests[channel].w[slot >> 6],
                                1ULL << (slot & 63));
+
+    (void) ngx_atomic_cmp_set(&node->channels[channel], IM_NODE_IDLE,
+                              IM_NODE_HEARD);
 
     owner = node->owner;
 
@@ -522,7 +531,7 @@ im_node_wait(ngx_uint_t channel)
 
     for (i = 0; i < IM_NODE_STEPS; i++) {
 
-        if (node->channels[channel] == IM_NODE_HEARD
+        if (node->channels[channel] >= IM_NODE_HEARD
             || !node->up
             || !im_redis_up())
         {
@@ -663,25 +672,44 @@ im_node_record(ngx_str_t *rec, ngx_uint_t kind, im_bus_meta_t *meta,
 }
 
 
-void
+ngx_int_t
 im_node_publish(ngx_uint_t channel, ngx_uint_t kind, im_bus_meta_t *meta,
     ngx_str_t *parts, ngx_uint_t n)
 {
     u_char     buf[IM_REDIS_KEY_MAX];
+    ngx_int_t  rc;
     ngx_str_t  args[3];
 
-    if (!im_redis_up() || im_node_record(&args[2], kind, meta, parts, n)
-                          != NGX_OK)
-    {
-        return;
+    if (!im_redis_up()) {
+        return NGX_DECLINED;
+    }
+
+    if (im_node_record(&args[2], kind, meta, parts, n) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ngx_str_set(&args[0], "PUBLISH");
     im_node_channel(&args[1], buf, channel);
 
-    (void) im_redis_call(NULL, 0, args, 3, NULL, NULL);
+    rc = im_redis_call(NULL, 0, args, 3, NULL, NULL);
 
     ngx_free(args[2].data);
+
+    return rc;
+}
+
+
+ngx_uint_t
+im_node_hears(ngx_uint_t channel)
+{
+    im_bus_node_t  *node;
+
+    node = im_bus_node();
+
+    (void) ngx_atomic_cmp_set(&node->channels[channel], IM_NODE_IDLE,
+                              IM_NODE_HEARD);
+
+    return node->up && node->channels[channel] == IM_NODE_HEARD;
 }
 
 

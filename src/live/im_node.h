@@ -18,7 +18,9 @@
  * Several nodes.  A node is known by its name and its epoch, the time of its
  * start; as long as it beats, what it has written into Redis is valid.  One
  * worker of a node listens to the channels of Redis and hands in what it
- * hears as a local publisher would; when it ends, another one does.
+ * hears as a local publisher would; when it ends, another one does.  What a
+ * node sends comes back to it, too; kinds IM_BUS_ROOM and IM_BUS_ROOM_CLOSE
+ * are handed in then, in the order that all nodes see.
  *
  * Without "redis" none of these functions does anything.
  */
@@ -51,8 +53,7 @@ typedef struct {
 
 typedef void (*im_node_pt)(im_node_record_t *rec, ngx_str_t *payload);
 
-/* The function for records of a kind from other nodes (and from this one, of
- * kind IM_BUS_ROOM), in the worker that listens. */
+/* The function for records of a kind, in the worker that listens. */
 void im_node_handler(ngx_uint_t kind, im_node_pt fn);
 
 
@@ -82,8 +83,13 @@ void im_node_unlisten(ngx_uint_t channel);
 void im_node_wait(ngx_uint_t channel);
 
 
-/* Publishes a record to the nodes that listen to the channel. */
-void im_node_publish(ngx_uint_t channel, ngx_uint_t kind,
+/* The node listens to it, and will for a while. */
+ngx_uint_t im_node_hears(ngx_uint_t channel);
+
+
+/* Publishes a record to the nodes that listen to the channel.  NGX_OK: it is
+ * on its way; NGX_DECLINED: Redis is down, NGX_ERROR: no memory. */
+ngx_int_t im_node_publish(ngx_uint_t channel, ngx_uint_t kind,
     im_bus_meta_t *meta, ngx_str_t *parts, ngx_uint_t n);
 
 /* A record made of meta and n parts, in memory of the caller's that ends

@@ -6,9 +6,12 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_event.h>
 #include "core/im_fault.h"
 #include "core/im_worker.h"
+#include "live/im_node.h"
 #include "live/im_room.h"
+#include "live/im_room_node.h"
 #include "live/im_room_zone.h"
 
 
@@ -17,6 +20,9 @@
 #define IM_ROOM_BATCH    128         /* nodes removed under one lock */
 #define IM_ROOM_BATCHES  32          /* of them in a tick */
 #define IM_ROOM_GUESTS   4           /* part of the zone that guests have */
+#define IM_ROOM_SOON     50          /* then other nodes are told */
+#define IM_ROOM_TOLD     60000       /* then they are told again */
+#define IM_ROOM_TELLS    64          /* rooms told under one lock */
 
 
 /* in the zone, with those of im_room_zone.h */
@@ -55,8 +61,15 @@ typedef struct {
 
 static ngx_int_t im_room_init(ngx_cycle_t *cycle, im_conf_t *conf);
 static ngx_int_t im_room_number(im_room_t *room);
-static void im_room_stamp(ngx_str_t *parts, ngx_uint_t n, size_t offset,
-    int64_t seq);
+static ngx_int_t im_room_notify_here(ngx_uint_t kind, im_bus_meta_t *meta,
+    ngx_str_t *parts, ngx_uint_t n);
+static void im_room_node_publish(im_node_record_t *rec, ngx_str_t *payload);
+static void im_room_close_here(ngx_uint_t app, uint64_t gno);
+static void im_room_changed_locked(im_zone_sh_t *sh, im_room_t *room);
+static void im_room_counts(im_room_t *room, im_room_audience_t *a);
+static void im_room_tell_handler(ngx_event_t *ev);
+static void im_room_node_event(im_node_event_e event, ngx_uint_t channel);
+static void im_room_gone(void);
 static im_room_list_t *im_room_list_get(im_zone_sh_t *sh, ngx_uint_t app,
     ngx_str_t *user, ngx_uint_t create);
 static void im_room_list_free(im_zone_sh_t *sh, im_room_list_t *list);
@@ -79,6 +92,20 @@ im_worker_hook_t  im_room_hook = {
 };
 
 
+/* users whose end in the zone the other nodes do not know of yet */
+
+typedef struct {
+    ngx_uint_t         app;
+    uint64_t           gno;
+    size_t             len;
+    u_char             name[IM_ROOM_NAME_MAX];
+} im_room_gone_t;
+
+static im_room_gone_t  im_room_gones[IM_ROOM_BATCH];
+static ngx_uint_t      im_room_ngones;
+static ngx_event_t     im_room_tell_event;
+
+
 static ngx_int_t
 im_room_init(ngx_cycle_t *cycle, im_conf_t *conf)
 {
@@ -89,7 +116,22 @@ im_room_init(ngx_cycle_t *cycle, im_conf_t *conf)
 ngx_int_t
 im_room_init_process(ngx_cycle_t *cycle)
 {
-    if (im_slot_tick_add(im_room_tick) != NGX_OK) {
+    im_node_handler(IM_BUS_GROUP, im_room_node_publish);
+    im_node_handler(IM_BUS_ROOM_CLOSE, im_room_node_publish);
+    im_node_handler(IM_BUS_MEMBER, im_room_node_publish);
+
+    im_room_ngones = 0;
+
+    ngx_memzero(&im_room_tell_event, sizeof(ngx_event_t));
+    im_room_tell_event.handler = im_room_tell_handler;
+    im_room_tell_event.data = &im_room_tell_event;
+    im_room_tell_event.log = cycle->log;
+    im_room_tell_event.cancelable = 1;
+
+    if (im_room_node_init_process() != NGX_OK
+        || im_node_event_add(im_room_node_event) != NGX_OK
+        || im_slot_tick_add(im_room_tick) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -136,6 +178,8 @@ im_room_get(im_zone_sh_t *sh, ngx_uint_t app, uint64_t gno, ngx_uint_t create)
     ngx_queue_insert_head(&sh->idle, &room->idle);
     ngx_rbtree_insert(&sh->rooms, &room->node.node);
     sh->nrooms++;
+
+    im_room_changed_locked(sh, room);
 
     return room;
 }
@@ -200,6 +244,76 @@ im_room_block(ngx_uint_t app, uint64_t gno, int64_t first, int64_t last)
     im_zone_unlock(sh);
 
     return NGX_OK;
+}
+
+
+/* A block of this node that is left becomes one of all nodes. */
+
+ngx_int_t
+im_room_take(ngx_uint_t app, uint64_t gno, int64_t *first, int64_t *last)
+{
+    ngx_int_t      rc;
+    im_room_t     *room;
+    im_zone_sh_t  *sh;
+
+    rc = NGX_AGAIN;
+
+    sh = im_zone_lock();
+
+    room = im_room_get(sh, app, gno, 0);
+
+    if (room && im_room_number(room) == NGX_OK) {
+        *first = room->next;
+        *last = room->last;
+        room->last = room->next - 1;
+        rc = NGX_OK;
+    }
+
+    im_zone_unlock(sh);
+
+    return rc;
+}
+
+
+void
+im_room_accept(ngx_uint_t app, uint64_t gno, int64_t seq, ngx_uint_t prio,
+    ngx_str_t *text, size_t offset, uint64_t except)
+{
+    ngx_int_t       rc;
+    im_room_t      *room;
+    im_slots_t      to;
+    im_zone_sh_t   *sh;
+    im_bus_meta_t   meta;
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+    meta.app = app;
+    meta.flags = prio;
+    meta.chain = gno;
+    meta.except = except;
+    meta.seq = seq;
+
+    im_room_stamp(text, 1, offset, seq);
+
+    rc = NGX_DECLINED;
+
+    sh = im_zone_lock();
+
+    room = im_room_get(sh, app, gno, 0);
+
+    if (room) {
+        im_bus_interested(im_bus_hash(app, gno), &to);
+
+        rc = im_bus_append(&to, IM_BUS_ROOM, &meta, text, 1, &room->chain);
+
+        room->next = ngx_max(room->next, seq + 1);
+        room->said = ngx_time();
+    }
+
+    im_zone_unlock(sh);
+
+    if (rc == NGX_OK) {
+        im_bus_signal(&to);
+    }
 }
 
 
@@ -281,7 +395,7 @@ im_room_publish(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
 
 /* writes the number over its placeholder, which lies within one part */
 
-static void
+void
 im_room_stamp(ngx_str_t *parts, ngx_uint_t n, size_t offset, int64_t seq)
 {
     u_char      buf[NGX_INT64_LEN + IM_ROOM_SEQ_LEN];
@@ -314,8 +428,6 @@ ngx_int_t
 im_room_notify(ngx_uint_t app, uint64_t gno, int64_t seq, ngx_uint_t flags,
     ngx_str_t *parts, ngx_uint_t n, uint64_t except)
 {
-    ngx_int_t      rc;
-    im_slots_t     to;
     im_bus_meta_t  meta;
 
     ngx_memzero(&meta, sizeof(im_bus_meta_t));
@@ -325,15 +437,54 @@ im_room_notify(ngx_uint_t app, uint64_t gno, int64_t seq, ngx_uint_t flags,
     meta.seq = seq;
     meta.except = except;
 
-    im_bus_interested(im_bus_hash(app, gno), &to);
+    if (im_redis_configured()) {
+        (void) im_node_publish(im_node_group(app, gno), IM_BUS_GROUP, &meta,
+                               parts, n);
+    }
 
-    rc = im_bus_publish(&to, IM_BUS_GROUP, &meta, parts, n);
+    return im_room_notify_here(IM_BUS_GROUP, &meta, parts, n);
+}
 
-    if (rc == NGX_DECLINED && seq) {
-        rc = im_bus_publish(&to, IM_BUS_GROUP_LOST, &meta, NULL, 0);
+
+static ngx_int_t
+im_room_notify_here(ngx_uint_t kind, im_bus_meta_t *meta, ngx_str_t *parts,
+    ngx_uint_t n)
+{
+    ngx_int_t   rc;
+    im_slots_t  to;
+
+    im_bus_interested(im_bus_hash(meta->app, meta->chain), &to);
+
+    rc = im_bus_publish(&to, kind, meta, parts, n);
+
+    if (rc == NGX_DECLINED && kind == IM_BUS_GROUP && meta->seq) {
+        rc = im_bus_publish(&to, IM_BUS_GROUP_LOST, meta, NULL, 0);
     }
 
     return rc;
+}
+
+
+/* A record of another node. */
+
+static void
+im_room_node_publish(im_node_record_t *rec, ngx_str_t *payload)
+{
+    im_bus_meta_t  meta;
+
+    if (rec->kind == IM_BUS_ROOM_CLOSE) {
+        im_room_close_here(rec->app, rec->chain);
+        return;
+    }
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+
+    meta.app = rec->app;
+    meta.flags = rec->flags;
+    meta.chain = rec->chain;
+    meta.seq = rec->seq;
+
+    (void) im_room_notify_here(rec->kind, &meta, payload, 1);
 }
 
 
@@ -525,6 +676,31 @@ im_room_read(ngx_uint_t app, uint64_t gno, int64_t from, ngx_uint_t max,
 
 void
 im_room_close(ngx_uint_t app, uint64_t gno)
+{
+    ngx_uint_t     channel;
+    im_bus_meta_t  meta;
+
+    channel = im_node_group(app, gno);
+
+    if (im_redis_configured()) {
+        ngx_memzero(&meta, sizeof(im_bus_meta_t));
+        meta.app = app;
+        meta.chain = gno;
+
+        if (im_node_publish(channel, IM_BUS_ROOM_CLOSE, &meta, NULL, 0)
+            == NGX_OK
+            && im_node_hears(channel))
+        {
+            return;                      /* it follows the last messages */
+        }
+    }
+
+    im_room_close_here(app, gno);
+}
+
+
+static void
+im_room_close_here(ngx_uint_t app, uint64_t gno)
 {
     im_room_t      *room;
     im_slots_t      to;
@@ -730,6 +906,8 @@ im_room_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst,
         room->njoined++;
         sh->njoined++;
 
+        im_room_changed_locked(sh, room);
+
         rc = NGX_OK;
 
     } else {
@@ -776,6 +954,8 @@ im_room_leave(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst)
 
     im_zone_unlock(sh);
 
+    im_room_gone();
+
     return rc;
 }
 
@@ -807,6 +987,19 @@ im_room_leaving(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst)
 static void
 im_room_user_free(im_zone_sh_t *sh, im_room_joined_t *j)
 {
+    im_room_gone_t  *gone;
+
+    if (im_redis_configured() && im_room_ngones < IM_ROOM_BATCH) {
+        gone = &im_room_gones[im_room_ngones++];
+
+        gone->app = j->node.app;
+        gone->gno = j->node.gno;
+        gone->len = ngx_min(j->node.len, IM_ROOM_NAME_MAX);
+        ngx_memcpy(gone->name, j->name, gone->len);
+    }
+
+    im_room_changed_locked(sh, j->room);
+
     ngx_queue_remove(&j->place);
     ngx_queue_remove(&j->queue);
     ngx_queue_remove(&j->mine);
@@ -820,6 +1013,25 @@ im_room_user_free(im_zone_sh_t *sh, im_room_joined_t *j)
     sh->njoined--;
 
     im_zone_free_locked(sh, j);
+}
+
+
+/* after the lock was released */
+
+static void
+im_room_gone(void)
+{
+    ngx_str_t        user;
+    im_room_gone_t  *gone;
+
+    while (im_room_ngones) {
+        gone = &im_room_gones[--im_room_ngones];
+
+        user.data = gone->name;
+        user.len = gone->len;
+
+        im_room_node_leave(gone->app, gone->gno, &user);
+    }
 }
 
 
@@ -1037,6 +1249,8 @@ im_room_guest_touch(ngx_uint_t app, uint64_t gno, uint64_t id, ngx_msec_t ttl)
         room->npolls++;
         sh->nguests++;
 
+        im_room_changed_locked(sh, room);
+
     } else {
         ngx_queue_remove(&g->polls);
     }
@@ -1081,6 +1295,8 @@ im_room_guest_free(im_zone_sh_t *sh, im_room_guest_t *g)
     g->room->npolls--;
     sh->nguests--;
 
+    im_room_changed_locked(sh, g->room);
+
     im_zone_free_locked(sh, g);
 }
 
@@ -1098,12 +1314,200 @@ im_room_audience(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
     room = im_room_get(sh, app, gno, 0);
 
     if (room) {
-        a->joined = room->njoined;
-        a->guests = room->guests + room->npolls;
-        a->sockets = room->users;
+        a->joined = room->njoined + room->others;
+        a->guests = room->guests + room->npolls + room->other_guests;
+        a->sockets = room->users + room->other_sockets;
     }
 
     im_zone_unlock(sh);
+}
+
+
+void
+im_room_audience_here(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
+{
+    im_room_t     *room;
+    im_zone_sh_t  *sh;
+
+    ngx_memzero(a, sizeof(im_room_audience_t));
+
+    sh = im_zone_lock();
+
+    room = im_room_get(sh, app, gno, 0);
+
+    if (room) {
+        im_room_counts(room, a);
+    }
+
+    im_zone_unlock(sh);
+}
+
+
+static void
+im_room_counts(im_room_t *room, im_room_audience_t *a)
+{
+    a->joined = room->njoined;
+    a->guests = room->guests + room->npolls;
+    a->sockets = room->users;
+}
+
+
+void
+im_room_others(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
+{
+    im_room_t       *room;
+    im_zone_sh_t    *sh;
+    im_zone_node_t   key;
+
+    im_zone_node_init(&key, app, gno, 0, NULL);
+
+    sh = im_zone_lock();
+
+    room = im_zone_node_find(&sh->rooms, &key);
+
+    if (room) {
+        room->others = a->joined;
+        room->other_guests = a->guests;
+        room->other_sockets = a->sockets;
+    }
+
+    im_zone_unlock(sh);
+}
+
+
+void
+im_room_due(ngx_uint_t app, uint64_t gno)
+{
+    im_room_t       *room;
+    im_zone_sh_t    *sh;
+    im_zone_node_t   key;
+
+    im_zone_node_init(&key, app, gno, 0, NULL);
+
+    sh = im_zone_lock();
+
+    room = im_zone_node_find(&sh->rooms, &key);
+
+    if (room) {
+        room->counted = 1;
+        im_room_changed_locked(sh, room);
+    }
+
+    im_zone_unlock(sh);
+}
+
+
+/* The other nodes are told of it soon. */
+
+static void
+im_room_changed_locked(im_zone_sh_t *sh, im_room_t *room)
+{
+    if (!im_redis_configured()) {
+        return;
+    }
+
+    if (room->tell.next) {
+        ngx_queue_remove(&room->tell);
+    }
+
+    ngx_queue_insert_head(&sh->tell, &room->tell);
+    room->told = 0;
+
+    if (!im_room_tell_event.timer_set) {
+        ngx_add_timer(&im_room_tell_event, IM_ROOM_SOON);
+    }
+}
+
+
+static void
+im_room_tell_handler(ngx_event_t *ev)
+{
+    im_room_tell();
+}
+
+
+/* Rooms that were changed, or were told of long ago. */
+
+void
+im_room_tell(void)
+{
+    ngx_uint_t           i, n, batch;
+    ngx_queue_t         *q;
+    im_room_t           *room;
+    im_zone_sh_t        *sh;
+    im_room_audience_t  *a;
+
+    static struct {
+        ngx_uint_t          app;
+        uint64_t            gno;
+        im_room_audience_t  a;
+    } tells[IM_ROOM_TELLS];
+
+    for (batch = 0; batch < IM_ROOM_BATCHES && im_redis_up(); batch++) {
+
+        n = 0;
+
+        sh = im_zone_lock();
+
+        for (i = 0; i < IM_ROOM_BATCH && n < IM_ROOM_TELLS
+                    && !ngx_queue_empty(&sh->tell); i++)
+        {
+            q = ngx_queue_head(&sh->tell);
+            room = ngx_queue_data(q, im_room_t, tell);
+
+            if (room->told
+                && room->round == sh->round
+                && ngx_current_msec - room->told < IM_ROOM_TOLD)
+            {
+                break;
+            }
+
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&sh->tell, q);
+
+            room->told = ngx_current_msec | 1;
+            room->round = sh->round;
+
+            tells[n].app = room->node.app;
+            tells[n].gno = room->node.gno;
+
+            a = &tells[n].a;
+            im_room_counts(room, a);
+
+            if (a->joined + a->guests + a->sockets) {
+                room->counted = 1;
+                n++;
+
+            } else if (room->counted) {
+                room->counted = 0;
+                n++;
+            }
+        }
+
+        im_zone_unlock(sh);
+
+        while (n) {
+            n--;
+            im_room_node_tell(tells[n].app, tells[n].gno, &tells[n].a);
+        }
+
+        if (i < IM_ROOM_BATCH) {
+            break;
+        }
+    }
+}
+
+
+static void
+im_room_node_event(im_node_event_e event, ngx_uint_t channel)
+{
+    im_zone_sh_t  *sh;
+
+    if (event == IM_NODE_REBUILD) {
+        sh = im_zone_lock();
+        sh->round++;
+        im_zone_unlock(sh);
+    }
 }
 
 
@@ -1163,6 +1567,10 @@ im_room_contribute(ngx_uint_t app, uint64_t gno, ngx_uint_t users,
         ngx_queue_insert_tail(&sh->slots[slot].audience, &part->slot_queue);
     }
 
+    if (users != part->users || guests != part->guests) {
+        im_room_changed_locked(sh, room);
+    }
+
     room->users += users - part->users;
     room->guests += guests - part->guests;
 
@@ -1184,6 +1592,8 @@ im_room_part_free(im_zone_sh_t *sh, im_room_part_t *part)
     part->room->users -= part->users;
     part->room->guests -= part->guests;
 
+    im_room_changed_locked(sh, part->room);
+
     im_zone_free_locked(sh, part);
 }
 
@@ -1202,9 +1612,15 @@ im_room_tick(void)
 
         im_zone_unlock(sh);
 
+        im_room_gone();
+
         if (n < IM_ROOM_BATCH) {
             break;
         }
+    }
+
+    if (im_redis_configured()) {
+        im_room_tell();
     }
 }
 
@@ -1304,6 +1720,11 @@ im_room_dismantle(im_zone_sh_t *sh, im_room_t *room, ngx_uint_t n)
 
         } else {
             ngx_queue_remove(&room->idle);
+
+            if (room->tell.next) {
+                ngx_queue_remove(&room->tell);
+            }
+
             im_zone_free_locked(sh, room);
             sh->nrooms--;
 

@@ -166,6 +166,24 @@ typedef struct {
 void im_room_audience(ngx_uint_t app, uint64_t gno, im_room_audience_t *a);
 
 
+/*
+ * For im_room_node only.  A block that is left is taken from this node
+ * (NGX_AGAIN: there is none); a number is written into a text; a message with
+ * a number comes from Redis; the audience of this node, that of others; the
+ * room is to be told of; those that are, are told of now.
+ */
+ngx_int_t im_room_take(ngx_uint_t app, uint64_t gno, int64_t *first,
+    int64_t *last);
+void im_room_stamp(ngx_str_t *parts, ngx_uint_t n, size_t offset,
+    int64_t seq);
+void im_room_accept(ngx_uint_t app, uint64_t gno, int64_t seq,
+    ngx_uint_t prio, ngx_str_t *text, size_t offset, uint64_t except);
+void im_room_audience_here(ngx_uint_t app, uint64_t gno,
+    im_room_audience_t *a);
+void im_room_others(ngx_uint_t app, uint64_t gno, im_room_audience_t *a);
+void im_room_due(ngx_uint_t app, uint64_t gno);
+void im_room_tell(void);
+
 ngx_int_t im_room_init_process(ngx_cycle_t *cycle);
 
 /* This worker's connected members of an open room. */

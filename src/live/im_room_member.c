@@ -8,8 +8,10 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "core/im_worker.h"
+#include "live/im_node.h"
 #include "live/im_room.h"
 #include "live/im_room_member.h"
+#include "live/im_room_node.h"
 #include "live/im_zone.h"
 
 
@@ -19,6 +21,8 @@
 #define IM_ROOM_PASS_SIZE 12288      /* bytes of them, but one at least */
 #define IM_ROOM_BYTES     (64 * 1024 * 1024)
 #define IM_ROOM_SMALL     300        /* members counted at once */
+#define IM_ROOM_AGAIN     256        /* members told at once */
+#define IM_ROOM_PAUSE     20
 
 
 typedef enum {
@@ -52,6 +56,7 @@ struct im_room_local_s {
     ngx_event_t        event;
 
     ngx_queue_t        dirty;        /* counts to be told */
+    ngx_uint_t         round;        /* in which other nodes were told */
 
     int64_t            cursor;       /* of a stored group, -1: none yet */
     int64_t            seen;         /* the greatest number heard of */
@@ -61,6 +66,8 @@ struct im_room_local_s {
     unsigned           busy:1;       /* on the stack of im_room_run() */
     unsigned           losing:1;     /* a job "lost" waits */
     unsigned           lost:1;       /* to be told to the stream's reader */
+    unsigned           live:1;
+    unsigned           missed:1;     /* perhaps, before there was a cursor */
 };
 
 
@@ -82,6 +89,9 @@ static void im_room_begin(im_room_local_t *room);
 static void im_room_serve(im_room_local_t *room, im_room_member_t *m);
 static void im_room_end(im_room_local_t *room);
 static void im_room_member_lost(void);
+static void im_room_node_event(im_node_event_e event, ngx_uint_t channel);
+static void im_room_again_handler(ngx_event_t *ev);
+static ngx_uint_t im_room_again(im_room_local_t *room, ngx_uint_t n);
 static void im_room_member_tick(void);
 static uint64_t im_room_usec(void);
 
@@ -101,6 +111,8 @@ static ngx_queue_t        im_room_dirty;
 static ngx_uint_t         im_room_generation;
 static im_room_stream_pt  im_room_stream;
 static im_room_stat_t     im_room_stats;
+static ngx_uint_t         im_room_round;
+static ngx_event_t        im_room_again_event;
 
 
 static ngx_int_t
@@ -120,12 +132,20 @@ im_room_member_init_process(ngx_cycle_t *cycle)
 
     im_room_generation = im_zone_generation();
 
+    ngx_memzero(&im_room_again_event, sizeof(ngx_event_t));
+    im_room_again_event.handler = im_room_again_handler;
+    im_room_again_event.data = &im_room_again_event;
+    im_room_again_event.log = cycle->log;
+    im_room_again_event.cancelable = 1;
+
     im_bus_handler(IM_BUS_ROOM, im_room_handler);
     im_bus_handler(IM_BUS_GROUP, im_room_handler);
     im_bus_handler(IM_BUS_GROUP_LOST, im_room_handler);
     im_bus_handler(IM_BUS_ROOM_CLOSE, im_room_handler);
 
-    if (im_bus_lost_handler(im_room_member_lost) != NGX_OK) {
+    if (im_bus_lost_handler(im_room_member_lost) != NGX_OK
+        || im_node_event_add(im_room_node_event) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -153,6 +173,7 @@ im_room_subscribe(ngx_uint_t app, uint64_t gno, im_room_member_t *m)
         im_zone_node_init(&room->node, app, gno, 0, NULL);
         room->hash = im_bus_hash(app, gno);
         room->cursor = -1;
+        room->live = m->live;
 
         ngx_queue_init(&room->members);
         ngx_queue_init(&room->jobs);
@@ -165,6 +186,12 @@ im_room_subscribe(ngx_uint_t app, uint64_t gno, im_room_member_t *m)
 
         ngx_rbtree_insert(&im_room_tree, &room->node.node);
         im_bus_interest_add(room->hash);
+
+        im_node_listen(im_node_group(app, gno));
+
+        if (room->live) {
+            im_node_listen(im_node_room(app, gno));
+        }
 
         im_room_stats.rooms++;
     }
@@ -260,6 +287,12 @@ im_room_free(im_room_local_t *room)
 
     ngx_rbtree_delete(&im_room_tree, &room->node.node);
     im_bus_interest_del(room->hash);
+
+    im_node_unlisten(im_node_group(room->node.app, room->node.gno));
+
+    if (room->live) {
+        im_node_unlisten(im_node_room(room->node.app, room->node.gno));
+    }
 
     im_room_stats.rooms--;
 
@@ -415,7 +448,11 @@ im_room_follow(ngx_uint_t app, uint64_t gno, int64_t seq)
 
     room->cursor = seq;
 
-    if (room->seen > seq) {
+    if (room->missed) {
+        room->missed = 0;
+        im_room_lose(room);
+
+    } else if (room->seen > seq) {
         im_room_resync(room);
     }
 }
@@ -806,6 +843,123 @@ im_room_member_lost(void)
         room = (im_room_local_t *) node;
         im_room_lose(room);
     }
+}
+
+
+/* Records of other nodes may be lost, or were not heard of until now. */
+
+static void
+im_room_node_event(im_node_event_e event, ngx_uint_t channel)
+{
+    im_room_local_t    *room;
+    ngx_rbtree_node_t  *node;
+
+    if (event == IM_NODE_RESYNC) {
+        im_room_member_lost();
+        return;
+    }
+
+    if (event == IM_NODE_REBUILD) {
+        im_room_round++;
+
+        if (!im_room_again_event.timer_set) {
+            ngx_add_timer(&im_room_again_event, IM_ROOM_PAUSE);
+        }
+
+        return;
+    }
+
+    if (event != IM_NODE_CHANNEL
+        || channel >= IM_NODE_GROUPS
+        || im_room_tree.root == im_room_tree.sentinel)
+    {
+        return;
+    }
+
+    for (node = ngx_rbtree_min(im_room_tree.root, im_room_tree.sentinel);
+         node;
+         node = ngx_rbtree_next(&im_room_tree, node))
+    {
+        room = (im_room_local_t *) node;
+
+        if (room->live || room->hash % IM_NODE_GROUPS != channel) {
+            continue;
+        }
+
+        if (room->cursor == -1) {
+            room->missed = 1;
+
+        } else {
+            im_room_lose(room);
+        }
+    }
+}
+
+
+/* Redis is told of the users again, a few at a time. */
+
+static void
+im_room_again_handler(ngx_event_t *ev)
+{
+    ngx_uint_t          n;
+    ngx_rbtree_node_t  *node;
+
+    if (im_room_tree.root == im_room_tree.sentinel || !im_redis_up()) {
+        return;
+    }
+
+    n = 0;
+
+    for (node = ngx_rbtree_min(im_room_tree.root, im_room_tree.sentinel);
+         node && n < IM_ROOM_AGAIN;
+         node = ngx_rbtree_next(&im_room_tree, node))
+    {
+        n += im_room_again((im_room_local_t *) node, IM_ROOM_AGAIN - n);
+    }
+
+    if (n == IM_ROOM_AGAIN) {
+        ngx_add_timer(ev, IM_ROOM_PAUSE);
+    }
+}
+
+
+static ngx_uint_t
+im_room_again(im_room_local_t *room, ngx_uint_t n)
+{
+    ngx_uint_t         told;
+    ngx_queue_t       *q;
+    im_room_member_t  *m;
+
+    if (!room->live || room->round == im_room_round) {
+        return 0;
+    }
+
+    told = 0;
+
+    for (q = ngx_queue_last(&room->members);
+         q != ngx_queue_sentinel(&room->members);
+         q = ngx_queue_prev(q))
+    {
+        m = ngx_queue_data(q, im_room_member_t, queue);
+
+        if (m->user.len == 0 || m->round == im_room_round) {
+            continue;
+        }
+
+        if (told == n) {
+            return told;
+        }
+
+        m->round = im_room_round;
+        told++;
+
+        im_room_node_join(room->node.app, room->node.gno, &m->user, m->inst,
+                          m->joined);
+    }
+
+    room->round = im_room_round;
+
+    return told;
 }
 
 

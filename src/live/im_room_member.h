@@ -34,6 +34,7 @@ struct im_room_member_s {
     void                   *data;
     uint64_t                peer;    /* gets no records that except it */
     ngx_uint_t              guest;
+    ngx_uint_t              live;    /* of a live room, not a stored group */
 
     /* who has joined a live room, to enter it again when the zone was
      * emptied; user.len 0: nobody */
@@ -44,6 +45,7 @@ struct im_room_member_s {
 
     im_room_local_t        *room;    /* NULL: not subscribed */
     uint64_t                since;   /* later jobs are for this member */
+    ngx_uint_t              round;   /* in which other nodes were told */
     ngx_queue_t             queue;
 };
 

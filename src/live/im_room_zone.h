@@ -40,6 +40,15 @@ typedef struct {
 
     uint32_t           marks[IM_ROOM_MARKS];    /* 0: free */
     ngx_uint_t         nmarked[IM_ROOM_MARKS];
+
+    /* several nodes: what they have, and when they were told of ours */
+    ngx_queue_t        tell;         /* next == NULL: not in the queue */
+    ngx_msec_t         told;
+    ngx_uint_t         round;
+    ngx_uint_t         counted;      /* something was told */
+    ngx_uint_t         others;       /* joined, guests, sockets there */
+    ngx_uint_t         other_guests;
+    ngx_uint_t         other_sockets;
 } im_room_t;
 
 

@@ -179,6 +179,8 @@ typedef struct {
     ngx_queue_t             closing; /* rooms that are being taken apart */
     ngx_queue_t             leaving; /* joined users without a socket */
     ngx_queue_t             polls;   /* guests, most recently seen first */
+    ngx_queue_t             tell;    /* rooms, longest untold first */
+    ngx_uint_t              round;   /* older ones are to be told again */
 
     im_zone_slot_t          slots[IM_SLOTS];
 

@@ -9,6 +9,7 @@
 #include "core/im_worker.h"
 #include "live/im_room.h"
 #include "live/im_room_member.h"
+#include "live/im_room_node.h"
 #include "live/im_slot.h"
 #include "live/im_zone.h"
 #include "domain/im_group_member.h"
@@ -93,12 +94,15 @@ im_guest_open(im_ctx_t *ctx, im_guest_t *guest, ngx_str_t *gid)
         return IM_E_GROUP_INTERNAL;
     }
 
+    im_room_ready(ctx->app->id, group.gno);
+
     guest->gno = group.gno;
 
     guest->member.deliver = im_guest_deliver;
     guest->member.closed = im_guest_closed;
     guest->member.data = guest;
     guest->member.guest = 1;
+    guest->member.live = 1;
 
     if (im_room_subscribe(ctx->app->id, group.gno, &guest->member)
         != NGX_OK)
@@ -123,7 +127,7 @@ im_guest_open(im_ctx_t *ctx, im_guest_t *guest, ngx_str_t *gid)
         return IM_OK;
     }
 
-    if (guest->last > last) {
+    if (guest->last > last && !im_redis_configured()) {
 
         /* the zone is younger: all is new in it */
 

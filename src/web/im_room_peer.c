@@ -9,6 +9,7 @@
 #include "core/im_stat.h"
 #include "live/im_room.h"
 #include "live/im_room_member.h"
+#include "live/im_room_node.h"
 #include "web/im_room_peer.h"
 #include "web/im_room_place.h"
 #include "web/im_web_session.h"
@@ -63,26 +64,34 @@ im_peer_room_join(im_ctx_t *ctx, im_group_t *group)
 void
 im_peer_rooms_restore(im_ctx_t *ctx, im_peer_t *peer)
 {
-    uint64_t         rooms[IM_PEER_ROOMS];
-    ngx_uint_t       i, n;
-    im_session_t    *s;
-    im_room_user_t   user;
+    time_t         joined[IM_PEER_ROOMS];
+    uint64_t       rooms[IM_PEER_ROOMS];
+    ngx_uint_t     i, n;
+    im_session_t  *s;
 
     s = peer->session;
 
-    n = im_room_of_user(s->app, &s->user, s->inst, rooms, IM_PEER_ROOMS);
+    n = im_room_of_user_all(ctx->app->id, &ctx->user, ctx->inst, rooms,
+                            joined, IM_PEER_ROOMS);
+
+    peer = im_peer_get(ctx->peer);
+
+    if (peer == NULL || peer->session != s) {
+        return;
+    }
 
     for (i = 0; i < n; i++) {
 
-        if (im_room_joined(s->app, rooms[i], &s->user, &user) != NGX_OK
-            || im_room_join(s->app, rooms[i], &s->user, s->inst, user.joined,
-                            IM_ROOM_TTL)
-               == NGX_BUSY)
+        if (im_room_join(s->app, rooms[i], &s->user, s->inst, joined[i],
+                         IM_ROOM_TTL)
+            == NGX_BUSY)
         {
             continue;
         }
 
-        if (im_peer_room_add(peer, rooms[i], user.joined) != NGX_OK) {
+        im_room_node_join(s->app, rooms[i], &s->user, s->inst, joined[i]);
+
+        if (im_peer_room_add(peer, rooms[i], joined[i]) != NGX_OK) {
             im_room_leaving(s->app, rooms[i], &s->user, s->inst);
         }
     }
@@ -161,6 +170,7 @@ im_peer_room_add(im_peer_t *peer, uint64_t gno, time_t joined)
 
     ngx_memcpy(pr->place.user.data, s->user.data, s->user.len);
 
+    pr->member.live = 1;
     pr->member.deliver = im_peer_room_deliver;
     pr->member.closed = im_peer_room_closed;
     pr->member.data = pr;

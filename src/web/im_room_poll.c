@@ -11,6 +11,7 @@
 #include "core/im_str.h"
 #include "live/im_room.h"
 #include "live/im_room_member.h"
+#include "live/im_room_node.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
@@ -132,6 +133,7 @@ im_room_poll_start(im_ctx_t *ctx, im_room_poll_t *rp)
     /* subscribed first: what comes after the look is not missed */
 
     if (rp->v1) {
+        rp->member.live = 1;
         rp->member.deliver = im_room_poll_deliver;
         rp->member.closed = im_room_poll_closed;
         rp->member.data = rp;
@@ -245,6 +247,8 @@ im_room_poll_open(im_ctx_t *ctx, im_room_poll_t *rp)
         return IM_E_GROUP_INTERNAL;
     }
 
+    im_room_ready(ctx->app->id, key->gno);
+
     if (key->user.len == 0) {
         im_room_guest_touch(ctx->app->id, key->gno, key->id,
                             im_room_poll_ttl(ctx->app));
@@ -263,8 +267,8 @@ im_room_poll_open(im_ctx_t *ctx, im_room_poll_t *rp)
         return im_room_poll_refuse(ctx);
     }
 
-    rc = im_room_join(ctx->app->id, key->gno, &key->user, key->inst,
-                      ngx_time(), im_room_poll_ttl(ctx->app));
+    rc = im_room_join_all(ctx->app->id, key->gno, &key->user, key->inst,
+                          ngx_time(), im_room_poll_ttl(ctx->app));
 
     return (rc == NGX_BUSY) ? IM_E_GROUP_INTERNAL : IM_OK;
 }
@@ -278,7 +282,7 @@ im_room_poll_read(im_ctx_t *ctx, im_room_poll_t *rp)
 
     last = im_room_last(ctx->app->id, rp->key.gno);
 
-    if (rp->from > last + 1) {
+    if (rp->from > last + 1 && !im_redis_configured()) {
 
         /* the zone is younger than the poll: all is new in it */
 

@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_str.h"
 #include "live/im_room.h"
+#include "live/im_room_node.h"
 #include "domain/im_callback.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_quota.h"
@@ -150,7 +151,9 @@ im_cmd_apply_join_group(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_INTERNAL;
     }
 
-    start = im_room_last(ctx->app->id, group.gno) + 1;
+    im_room_ready(ctx->app->id, group.gno);
+
+    start = im_room_last_all(ctx->app->id, group.gno) + 1;
 
     if (ctx->role != IM_ROLE_GUEST) {
         code = im_cmd_apply_user(ctx, &group);

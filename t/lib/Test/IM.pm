@@ -22,6 +22,7 @@ package Test::IM;
 #   IM_TEST_NGINX  binary: build/sanitize/nginx if it is there, else Debian's,
 #                  which needs load_module: build/dynamic
 #   IM_TEST_STORE  lmdb
+#   IM_TEST_REDIS  HOST:PORT: each server is a node, although the only one
 #   IM_TEST_LOG    level of the error log (info)
 #   IM_TEST_LEAVE  keep the folder and tell its name
 
@@ -281,6 +282,12 @@ sub write_conf ($self) {
     my $folder = $self->store // "$dir/store";
 
     die "unknown store $store" unless $store eq 'lmdb';
+
+    # a node alone
+    if ($ENV{IM_TEST_REDIS} && $o{im} !~ /redis /) {
+        $o{im} .= "redis $ENV{IM_TEST_REDIS} timeout=2s prefix=im"
+                  . $self->port . ':; node n;';
+    }
 
     my $stream = $o{stream} ? "stream {\n$o{stream}\n}\n" : '';
 

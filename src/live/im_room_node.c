@@ -1,0 +1,995 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "live/im_room_node.h"
+
+
+#define IM_ROOM_NODE_TRIES  3
+#define IM_ROOM_NODE_SORT   1000         /* users that are put in order */
+#define IM_ROOM_VALUE       160
+
+
+/*
+ * Keys: "q" numbers of a room; "a" its audience, a field for each node; "j"
+ * its users and "u" the rooms of a user, both with values "node|epoch|
+ * instance|second".  What a node wrote is valid while it beats.
+ */
+
+#define im_room_lua                                                           \
+    "local beats = {}\n"                                                      \
+    "local function alive(s)\n"                                               \
+    "  local node, epoch = string.match(s, '^(.-)|(%d+)')\n"                  \
+    "  if not node then return nil end\n"                                     \
+    "  local b = beats[node]\n"                                               \
+    "  if b == nil then\n"                                                    \
+    "    b = redis.call('GET', ARGV[1] .. node) or '0'\n"                     \
+    "    beats[node] = b\n"                                                   \
+    "  end\n"                                                                 \
+    "  return b == epoch and node or nil\n"                                   \
+    "end\n"
+
+
+/*
+ * record, channel, floor, first, last.  Numbers are from blocks that the
+ * store has given, above the floor, the last one that the caller knows to be
+ * used; 0: a block is needed.  The number goes into the record.
+ */
+
+static im_redis_script_t  im_room_publish_script = im_redis_script(
+    "local v = redis.call('HMGET', KEYS[1], 'n', 'l')\n"
+    "local n, l = tonumber(v[1] or 0), tonumber(v[2] or 0)\n"
+    "local floor, first = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
+    "if first > l then\n"
+    "  if first ~= l + 1 or l == 0 or n < floor then n = first - 1 end\n"
+    "  l = tonumber(ARGV[5])\n"
+    "end\n"
+    "if n < floor or n >= l then return 0 end\n"
+    "n = n + 1\n"
+    "redis.call('HMSET', KEYS[1], 'n', n, 'l', l)\n"
+    "redis.call('EXPIRE', KEYS[1], 604800)\n"
+    "redis.call('PUBLISH', ARGV[2], string.sub(ARGV[1], 1, 8)\n"
+    "           .. struct.pack('<I8', n) .. string.sub(ARGV[1], 17))\n"
+    "return n\n");
+
+
+/* first, last: as above, without a message */
+
+static im_redis_script_t  im_room_block_script = im_redis_script(
+    "local v = redis.call('HMGET', KEYS[1], 'n', 'l')\n"
+    "local n, l = tonumber(v[1] or 0), tonumber(v[2] or 0)\n"
+    "local first = tonumber(ARGV[1])\n"
+    "if first <= l then return 0 end\n"
+    "if first ~= l + 1 or l == 0 then n = first - 1 end\n"
+    "redis.call('HMSET', KEYS[1], 'n', n, 'l', ARGV[2])\n"
+    "redis.call('EXPIRE', KEYS[1], 604800)\n"
+    "return 1\n");
+
+
+/* beats, id, value, channel, record; value "": only asks */
+
+static im_redis_script_t  im_room_tell_script = im_redis_script(
+    im_room_lua
+    "local sum = { 0, 0, 0 }\n"
+    "if ARGV[3] ~= '' then\n"
+    "  local old = redis.call('HGET', KEYS[1], ARGV[2])\n"
+    "  if ARGV[3] == '0 0 0' then\n"
+    "    redis.call('HDEL', KEYS[1], ARGV[2])\n"
+    "  else\n"
+    "    redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])\n"
+    "    redis.call('EXPIRE', KEYS[1], 600)\n"
+    "  end\n"
+    "  if (old or '0 0 0') ~= ARGV[3] then\n"
+    "    redis.call('PUBLISH', ARGV[4], ARGV[5])\n"
+    "  end\n"
+    "end\n"
+    "local all = redis.call('HGETALL', KEYS[1])\n"
+    "for i = 1, #all, 2 do\n"
+    "  if all[i] ~= ARGV[2] then\n"
+    "    local a, b, c = string.match(all[i + 1], '(%d+) (%d+) (%d+)')\n"
+    "    if a and alive(all[i]) then\n"
+    "      sum = { sum[1] + a, sum[2] + b, sum[3] + c }\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "return sum\n");
+
+
+/* beats, buses, id, user, gno, value, record */
+
+static im_redis_script_t  im_room_join_script = im_redis_script(
+    im_room_lua
+    "local fresh = 1\n"
+    "local old = redis.call('HGET', KEYS[1], ARGV[4])\n"
+    "local node = old and alive(old)\n"
+    "if node then\n"
+    "  fresh = 0\n"
+    "  if string.sub(old, 1, #ARGV[3] + 1) ~= ARGV[3] .. '|' then\n"
+    "    redis.call('PUBLISH', ARGV[2] .. node, ARGV[7])\n"
+    "  end\n"
+    "end\n"
+    "redis.call('HSET', KEYS[1], ARGV[4], ARGV[6])\n"
+    "redis.call('HSET', KEYS[2], ARGV[5], ARGV[6])\n"
+    "redis.call('EXPIRE', KEYS[1], 604800)\n"
+    "redis.call('EXPIRE', KEYS[2], 604800)\n"
+    "return fresh\n");
+
+
+/* beats, buses, id, user, gno, record; record "": only if it is ours */
+
+static im_redis_script_t  im_room_leave_script = im_redis_script(
+    im_room_lua
+    "local old = redis.call('HGET', KEYS[1], ARGV[4])\n"
+    "if not old then return 0 end\n"
+    "local node = alive(old)\n"
+    "if string.sub(old, 1, #ARGV[3] + 1) ~= ARGV[3] .. '|' then\n"
+    "  if ARGV[6] == '' then return 0 end\n"
+    "  if node then redis.call('PUBLISH', ARGV[2] .. node, ARGV[6]) end\n"
+    "end\n"
+    "redis.call('HDEL', KEYS[1], ARGV[4])\n"
+    "redis.call('HDEL', KEYS[2], ARGV[5])\n"
+    "return node and 1 or 0\n");
+
+
+/* beats, field */
+
+static im_redis_script_t  im_room_joined_script = im_redis_script(
+    im_room_lua
+    "local v = redis.call('HGET', KEYS[1], ARGV[2])\n"
+    "if not v or not alive(v) then return {} end\n"
+    "local inst, joined = string.match(v, '|(%d+)|(%d+)$')\n"
+    "return { inst, joined }\n");
+
+
+/* beats, id, limit: fields and values that are not ours; a part of what is
+ * large */
+
+static im_redis_script_t  im_room_list_script = im_redis_script(
+    im_room_lua
+    "local list, all = {}, {}\n"
+    "if redis.call('HLEN', KEYS[1]) <= 1000 then\n"
+    "  all = redis.call('HGETALL', KEYS[1])\n"
+    "else\n"
+    "  all = redis.call('HSCAN', KEYS[1], 0, 'COUNT', 1000)[2]\n"
+    "end\n"
+    "for i = 1, #all, 2 do\n"
+    "  if #list / 3 >= tonumber(ARGV[3]) then break end\n"
+    "  local v = all[i + 1]\n"
+    "  if string.sub(v, 1, #ARGV[2] + 1) ~= ARGV[2] .. '|' and alive(v) then\n"
+    "    local inst, joined = string.match(v, '|(%d+)|(%d+)$')\n"
+    "    list[#list + 1] = all[i]\n"
+    "    list[#list + 1] = inst\n"
+    "    list[#list + 1] = joined\n"
+    "  end\n"
+    "end\n"
+    "return list\n");
+
+
+/* Arguments of what concerns a user in a room, and their memory. */
+
+typedef struct {
+    ngx_str_t            args[9];
+    u_char               keys[2][IM_REDIS_KEY_MAX];
+    u_char               gno[NGX_INT64_LEN];
+    u_char               value[IM_ROOM_VALUE];
+} im_room_args_t;
+
+
+typedef struct {
+    ngx_uint_t           app;
+    uint64_t             gno;
+} im_room_asked_t;
+
+
+typedef struct {
+    im_room_user_t      *users;
+    uint64_t            *rooms;
+    time_t              *joined;
+    uint32_t             inst;
+    ngx_uint_t           n;
+    ngx_uint_t           max;
+} im_room_found_t;
+
+
+static ngx_uint_t im_room_add_others(ngx_uint_t app, uint64_t gno,
+    ngx_uint_t newest, ngx_uint_t skip, im_room_user_t *all, ngx_uint_t n,
+    im_room_user_t *users, ngx_uint_t max);
+static ngx_int_t im_room_take_int(void *data, redisReply *reply);
+static ngx_int_t im_room_take_sums(void *data, redisReply *reply);
+static ngx_int_t im_room_take_user(void *data, redisReply *reply);
+static ngx_int_t im_room_take_users(void *data, redisReply *reply);
+static ngx_int_t im_room_take_rooms(void *data, redisReply *reply);
+static ngx_int_t im_room_join_args(im_room_args_t *a, ngx_uint_t app,
+    uint64_t gno, ngx_str_t *user, uint32_t inst, time_t joined);
+static ngx_int_t im_room_leave_args(im_room_args_t *a, ngx_uint_t app,
+    uint64_t gno, ngx_str_t *user, ngx_uint_t anywhere);
+static void im_room_user_args(im_room_args_t *a, ngx_uint_t app,
+    uint64_t gno, ngx_str_t *user);
+static ngx_int_t im_room_user_record(ngx_str_t *rec, ngx_uint_t app,
+    uint64_t gno, ngx_str_t *user);
+static void im_room_tell_handler(void *data, ngx_int_t rc,
+    redisReply *reply);
+static void im_room_node_room(im_node_record_t *rec, ngx_str_t *payload);
+static void im_room_node_audience(im_node_record_t *rec, ngx_str_t *payload);
+static void im_room_node_left(im_node_record_t *rec, ngx_str_t *payload);
+static int ngx_libc_cdecl im_room_oldest(const void *one, const void *two);
+static int ngx_libc_cdecl im_room_newest(const void *one, const void *two);
+
+
+#define im_room_shared()  (im_redis_up() && im_bus_node()->up)
+
+
+void
+im_room_ready(ngx_uint_t app, uint64_t gno)
+{
+    ngx_uint_t  channels[2], i;
+
+    if (!im_room_shared()) {
+        return;
+    }
+
+    channels[0] = im_node_group(app, gno);
+    channels[1] = im_node_room(app, gno);
+
+    for (i = 0; i < 2; i++) {
+
+        if (!im_node_hears(channels[i])) {
+            im_node_listen(channels[i]);
+            im_node_wait(channels[i]);
+            im_node_unlisten(channels[i]);
+        }
+    }
+}
+
+
+ngx_int_t
+im_room_block_all(ngx_uint_t app, uint64_t gno, int64_t first, int64_t last)
+{
+    u_char      key[IM_REDIS_KEY_MAX], num[2][NGX_INT64_LEN];
+    int64_t     taken;
+    ngx_str_t   args[3];
+
+    taken = 0;
+
+    if (im_room_shared()) {
+        im_redis_key(&args[0], key, "q", app, gno, NULL);
+        im_redis_int(&args[1], num[0], first);
+        im_redis_int(&args[2], num[1], last);
+
+        (void) im_redis_wait(&im_room_block_script, 1, args, 3,
+                             im_room_take_int, &taken);
+    }
+
+    return taken ? im_room_open(app, gno)
+                 : im_room_block(app, gno, first, last);
+}
+
+
+ngx_int_t
+im_room_publish_all(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
+    ngx_str_t *parts, ngx_uint_t n, size_t offset, uint64_t except,
+    int64_t *seq)
+{
+    u_char          key[IM_REDIS_KEY_MAX], channel[IM_REDIS_KEY_MAX];
+    u_char          num[3][NGX_INT64_LEN];
+    int64_t         first, last, floor, number;
+    uint64_t        at;
+    ngx_int_t       rc;
+    ngx_str_t       args[6], all[4];
+    ngx_uint_t      i;
+    im_bus_meta_t   meta;
+
+    if (!im_room_shared() || n > 3) {
+        return im_room_publish(app, gno, prio, parts, n, offset, except, seq);
+    }
+
+    at = offset;
+
+    all[0].data = (u_char *) &at;
+    all[0].len = sizeof(uint64_t);
+
+    for (i = 0; i < n; i++) {
+        all[i + 1] = parts[i];
+    }
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+    meta.app = app;
+    meta.flags = prio;
+    meta.chain = gno;
+    meta.except = except;
+
+    if (im_node_record(&args[1], IM_BUS_ROOM, &meta, all, n + 1) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    if (args[1].len > im_bus_payload_max()) {
+        ngx_free(args[1].data);
+        return NGX_DECLINED;
+    }
+
+    im_redis_key(&args[0], key, "q", app, gno, NULL);
+    im_node_channel(&args[2], channel, im_node_room(app, gno));
+
+    /* this node has it in its log, too, whoever is here */
+
+    if (im_room_open(app, gno) != NGX_OK) {
+        ngx_free(args[1].data);
+        return NGX_BUSY;
+    }
+
+    im_room_ready(app, gno);
+
+    first = 0;
+    last = 0;
+    rc = NGX_AGAIN;
+
+    for (i = 0; i < IM_ROOM_NODE_TRIES; i++) {
+
+        floor = im_room_last(app, gno);
+        number = 0;
+
+        im_redis_int(&args[3], num[0], floor);
+        im_redis_int(&args[4], num[1], first);
+        im_redis_int(&args[5], num[2], last);
+
+        rc = im_redis_wait(&im_room_publish_script, 1, args, 6,
+                           im_room_take_int, &number);
+
+        if (rc == NGX_OK && number == 0) {
+            rc = im_room_take(app, gno, &first, &last);
+
+            if (rc == NGX_OK) {
+                rc = NGX_AGAIN;
+                continue;
+            }
+        }
+
+        break;
+    }
+
+    ngx_free(args[1].data);
+
+    if (rc == NGX_DECLINED) {
+        return im_room_publish(app, gno, prio, parts, n, offset, except, seq);
+    }
+
+    if (rc == NGX_OK) {
+        im_room_stamp(parts, n, offset, number);
+        *seq = number;
+    }
+
+    return (rc == NGX_ERROR) ? NGX_BUSY : rc;
+}
+
+
+static ngx_int_t
+im_room_take_int(void *data, redisReply *reply)
+{
+    int64_t  *n = data;
+
+    if (reply->type != REDIS_REPLY_INTEGER) {
+        return NGX_ERROR;
+    }
+
+    *n = reply->integer;
+
+    return NGX_OK;
+}
+
+
+int64_t
+im_room_last_all(ngx_uint_t app, uint64_t gno)
+{
+    u_char      key[IM_REDIS_KEY_MAX];
+    int64_t     last;
+    ngx_str_t   args[3];
+    ngx_uint_t  sums[3];
+
+    last = im_room_last(app, gno);
+
+    if (im_room_shared()) {
+        ngx_str_set(&args[0], "HMGET");
+        im_redis_key(&args[1], key, "q", app, gno, NULL);
+        ngx_str_set(&args[2], "n");
+
+        if (im_redis_wait(NULL, 0, args, 3, im_room_take_sums, sums)
+            == NGX_OK)
+        {
+            last = ngx_max(last, (int64_t) sums[0]);
+        }
+    }
+
+    return last;
+}
+
+
+static ngx_int_t
+im_room_take_sums(void *data, redisReply *reply)
+{
+    ngx_uint_t  *sums = data;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < 3; i++) {
+        sums[i] = im_redis_reply_int(reply, i);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+im_room_audience_all(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
+{
+    u_char      key[IM_REDIS_KEY_MAX];
+    ngx_str_t   args[6];
+    ngx_uint_t  sums[3];
+
+    im_room_audience_here(app, gno, a);
+
+    if (!im_room_shared()) {
+        return;
+    }
+
+    ngx_memzero(args, sizeof(args));
+
+    im_redis_key(&args[0], key, "a", app, gno, NULL);
+    args[1] = *im_node_beats();
+    args[2] = *im_node_id();
+
+    if (im_redis_wait(&im_room_tell_script, 1, args, 6, im_room_take_sums,
+                      sums)
+        == NGX_OK)
+    {
+        a->joined += sums[0];
+        a->guests += sums[1];
+        a->sockets += sums[2];
+    }
+}
+
+
+void
+im_room_node_tell(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
+{
+    u_char            key[IM_REDIS_KEY_MAX], channel[IM_REDIS_KEY_MAX];
+    u_char            value[IM_ROOM_VALUE];
+    ngx_str_t         args[6];
+    im_bus_meta_t     meta;
+    im_room_asked_t  *asked;
+
+    if (!im_redis_up()) {
+        return;
+    }
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+    meta.app = app;
+    meta.chain = gno;
+
+    if (im_node_record(&args[5], IM_BUS_AUDIENCE, &meta, NULL, 0) != NGX_OK) {
+        return;
+    }
+
+    asked = ngx_alloc(sizeof(im_room_asked_t), ngx_cycle->log);
+
+    if (asked) {
+        asked->app = app;
+        asked->gno = gno;
+
+        im_redis_key(&args[0], key, "a", app, gno, NULL);
+        args[1] = *im_node_beats();
+        args[2] = *im_node_id();
+        args[3].data = value;
+        args[3].len = ngx_sprintf(value, "%ui %ui %ui", a->joined, a->guests,
+                                  a->sockets)
+                      - value;
+        im_node_channel(&args[4], channel, im_node_group(app, gno));
+
+        if (im_redis_call(&im_room_tell_script, 1, args, 6,
+                          im_room_tell_handler, asked)
+            != NGX_OK)
+        {
+            ngx_free(asked);
+        }
+    }
+
+    ngx_free(args[5].data);
+}
+
+
+static void
+im_room_tell_handler(void *data, ngx_int_t rc, redisReply *reply)
+{
+    im_room_asked_t  *asked = data;
+
+    im_room_audience_t  a;
+
+    if (rc == NGX_OK) {
+        a.joined = im_redis_reply_int(reply, 0);
+        a.guests = im_redis_reply_int(reply, 1);
+        a.sockets = im_redis_reply_int(reply, 2);
+
+        im_room_others(asked->app, asked->gno, &a);
+    }
+
+    ngx_free(asked);
+}
+
+
+ngx_int_t
+im_room_join_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    uint32_t inst, time_t joined, ngx_msec_t ttl)
+{
+    int64_t          fresh;
+    ngx_int_t        rc;
+    im_room_args_t   a;
+
+    rc = im_room_join(app, gno, user, inst, joined, ttl);
+
+    if (rc == NGX_BUSY || !im_room_shared()) {
+        return rc;
+    }
+
+    im_room_tell();
+
+    if (im_room_join_args(&a, app, gno, user, inst, joined) != NGX_OK) {
+        return rc;
+    }
+
+    fresh = 1;
+
+    (void) im_redis_wait(&im_room_join_script, 2, a.args, 9, im_room_take_int,
+                         &fresh);
+
+    ngx_free(a.args[8].data);
+
+    return (rc == NGX_OK && fresh) ? NGX_OK : NGX_DECLINED;
+}
+
+
+void
+im_room_node_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    uint32_t inst, time_t joined)
+{
+    im_room_args_t  a;
+
+    if (im_redis_up()
+        && im_room_join_args(&a, app, gno, user, inst, joined) == NGX_OK)
+    {
+        (void) im_redis_call(&im_room_join_script, 2, a.args, 9, NULL, NULL);
+
+        ngx_free(a.args[8].data);
+    }
+}
+
+
+static ngx_int_t
+im_room_join_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
+    ngx_str_t *user, uint32_t inst, time_t joined)
+{
+    im_room_user_args(a, app, gno, user);
+
+    a->args[7].data = a->value;
+    a->args[7].len = ngx_snprintf(a->value, IM_ROOM_VALUE, "%V|%uD|%T",
+                                  im_node_id(), inst, joined)
+                     - a->value;
+
+    return im_room_user_record(&a->args[8], app, gno, user);
+}
+
+
+static void
+im_room_user_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
+    ngx_str_t *user)
+{
+    im_redis_key(&a->args[0], a->keys[0], "j", app, gno, NULL);
+    im_redis_key(&a->args[1], a->keys[1], "u", app, 0, user);
+
+    a->args[2] = *im_node_beats();
+    a->args[3] = *im_node_buses();
+    a->args[4] = *im_node_id();
+    a->args[5] = *user;
+
+    im_redis_int(&a->args[6], a->gno, gno);
+}
+
+
+/* for the node that the user was on */
+
+static ngx_int_t
+im_room_user_record(ngx_str_t *rec, ngx_uint_t app, uint64_t gno,
+    ngx_str_t *user)
+{
+    im_bus_meta_t  meta;
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+    meta.app = app;
+    meta.chain = gno;
+
+    return im_node_record(rec, IM_BUS_LEFT, &meta, user, 1);
+}
+
+
+ngx_int_t
+im_room_leave_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user)
+{
+    int64_t          was;
+    im_room_args_t   a;
+
+    if (im_room_leave(app, gno, user, 0) == NGX_OK) {
+
+        if (im_redis_configured()) {
+            im_room_tell();
+        }
+
+        return NGX_OK;
+    }
+
+    if (!im_room_shared()
+        || im_room_leave_args(&a, app, gno, user, 1) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    was = 0;
+
+    (void) im_redis_wait(&im_room_leave_script, 2, a.args, 8,
+                         im_room_take_int, &was);
+
+    ngx_free(a.args[7].data);
+
+    return was ? NGX_OK : NGX_DECLINED;
+}
+
+
+void
+im_room_node_leave(ngx_uint_t app, uint64_t gno, ngx_str_t *user)
+{
+    im_room_args_t  a;
+
+    if (im_redis_up()
+        && im_room_leave_args(&a, app, gno, user, 0) == NGX_OK)
+    {
+        (void) im_redis_call(&im_room_leave_script, 2, a.args, 8, NULL,
+                             NULL);
+    }
+}
+
+
+static ngx_int_t
+im_room_leave_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
+    ngx_str_t *user, ngx_uint_t anywhere)
+{
+    im_room_user_args(a, app, gno, user);
+
+    if (anywhere) {
+        return im_room_user_record(&a->args[7], app, gno, user);
+    }
+
+    ngx_str_null(&a->args[7]);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_room_joined_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    im_room_user_t *u)
+{
+    u_char           key[IM_REDIS_KEY_MAX];
+    ngx_str_t        args[3];
+    im_room_user_t   found;
+
+    if (im_room_joined(app, gno, user, u) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (!im_room_shared() || user->len > IM_ROOM_NAME_MAX) {
+        return NGX_DECLINED;
+    }
+
+    im_redis_key(&args[0], key, "j", app, gno, NULL);
+    args[1] = *im_node_beats();
+    args[2] = *user;
+
+    if (im_redis_wait(&im_room_joined_script, 1, args, 3, im_room_take_user,
+                      &found)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (u) {
+        found.len = user->len;
+        ngx_memcpy(found.name, user->data, user->len);
+        *u = found;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_room_take_user(void *data, redisReply *reply)
+{
+    im_room_user_t  *u = data;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+        return NGX_DECLINED;
+    }
+
+    u->inst = im_redis_reply_int(reply, 0);
+    u->joined = im_redis_reply_int(reply, 1);
+    u->nmarks = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+im_room_list_all(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
+    ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max)
+{
+    ngx_uint_t       n;
+    im_room_user_t  *all;
+
+    if (!im_room_shared() || skip > IM_ROOM_NODE_SORT || max == 0) {
+        return im_room_list(app, gno, newest, skip, users, max);
+    }
+
+    all = ngx_alloc(2 * (skip + max) * sizeof(im_room_user_t),
+                    ngx_cycle->log);
+    if (all == NULL) {
+        return 0;
+    }
+
+    n = im_room_list(app, gno, newest, 0, all, skip + max);
+
+    n = im_room_add_others(app, gno, newest, skip, all, n, users, max);
+
+    ngx_free(all);
+
+    return n;
+}
+
+
+ngx_uint_t
+im_room_marked_all(ngx_uint_t app, uint64_t gno, uint32_t mark,
+    uint32_t hidden, ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max)
+{
+    ngx_uint_t       n;
+    im_room_user_t  *all;
+
+    if (!im_room_shared() || mark || skip > IM_ROOM_NODE_SORT || max == 0) {
+        return im_room_marked(app, gno, mark, hidden, skip, users, max);
+    }
+
+    all = ngx_alloc(2 * (skip + max) * sizeof(im_room_user_t),
+                    ngx_cycle->log);
+    if (all == NULL) {
+        return 0;
+    }
+
+    n = im_room_marked(app, gno, mark, hidden, 0, all, skip + max);
+
+    n = im_room_add_others(app, gno, 1, skip, all, n, users, max);
+
+    ngx_free(all);
+
+    return n;
+}
+
+
+/* all: n users of this node, and room for as many as are wanted */
+
+static ngx_uint_t
+im_room_add_others(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
+    ngx_uint_t skip, im_room_user_t *all, ngx_uint_t n, im_room_user_t *users,
+    ngx_uint_t max)
+{
+    u_char            key[IM_REDIS_KEY_MAX], num[NGX_INT64_LEN];
+    ngx_str_t         args[4];
+    ngx_uint_t        want;
+    im_room_found_t   found;
+
+    want = skip + max;
+
+    found.users = all + n;
+    found.n = 0;
+    found.max = want;
+
+    im_redis_key(&args[0], key, "j", app, gno, NULL);
+    args[1] = *im_node_beats();
+    args[2] = *im_node_id();
+    im_redis_int(&args[3], num, want);
+
+    (void) im_redis_wait(&im_room_list_script, 1, args, 4,
+                         im_room_take_users, &found);
+
+    n += found.n;
+
+    if (found.n && n > 1) {
+        ngx_qsort(all, n, sizeof(im_room_user_t),
+                  newest ? im_room_newest : im_room_oldest);
+    }
+
+    n = (n > skip) ? ngx_min(n - skip, max) : 0;
+
+    if (n) {
+        ngx_memcpy(users, all + skip, n * sizeof(im_room_user_t));
+    }
+
+    return n;
+}
+
+
+static ngx_int_t
+im_room_take_users(void *data, redisReply *reply)
+{
+    im_room_found_t  *found = data;
+
+    ngx_str_t        name;
+    ngx_uint_t       i;
+    im_room_user_t  *u;
+
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i + 2 < reply->elements && found->n < found->max; i += 3) {
+
+        im_redis_reply_str(reply, i, &name);
+
+        if (name.len == 0 || name.len > IM_ROOM_NAME_MAX) {
+            continue;
+        }
+
+        u = &found->users[found->n++];
+
+        u->len = name.len;
+        ngx_memcpy(u->name, name.data, name.len);
+        u->inst = im_redis_reply_int(reply, i + 1);
+        u->joined = im_redis_reply_int(reply, i + 2);
+        u->nmarks = 0;
+    }
+
+    return NGX_OK;
+}
+
+
+static int ngx_libc_cdecl
+im_room_oldest(const void *one, const void *two)
+{
+    const im_room_user_t  *a = one;
+    const im_room_user_t  *b = two;
+
+    if (a->joined != b->joined) {
+        return (a->joined < b->joined) ? -1 : 1;
+    }
+
+    return ngx_memn2cmp((u_char *) a->name, (u_char *) b->name, a->len,
+                        b->len);
+}
+
+
+static int ngx_libc_cdecl
+im_room_newest(const void *one, const void *two)
+{
+    return im_room_oldest(two, one);
+}
+
+
+ngx_uint_t
+im_room_of_user_all(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
+    uint64_t *rooms, time_t *joined, ngx_uint_t max)
+{
+    u_char            key[IM_REDIS_KEY_MAX];
+    ngx_str_t         args[4];
+    ngx_uint_t        i, n;
+    im_room_user_t    u;
+    im_room_found_t   found;
+
+    n = im_room_of_user(app, user, inst, rooms, max);
+
+    for (i = 0; i < n; i++) {
+        joined[i] = (im_room_joined(app, rooms[i], user, &u) == NGX_OK)
+                    ? u.joined : ngx_time();
+    }
+
+    if (!im_room_shared() || n == max) {
+        return n;
+    }
+
+    found.rooms = rooms + n;
+    found.joined = joined + n;
+    found.inst = inst;
+    found.n = 0;
+    found.max = max - n;
+
+    im_redis_key(&args[0], key, "u", app, 0, user);
+    args[1] = *im_node_beats();
+    args[2] = *im_node_id();
+    ngx_str_set(&args[3], "100");
+
+    (void) im_redis_wait(&im_room_list_script, 1, args, 4,
+                         im_room_take_rooms, &found);
+
+    return n + found.n;
+}
+
+
+static ngx_int_t
+im_room_take_rooms(void *data, redisReply *reply)
+{
+    im_room_found_t  *found = data;
+
+    ngx_uint_t  i;
+
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i + 2 < reply->elements && found->n < found->max; i += 3) {
+
+        if (im_redis_reply_int(reply, i + 1) == found->inst) {
+            found->rooms[found->n] = im_redis_reply_int(reply, i);
+            found->joined[found->n++] = im_redis_reply_int(reply, i + 2);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* A message, of this node too: its number is in the record. */
+
+static void
+im_room_node_room(im_node_record_t *rec, ngx_str_t *payload)
+{
+    uint64_t   offset;
+    ngx_str_t  text;
+
+    if (payload->len < sizeof(uint64_t)) {
+        return;
+    }
+
+    ngx_memcpy(&offset, payload->data, sizeof(uint64_t));
+
+    text.data = payload->data + sizeof(uint64_t);
+    text.len = payload->len - sizeof(uint64_t);
+
+    im_room_accept(rec->app, rec->chain, rec->seq, rec->flags, &text, offset,
+                   rec->except);
+}
+
+
+static void
+im_room_node_audience(im_node_record_t *rec, ngx_str_t *payload)
+{
+    im_room_due(rec->app, rec->chain);
+}
+
+
+/* The user is on another node now, or has left there. */
+
+static void
+im_room_node_left(im_node_record_t *rec, ngx_str_t *payload)
+{
+    (void) im_room_leave(rec->app, rec->chain, payload, 0);
+
+    im_room_tell();
+}
+
+
+ngx_int_t
+im_room_node_init_process(void)
+{
+    im_node_handler(IM_BUS_ROOM, im_room_node_room);
+    im_node_handler(IM_BUS_AUDIENCE, im_room_node_audience);
+    im_node_handler(IM_BUS_LEFT, im_room_node_left);
+
+    return NGX_OK;
+}

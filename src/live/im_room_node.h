@@ -1,0 +1,63 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#ifndef _IM_ROOM_NODE_H_INCLUDED_
+#define _IM_ROOM_NODE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "live/im_node.h"
+#include "live/im_room.h"
+
+
+/*
+ * Live rooms of several nodes.  Functions whose names end with "_all" suspend
+ * the coroutine when there is a Redis; without one, or when it is down, they
+ * are those of im_room.h.
+ */
+
+/* Messages of other nodes reach this one when it returns. */
+void im_room_ready(ngx_uint_t app, uint64_t gno);
+
+ngx_int_t im_room_block_all(ngx_uint_t app, uint64_t gno, int64_t first,
+    int64_t last);
+ngx_int_t im_room_publish_all(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
+    ngx_str_t *parts, ngx_uint_t n, size_t offset, uint64_t except,
+    int64_t *seq);
+int64_t im_room_last_all(ngx_uint_t app, uint64_t gno);
+
+void im_room_audience_all(ngx_uint_t app, uint64_t gno,
+    im_room_audience_t *a);
+
+ngx_int_t im_room_join_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    uint32_t inst, time_t joined, ngx_msec_t ttl);
+ngx_int_t im_room_leave_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user);
+ngx_int_t im_room_joined_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    im_room_user_t *u);
+ngx_uint_t im_room_of_user_all(ngx_uint_t app, ngx_str_t *user,
+    uint32_t inst, uint64_t *rooms, time_t *joined, ngx_uint_t max);
+ngx_uint_t im_room_list_all(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
+    ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max);
+/* Marks are known on the node where the user is. */
+ngx_uint_t im_room_marked_all(ngx_uint_t app, uint64_t gno, uint32_t mark,
+    uint32_t hidden, ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max);
+
+
+/* For im_room and im_room_member only. */
+
+/* Tells the other nodes who is in, and who no longer is. */
+void im_room_node_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    uint32_t inst, time_t joined);
+void im_room_node_leave(ngx_uint_t app, uint64_t gno, ngx_str_t *user);
+
+/* Tells the other nodes of the audience here, and asks for theirs. */
+void im_room_node_tell(ngx_uint_t app, uint64_t gno, im_room_audience_t *a);
+
+ngx_int_t im_room_node_init_process(void);
+
+
+#endif /* _IM_ROOM_NODE_H_INCLUDED_ */
