@@ -617,7 +617,8 @@ im_group_member_ban(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
     }
 
     if (!group->type->live) {
-        return seconds ? im_group_leave(ctx, group, users, n, 0, 0, why)
+        return seconds ? im_group_leave(ctx, group, users, n,
+                                        IM_LEAVE_KICKED, 0, why)
                        : IM_OK;
     }
 
