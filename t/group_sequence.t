@@ -3,7 +3,8 @@
 # Copyright (C) The ngx_im authors
 
 # Many senders at once, across a reload and the death of a worker: MsgSeq from
-# 1 on without a gap, each message once.  IM_TEST_MESSAGES: of each sender.
+# 1 on without a gap, each message once, in one order for all who read.
+# IM_TEST_MESSAGES: of each sender.
 
 use strict;
 use warnings;
@@ -15,7 +16,7 @@ use Test::IM;
 use Test::More;
 
 my $senders = 20;
-my $count = $ENV{IM_TEST_MESSAGES} // 25;
+my $count = $ENV{IM_TEST_MESSAGES} // 40;
 
 my $im = Test::IM->new->run(workers => 2, app => 'rate 0; group_rate 0;
     group_rate_normal 0; group_rate_low 0; group_rate_lowest 0;');
@@ -58,22 +59,40 @@ sub one {
 }
 
 sub sender {
-    my ($user, $i) = @_;
+    my ($user, $i, $last) = @_;
 
-    return if $i > $count;
-    return one($user, $i, 0)->then(sub { sender($user, $i + 1) });
+    return if $i > $last;
+    return one($user, $i, 0)->then(sub { sender($user, $i + 1, $last) });
 }
 
 my $failed;
 
-Mojo::IOLoop->timer(0.3 => sub { kill HUP => $im->master_pid });
-Mojo::IOLoop->timer(1.2 => sub {
-    $im->allow_log(qr/exited on signal 9|shared memory zone .* was locked/);
-    kill KILL => ($im->worker_pids)[0];
-});
+sub all_send {
+    my ($from, $to) = @_;
 
-Mojo::Promise->all(map { sender($_, 1) // Mojo::Promise->resolve } @users)
-    ->catch(sub { $failed = "@_" })->wait;
+    Mojo::Promise->all(map { sender($_, $from, $to) } @users)
+        ->catch(sub { $failed = "@_" })->wait;
+}
+
+sub kill_after {
+    Mojo::IOLoop->timer(shift() => sub {
+        $im->allow_log(qr/exited on signal 9|zone .* was locked/);
+        kill KILL => ($im->worker_pids)[0];
+    });
+}
+
+# Members who are connected: before the reload, and when a worker dies.
+
+my @readers = map { $im->ws_login($_) } qw/ u1 u2 u3 /;
+my $half = int($count / 2);
+
+Mojo::IOLoop->timer(0.3 => sub { kill HUP => $im->master_pid });
+kill_after(1.2);
+all_send(1, $half);
+
+push @readers, map { $im->ws_login($_) } qw/ u4 u5 u6 u7 u8 u9 /;
+kill_after(0.3);
+all_send($half + 1, $count);
 
 is $failed, undef, 'all were answered';
 
@@ -94,6 +113,42 @@ for (my $from = $total; $from > 0; $from -= 20) {
 is_deeply { map { $seq{$_} => $_ } keys %seq }, \%text,
     'and the history has them so';
 is $im->group_info($gid)->{NextMsgSeq}, $total + 1, 'NextMsgSeq';
+
+# Who comes again has the history for what he has missed.
+
+push @readers, $im->ws_login('u10');
+$im->rest("$svc/send_group_msg", { GroupId => $gid, From_Account => 'u1',
+    Random => 0, MsgBody => [{ MsgType => 'TIMTextElem',
+        MsgContent => { Text => 'last' } }] })
+   ->code_is(0)->json_is('/MsgSeq', $total + 1);
+$text{ $total + 1 } = 'last';
+
+my $whole = 0;
+
+for my $ws (@readers) {
+
+    my @items;
+
+    while (my $event = $ws->next_event('GroupMsgArray', 5)) {
+        push @items, @{ $event->{GroupMsgArray} };
+        last if $items[-1]{MsgSeq} == $total + 1;
+    }
+
+    my ($first, $n, $wrong) = (@items ? $items[0]{MsgSeq} : 0, 0, 0);
+
+    for my $item (@items) {
+        $wrong++ if $item->{MsgSeq} != $first + $n++
+                    || $item->{MsgBody}[0]{MsgContent}{Text}
+                       ne $text{ $item->{MsgSeq} };
+    }
+
+    is $wrong, 0, "a reader of $n messages from $first on has the same order";
+    ok defined $ws->closed || @items && $items[-1]{MsgSeq} == $total + 1,
+        'and all of them, as long as he is connected';
+    $whole++ unless defined $ws->closed;
+}
+
+ok $whole > 0, "$whole readers stayed";
 
 note $retries // 0, ' sends were repeated';
 
