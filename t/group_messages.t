@@ -79,7 +79,7 @@ subtest 'refusals' => sub {
     $cid->request("$svc.msg_read_report", { GroupId => $other,
         MsgReadedSeq => 1 })->code_is(10007);
 
-    message($gid, 'x', To_Account => ['bob'])->code_is(10004);
+    message($gid, 'x', To_Account => ['nobody'])->code_is(10004);
     message($gid, 'x', OnlineOnlyFlag => 1, SendMsgControl => ['NoUnread'])
         ->code_is(10004);
     message($gid, 'x', GroupAtInfo => [map { { GroupAtAllFlag => 0,

@@ -9,6 +9,7 @@
 #include "core/im_str.h"
 #include "domain/im_conv.h"
 #include "domain/im_elem.h"
+#include "domain/im_group_direct.h"
 #include "domain/im_group_edit.h"
 #include "domain/im_group_read.h"
 #include "domain/im_message.h"
@@ -102,6 +103,7 @@ static void im_cmd_group_place(im_json_t *list, im_group_t *group,
     int64_t seq);
 static ngx_uint_t im_cmd_group_row(im_json_t *list, im_group_t *group,
     im_group_row_t *row, ngx_uint_t recalled);
+static ngx_uint_t im_cmd_group_sees(im_ctx_t *ctx, im_group_row_t *row);
 static ngx_uint_t im_cmd_group_is_hidden(im_group_range_t *range,
     int64_t seq);
 static im_code_t im_cmd_group_reader(im_ctx_t *ctx, ngx_str_t *gid,
@@ -501,7 +503,9 @@ im_cmd_group_history_reply(im_ctx_t *ctx, im_history_req_t *req,
                 break;
             }
 
-            if (im_cmd_group_is_hidden(range, seq)) {
+            if (im_cmd_group_is_hidden(range, seq)
+                || !im_cmd_group_sees(ctx, &row[i]))
+            {
                 im_cmd_group_place(list, group, seq);
 
             } else {
@@ -603,6 +607,16 @@ im_cmd_group_row(im_json_t *list, im_group_t *group, im_group_row_t *row,
     }
 
     return 1;
+}
+
+
+/* By REST all messages are seen. */
+
+static ngx_uint_t
+im_cmd_group_sees(im_ctx_t *ctx, im_group_row_t *row)
+{
+    return ctx->role == IM_ROLE_ADMIN
+           || im_group_direct_visible(row, &ctx->user);
 }
 
 
@@ -950,7 +964,8 @@ im_cmd_get_group_msg_receipt(im_ctx_t *ctx, void *data)
         rc = im_group_row_get(ctx, group.gno, seq, &row);
 
         if (rc == NGX_DECLINED
-            || (rc == NGX_OK && !(row.opts & IM_MSG_RECEIPT)))
+            || (rc == NGX_OK && !(row.opts & IM_MSG_RECEIPT))
+            || (rc == NGX_OK && !im_cmd_group_sees(ctx, &row)))
         {
             im_json_add_int(item, "Code", IM_E_GROUP_NO_RECEIPT);
             im_json_add_int(item, "ReadNum", 0);
@@ -959,7 +974,7 @@ im_cmd_get_group_msg_receipt(im_ctx_t *ctx, void *data)
         }
 
         if (rc == NGX_OK) {
-            rc = im_group_receipts(ctx, &group, seq, &read, &unread);
+            rc = im_group_receipts(ctx, &group, &row, &read, &unread);
         }
 
         if (rc != NGX_OK) {
@@ -997,7 +1012,8 @@ im_cmd_get_group_msg_receipt_detail(im_ctx_t *ctx, void *data)
     rc = im_group_row_get(ctx, group.gno, req->seq.value, &row);
 
     if (rc == NGX_DECLINED
-        || (rc == NGX_OK && !(row.opts & IM_MSG_RECEIPT)))
+        || (rc == NGX_OK && !(row.opts & IM_MSG_RECEIPT))
+        || (rc == NGX_OK && !im_cmd_group_sees(ctx, &row)))
     {
         return IM_E_GROUP_NO_RECEIPT;
     }

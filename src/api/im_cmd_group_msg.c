@@ -10,6 +10,7 @@
 #include "domain/im_account.h"
 #include "domain/im_callback.h"
 #include "domain/im_elem.h"
+#include "domain/im_group_direct.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_notice.h"
@@ -32,7 +33,7 @@ typedef struct {
     im_int_t           online;
     ngx_str_t          cloud;
     im_json_t         *at;
-    im_json_t         *to;
+    im_strs_t          to;
     ngx_str_t          topic;
     im_json_t         *control;
     im_int_t           receipt;
@@ -92,8 +93,9 @@ static im_field_t  im_group_msg_fields[] = {
       offsetof(im_group_msg_req_t, at), 0, IM_AT_MAX, IM_E_GROUP_PARAM,
       IM_E_GROUP_AT_MANY },
 
-    { ngx_string("To_Account"), IM_LIST, IM_OPTIONAL,
-      offsetof(im_group_msg_req_t, to), 0, 0, IM_E_GROUP_PARAM, 0 },
+    { ngx_string("To_Account"), IM_STRS, IM_OPTIONAL,
+      offsetof(im_group_msg_req_t, to), 0, IM_DIRECT_MAX, IM_E_GROUP_PARAM,
+      IM_E_GROUP_MANY },
 
     { ngx_string("TopicId"), IM_STR, IM_OPTIONAL,
       offsetof(im_group_msg_req_t, topic), 0, 0, IM_E_GROUP_PARAM, 0 },
@@ -190,10 +192,13 @@ im_cmd_send_group_msg(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_PARAM;
     }
 
-    if (req->to && req->to->n) {
-        ngx_str_set(&ctx->info, "\"To_Account\" is not offered");
+    if (group.type->live && req->to.n) {
+        ngx_str_set(&ctx->info, "\"To_Account\" is not for live rooms");
         return IM_E_GROUP_PARAM;
     }
+
+    send.to = req->to.elts;
+    send.nto = req->to.n;
 
     code = im_cmd_send_group_msg_from(ctx, &req->from, &send);
     if (code != IM_OK) {

@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_str.h"
 #include "domain/im_contact.h"
+#include "domain/im_group_direct.h"
 #include "domain/im_group_edit.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_read.h"
@@ -318,7 +319,7 @@ im_contact_group_add(im_ctx_t *ctx, ngx_str_t *user,
         return NGX_OK;
     }
 
-    rc = im_group_head(ctx, joined->gno, &head, row);
+    rc = im_group_direct_head(ctx, joined->gno, user, &head, row);
 
     if (rc == NGX_OK) {
         rc = im_conv_get(ctx, user, IM_CONV_GROUP, &group->gid, &conv);

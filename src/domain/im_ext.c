@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "live/im_room.h"
+#include "domain/im_group_direct.h"
 #include "domain/im_ext.h"
 #include "domain/im_group_row.h"
 
@@ -49,6 +50,7 @@ static im_code_t im_ext_apply_pair(im_ext_set_t *set, im_ext_change_t *change,
 static im_ext_pair_t *im_ext_add(im_ext_set_t *set, ngx_str_t *key);
 static void im_ext_put(im_ctx_t *ctx, im_batch_t *batch, im_message_t *msg,
     ngx_str_t *id, im_ext_set_t *set);
+static void im_ext_hint(im_ctx_t *ctx, im_message_t *msg, ngx_str_t *event);
 static ngx_int_t im_ext_commit(im_ctx_t *ctx, im_batch_t *batch,
     im_message_t *msg, im_ext_change_t *change);
 static ngx_int_t im_ext_event(im_ctx_t *ctx, im_message_t *msg,
@@ -101,7 +103,11 @@ im_ext_find_group(im_ctx_t *ctx, im_group_t *group, int64_t seq,
 
     rc = im_group_row_get(ctx, group->gno, seq, &row);
 
-    if (rc == NGX_DECLINED || (rc == NGX_OK && row.recalled)) {
+    if (rc == NGX_DECLINED
+        || (rc == NGX_OK && row.recalled)
+        || (rc == NGX_OK && ctx->role != IM_ROLE_ADMIN
+            && !im_group_direct_visible(&row, &ctx->user)))
+    {
         return IM_E_EXT_NO_MSG;
     }
 
@@ -116,6 +122,8 @@ im_ext_find_group(im_ctx_t *ctx, im_group_t *group, int64_t seq,
     ngx_memzero(msg, sizeof(im_message_t));
 
     msg->gno = group->gno;
+    msg->from = row.from;
+    msg->to = row.to;
     msg->mseq = seq;
     msg->rand = row.random;
     msg->ctime = row.ctime ? row.ctime : row.time;
@@ -498,6 +506,23 @@ im_ext_put(im_ctx_t *ctx, im_batch_t *batch, im_message_t *msg, ngx_str_t *id,
 }
 
 
+static void
+im_ext_hint(im_ctx_t *ctx, im_message_t *msg, ngx_str_t *event)
+{
+    im_group_t      group;
+    im_group_row_t  row;
+
+    ngx_memzero(&group, sizeof(im_group_t));
+    ngx_memzero(&row, sizeof(im_group_row_t));
+
+    group.gno = msg->gno;
+    row.from = msg->from;
+    row.to = msg->to;
+
+    im_group_direct_hint(ctx, &group, &row, event, 0, ctx->peer);
+}
+
+
 static ngx_int_t
 im_ext_commit(im_ctx_t *ctx, im_batch_t *batch, im_message_t *msg,
     im_ext_change_t *change)
@@ -523,8 +548,7 @@ im_ext_commit(im_ctx_t *ctx, im_batch_t *batch, im_message_t *msg,
         rc = im_store_commit(ctx, batch);
 
         if (rc == NGX_OK) {
-            (void) im_room_notify(ctx->app->id, msg->gno, 0, 0, &event, 1,
-                                  ctx->peer);
+            im_ext_hint(ctx, msg, &event);
         }
 
         return rc;

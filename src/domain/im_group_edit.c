@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_fault.h"
 #include "core/im_str.h"
+#include "domain/im_group_direct.h"
 #include "domain/im_group_edit.h"
 #include "domain/im_group_item.h"
 #include "domain/im_inbox.h"
@@ -105,7 +106,7 @@ im_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t seq,
     im_fault("before_publish");
 
     if (im_group_row_recall_event(ctx, group, &row, &event) == NGX_OK) {
-        im_group_hint(ctx, group, &event, 0, ctx->peer);
+        im_group_direct_hint(ctx, group, &row, &event, 0, ctx->peer);
     }
 
     return IM_OK;
@@ -154,7 +155,10 @@ im_group_edit(im_ctx_t *ctx, im_group_t *group, int64_t seq, int64_t mver,
             return im_message_code(ctx, rc);
         }
 
-        if (row->type != IM_ROW_MESSAGE) {
+        if (row->type != IM_ROW_MESSAGE
+            || (ctx->role != IM_ROLE_ADMIN
+                && !im_group_direct_visible(row, &ctx->user)))
+        {
             return IM_E_NO_MSG;
         }
 
@@ -208,7 +212,7 @@ im_group_edit(im_ctx_t *ctx, im_group_t *group, int64_t seq, int64_t mver,
         im_fault("before_publish");
 
         if (im_group_row_modify_event(ctx, group, row, &event) == NGX_OK) {
-            im_group_hint(ctx, group, &event, 0, ctx->peer);
+            im_group_direct_hint(ctx, group, row, &event, 0, ctx->peer);
         }
 
         return IM_OK;
@@ -374,7 +378,8 @@ im_group_receipt(im_ctx_t *ctx, im_group_t *group, int64_t seq)
 
     if (!(row.opts & IM_MSG_RECEIPT)
         || row.recalled
-        || im_str_eq(&row.from, &ctx->user))
+        || im_str_eq(&row.from, &ctx->user)
+        || !im_group_direct_visible(&row, &ctx->user))
     {
         return IM_OK;
     }
@@ -395,7 +400,7 @@ im_group_receipt(im_ctx_t *ctx, im_group_t *group, int64_t seq)
     }
 
     if (rc == NGX_OK) {
-        rc = im_group_receipts(ctx, group, seq, &read, &unread);
+        rc = im_group_receipts(ctx, group, &row, &read, &unread);
     }
 
     if (rc != NGX_OK) {
@@ -554,7 +559,10 @@ im_group_unreaders(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row,
 
         for (i = 0; i < page.nelts; i++) {
 
-            if (rows[i].data.data || im_str_eq(&u[i], &row->from)) {
+            if (rows[i].data.data
+                || im_str_eq(&u[i], &row->from)
+                || !im_group_direct_visible(row, &u[i]))
+            {
                 continue;
             }
 
@@ -583,9 +591,10 @@ im_group_unreaders(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row,
 
 
 ngx_int_t
-im_group_receipts(im_ctx_t *ctx, im_group_t *group, int64_t seq,
+im_group_receipts(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row,
     int64_t *read, int64_t *unread)
 {
+    int64_t       all;
     ngx_int_t     rc;
     ngx_str_t     last, *u;
     ngx_uint_t    more;
@@ -601,7 +610,7 @@ im_group_receipts(im_ctx_t *ctx, im_group_t *group, int64_t seq,
             return NGX_ERROR;
         }
 
-        rc = im_group_readers(ctx, group, seq, &last, IM_EDIT_PAGE, &page,
+        rc = im_group_readers(ctx, group, row->seq, &last, IM_EDIT_PAGE, &page,
                               &more);
         if (rc != NGX_OK) {
             return rc;
@@ -617,7 +626,10 @@ im_group_receipts(im_ctx_t *ctx, im_group_t *group, int64_t seq,
 
     } while (more && *read < IM_EDIT_READERS);
 
-    *unread = ngx_max(im_group_member_count(ctx, group) - 1 - *read, 0);
+    all = row->to.len ? (int64_t) im_group_direct_count(row)
+                      : im_group_member_count(ctx, group) - 1;
+
+    *unread = ngx_max(all - *read, 0);
 
     return NGX_OK;
 }

@@ -54,8 +54,8 @@ ngx_int_t im_group_unreaders(im_ctx_t *ctx, im_group_t *group,
     im_group_row_t *row, ngx_str_t *after, ngx_uint_t limit,
     ngx_array_t *users, ngx_uint_t *more);
 
-ngx_int_t im_group_receipts(im_ctx_t *ctx, im_group_t *group, int64_t seq,
-    int64_t *read, int64_t *unread);
+ngx_int_t im_group_receipts(im_ctx_t *ctx, im_group_t *group,
+    im_group_row_t *row, int64_t *read, int64_t *unread);
 
 
 #endif /* _IM_GROUP_EDIT_H_INCLUDED_ */

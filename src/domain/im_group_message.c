@@ -15,6 +15,7 @@
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
 #include "domain/im_callback.h"
+#include "domain/im_group_direct.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
@@ -262,6 +263,11 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
         code = im_group_message_sender(ctx, group, send);
     }
 
+    if (code == IM_OK && send->nto) {
+        code = im_group_direct_names(ctx, group, &send->from, send->to,
+                                     send->nto, &row.to);
+    }
+
     if (code == IM_OK) {
         code = im_group_message_ask(ctx, group, send, &row.card, &exempt);
     }
@@ -289,7 +295,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     row.cloud = send->cloud;
     row.at = send->at;
     row.opts = send->opts & ~IM_MSG_NO_CHECK;
-    row.nocount = (send->opts & IM_MSG_NO_UNREAD) ? 1 : 0;
+    row.nocount = ((send->opts & IM_MSG_NO_UNREAD) || row.to.len) ? 1 : 0;
 
     im_group_row_sender(ctx, &row);
 
@@ -671,7 +677,10 @@ im_group_message_at(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
     im_group_role_e   role;
 
     im_json_each(node, send->at_list) {
-        if (im_json_get_int(node, "GroupAtAllFlag", &flag) == NGX_OK && flag) {
+        if (im_json_get_int(node, "GroupAtAllFlag", &flag) == NGX_OK
+            && flag
+            && row->to.len == 0)
+        {
             at->all = 1;
         }
     }
@@ -681,6 +690,7 @@ im_group_message_at(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
         if (at->n == IM_AT_USERS
             || im_json_get_str(node, "GroupAt_Account", &user) != NGX_OK
             || im_str_eq(&user, &send->from)
+            || !im_group_direct_visible(row, &user)
             || im_group_role_of(ctx, group, &user, &role) != IM_OK
             || role == IM_GROUP_NOBODY)
         {
@@ -803,7 +813,8 @@ im_group_message_online(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row)
         return NGX_ERROR;
     }
 
-    im_group_hint(ctx, group, &event, IM_GROUP_MESSAGE, ctx->peer);
+    im_group_direct_hint(ctx, group, row, &event, IM_GROUP_MESSAGE,
+                         ctx->peer);
 
     return NGX_OK;
 }

@@ -66,6 +66,8 @@ typedef struct {
     int64_t            client_seq;   /* 0: none */
     ngx_str_t          at;           /* GroupAtInfo, JSON or empty */
     im_json_t         *at_list;      /* the same, NULL: none */
+    ngx_str_t         *to;           /* To_Account */
+    ngx_uint_t         nto;          /* 0: to all members */
     int64_t            opts;         /* IM_MSG_* */
     ngx_uint_t         forbid;       /* callbacks, IM_FORBID_* */
 

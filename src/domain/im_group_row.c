@@ -11,6 +11,7 @@
 #include "core/im_worker.h"
 #include "live/im_room.h"
 #include "live/im_room_member.h"
+#include "domain/im_group_direct.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_row.h"
 #include "domain/im_message.h"
@@ -76,6 +77,7 @@ static im_record_t  im_group_row_record[] = {
     { ngx_string("opts"), IM_COL_INT, offsetof(im_group_row_t, opts) },
     { ngx_string("dk"), IM_COL_STR, offsetof(im_group_row_t, dk) },
     { ngx_string("nocount"), IM_COL_INT, offsetof(im_group_row_t, nocount) },
+    { ngx_string("to"), IM_COL_STR, offsetof(im_group_row_t, to) },
     { ngx_string("recalled"), IM_COL_INT,
       offsetof(im_group_row_t, recalled) },
     { ngx_string("revoker"), IM_COL_STR, offsetof(im_group_row_t, revoker) },
@@ -123,14 +125,16 @@ im_group_row_publish(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row,
     ngx_str_t   event;
     ngx_uint_t  flags;
 
-    if (im_group_row_event(ctx, group, row, &event) != NGX_OK) {
-        return;                          /* found by the next one */
-    }
-
     flags = row->prio;
 
     if (row->type == IM_ROW_MESSAGE) {
         flags |= IM_GROUP_MESSAGE;
+    }
+
+    if (im_group_row_event(ctx, group, row, &event) != NGX_OK
+        || im_group_direct_record(ctx, row, &event, &flags, &event) != NGX_OK)
+    {
+        return;                          /* found by the next one */
     }
 
     (void) im_room_notify(ctx->app->id, group->gno, row->seq, flags, &event,
@@ -404,10 +408,11 @@ im_group_row_json(im_json_t *item, im_group_t *group, im_group_row_t *row)
         im_json_add_int(item, "SupportMessageExtension", 1);
     }
 
-    if (row->opts & (IM_MSG_NO_UNREAD|IM_MSG_NO_LAST)) {
+    if ((row->opts & (IM_MSG_NO_UNREAD|IM_MSG_NO_LAST)) || row->to.len) {
         control = im_json_add_obj(item, "SendMsgControl");
         im_json_add_int(control, "NoUnread",
-                        (row->opts & IM_MSG_NO_UNREAD) ? 1 : 0);
+                        ((row->opts & IM_MSG_NO_UNREAD) || row->to.len)
+                        ? 1 : 0);
         im_json_add_int(control, "NoLastMsg",
                         (row->opts & IM_MSG_NO_LAST) ? 1 : 0);
     }
@@ -532,7 +537,11 @@ im_group_row_changes(im_ctx_t *ctx, im_group_t *group, int64_t from,
 
         for (k = 0; k < rows.nelts; k++) {
 
-            if (row[k].gone || (i == 0 && row[k].recalled)) {
+            /* without a user: what all see */
+
+            if (row[k].gone || (i == 0 && row[k].recalled)
+                || !im_group_direct_visible(&row[k], &ctx->user))
+            {
                 continue;
             }
 
@@ -715,14 +724,17 @@ im_group_feed_page(im_group_feed_t *feed, int64_t *last, ngx_uint_t *more)
             continue;
         }
 
-        if (im_group_row_event(ctx, &group, &row[i], &event) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
         flags = row[i].prio;
 
         if (row[i].type == IM_ROW_MESSAGE) {
             flags |= IM_GROUP_MESSAGE;
+        }
+
+        if (im_group_row_event(ctx, &group, &row[i], &event) != NGX_OK
+            || im_group_direct_record(ctx, &row[i], &event, &flags, &event)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
         }
 
         rc = im_room_feed(ctx->app->id, feed->gno, row[i].seq, flags, &event);

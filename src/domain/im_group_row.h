@@ -43,6 +43,8 @@ typedef struct {
     int64_t            opts;         /* IM_MSG_* */
     ngx_str_t          dk;
     int64_t            nocount;      /* 1: not in unread numbers */
+    ngx_str_t          to;           /* who sees it, im_group_direct.h, empty:
+                                        all */
     int64_t            recalled;     /* microseconds, 0: it is not */
     ngx_str_t          revoker;
     int64_t            gone;         /* 1: deleted */

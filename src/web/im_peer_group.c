@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_str.h"
 #include "live/im_room_member.h"
+#include "domain/im_group_direct.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_row.h"
 #include "web/im_peer_group.h"
@@ -426,11 +427,23 @@ static void
 im_peer_group_deliver(im_room_member_t *m, im_bus_buf_t *buf)
 {
     int64_t           seq;
+    ngx_str_t         text;
     im_frame_t       *frame;
+    ngx_uint_t        skip;
     im_peer_group_t  *pg;
 
     pg = m->data;
     seq = buf->seq;
+    text = buf->payload;
+
+    skip = pg->discard && (buf->flags & IM_GROUP_MESSAGE);
+
+    if (buf->flags & IM_GROUP_DIRECT) {
+        skip |= (pg->peer->session == NULL
+                 || im_group_direct_event(&buf->payload,
+                                          &pg->peer->session->user, &text)
+                    != NGX_OK);
+    }
 
     if (seq && seq <= pg->cursor) {
         return;                          /* read from the stream already */
@@ -441,9 +454,9 @@ im_peer_group_deliver(im_room_member_t *m, im_bus_buf_t *buf)
         return;
     }
 
-    if (!pg->discard || !(buf->flags & IM_GROUP_MESSAGE)) {
+    if (!skip) {
 
-        frame = im_web_push(buf, &buf->payload, pg->peer->log);
+        frame = im_web_push(buf, &text, pg->peer->log);
 
         if (frame == NULL
             || pg->peer->ops->send(pg->peer, frame) == NGX_BUSY)
