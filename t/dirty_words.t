@@ -18,7 +18,8 @@ use Test::IM::Sns;
 use Test::More;
 
 my $file = tempfile;
-$file->spurt("# of the operator\r\n\r\n  forbidden fruit \r\n\x{e7}\x{a6}\x{81}");
+$file->spurt("# of the operator\r\n\r\n  forbidden fruit \r\n",
+             "\x{e7}\x{a6}\x{81}");
 
 my $im = Test::IM->new->run(workers => 2, app => 'rate 0; '
     . 'dirty_word_delay 0; friend_field Note; profile_field Team; '
