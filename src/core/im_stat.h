@@ -24,6 +24,10 @@
     C(REQUEST_TCP,    "im_requests_total{transport=\"tcp\"}")                 \
     C(IN_C2C,         "im_messages_in_total{kind=\"c2c\"}")                   \
     C(IN_ROOM,        "im_messages_in_total{kind=\"room\"}")                  \
+    C(REFUSED,        "im_messages_refused_total{priority=\"high\"}")         \
+    C(REFUSED_NORMAL, "im_messages_refused_total{priority=\"normal\"}")       \
+    C(REFUSED_LOW,    "im_messages_refused_total{priority=\"low\"}")          \
+    C(REFUSED_LOWEST, "im_messages_refused_total{priority=\"lowest\"}")       \
     C(OUT_EVENT,      "im_messages_out_total{kind=\"event\"}")                \
     C(OUT_ROOM,       "im_messages_out_total{kind=\"room\"}")                 \
     C(FRAMES,         "im_frames_sent_total")                                 \

@@ -843,6 +843,8 @@ im_group_message_rate(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
     send->seq = 0;
     send->dropped = IM_DROPPED_RATE;
 
+    im_stat_add(IM_STAT_REFUSED + send->prio, 1);
+
     return NGX_DECLINED;
 }
 

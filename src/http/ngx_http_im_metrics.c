@@ -11,6 +11,7 @@
 #include "core/im_stat.h"
 #include "http/ngx_http_im_module.h"
 #include "live/im_bus.h"
+#include "live/im_room_member.h"
 #include "live/im_session.h"
 #include "live/im_zone.h"
 #include "store/im_store.h"
@@ -145,11 +146,13 @@ ngx_http_im_metrics_live(u_char *p)
 {
     ngx_uint_t         i, j, n;
     im_bus_stat_t      bus;
+    im_room_stat_t     room;
     im_zone_stat_t     zone;
     im_store_stat_t    store;
     im_session_stat_t  session;
 
     im_bus_stat(&bus);
+    im_room_stat(&room);
     im_zone_stat(&zone);
     im_store_stat(&store);
     im_session_stat(&session);
@@ -188,6 +191,12 @@ ngx_http_im_metrics_live(u_char *p)
     p = ngx_http_im_metrics_one(p, "gauge", "im_users_online", zone.users);
     p = ngx_http_im_metrics_one(p, "gauge", "im_rooms", zone.rooms);
     p = ngx_http_im_metrics_one(p, "gauge", "im_room_users", zone.joined);
+    p = ngx_http_im_metrics_one(p, "gauge", "im_room_walks", room.jobs);
+    p = ngx_http_im_metrics_one(p, "gauge", "im_room_walk_bytes", room.bytes);
+    p = ngx_http_im_metrics_one(p, "counter", "im_room_deliveries_total",
+                                room.delivered);
+    p = ngx_http_im_metrics_one(p, "counter", "im_room_dropped_total",
+                                room.dropped);
     p = ngx_http_im_metrics_one(p, "counter", "im_zone_evicted_total",
                                 zone.evicted);
 
