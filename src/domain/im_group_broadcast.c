@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_co.h"
 #include "core/im_str.h"
+#include "live/im_limit.h"
 #include "live/im_zone.h"
 #include "domain/im_group_broadcast.h"
 #include "domain/im_group_item.h"
@@ -42,7 +43,7 @@ im_group_broadcast(im_ctx_t *ctx, im_group_send_t *send)
 
     im_zone_key(key, ctx->app->id, IM_KEY_MESSAGE, parts, 4);
 
-    rc = im_marker_take(key, IM_BROADCAST_TIME, ctx->pool, &result);
+    rc = im_marker_take_all(key, IM_BROADCAST_TIME, ctx->pool, &result);
 
     if (rc == NGX_DONE) {
         (void) im_str_int(&result, &send->seq);

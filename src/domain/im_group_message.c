@@ -11,6 +11,7 @@
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "live/im_room_node.h"
+#include "live/im_limit.h"
 #include "live/im_zone.h"
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
@@ -977,8 +978,8 @@ im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
 
     for (waited = 0; /* void */ ; waited += IM_SEND_STEP) {
 
-        rc = im_marker_take(key, im_group_message_busy(ctx, send), ctx->pool,
-                            &result);
+        rc = im_marker_take_all(key, im_group_message_busy(ctx, send),
+                                ctx->pool, &result);
 
         if (rc == NGX_DONE) {
             im_group_message_result(send, &result);

@@ -15,6 +15,7 @@
 #include "domain/im_message.h"
 #include "domain/im_word.h"
 #include "live/im_session.h"
+#include "live/im_limit.h"
 #include "live/im_zone.h"
 
 
@@ -331,7 +332,7 @@ im_message_busy(im_ctx_t *ctx, im_send_t *send)
 }
 
 
-/* As im_marker_take(), but waits for another one's end. */
+/* As im_marker_take_all(), but waits for another one's end. */
 
 static ngx_int_t
 im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
@@ -357,7 +358,7 @@ im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
 
     for ( ;; ) {
 
-        rc = im_marker_take(key, ngx_max(ttl, 1), ctx->pool, result);
+        rc = im_marker_take_all(key, ngx_max(ttl, 1), ctx->pool, result);
 
         if (rc != NGX_BUSY || waited >= im_message_busy(ctx, send)) {
             return rc;

@@ -9,6 +9,7 @@
 #include <ngx_event.h>
 #include "core/im_fault.h"
 #include "core/im_worker.h"
+#include "live/im_limit.h"
 #include "live/im_node.h"
 #include "live/im_room.h"
 #include "live/im_room_node.h"
@@ -753,7 +754,11 @@ im_room_rate(ngx_uint_t app, uint64_t gno, ngx_uint_t prio, ngx_uint_t exempt,
     im_zone_key(key, app, IM_KEY_ROOM_RATE, &part, 1);
 
     prio = ngx_min(prio, IM_ROOM_LOWEST);
-    second = ngx_current_msec / 1000;
+
+    /* seconds of the clock are the same ones on all nodes */
+
+    second = im_redis_configured() ? (uint64_t) ngx_time()
+                                   : ngx_current_msec / 1000;
     rc = NGX_DECLINED;
 
     sh = im_zone_lock();
@@ -833,7 +838,34 @@ done:
 
     im_zone_unlock(sh);
 
+    if (rc == NGX_OK && im_redis_configured()) {
+        im_limit_room(key, second);
+    }
+
     return rc;
+}
+
+
+void
+im_room_used(u_char *key, uint64_t second, ngx_uint_t n)
+{
+    im_zone_sh_t      *sh;
+    im_zone_entry_t   *e;
+    im_room_window_t  *w;
+
+    sh = im_zone_lock();
+
+    e = im_zone_find_locked(sh, IM_LRU_ROOM_RATE, key);
+
+    if (e) {
+        w = (im_room_window_t *) e->data;
+
+        if (w->second == second) {
+            w->used = ngx_max(w->used, n);
+        }
+    }
+
+    im_zone_unlock(sh);
 }
 
 

@@ -169,7 +169,8 @@ void im_room_audience(ngx_uint_t app, uint64_t gno, im_room_audience_t *a);
 /*
  * For im_room_node only.  A block that is left is taken from this node
  * (NGX_AGAIN: there is none); a number is written into a text; a message with
- * a number comes from Redis; the audience of this node, that of others; the
+ * a number comes from Redis; all nodes together have let n messages of this
+ * second pass; the audience of this node, that of others; the
  * room is to be told of; those that are, are told of now.
  */
 ngx_int_t im_room_take(ngx_uint_t app, uint64_t gno, int64_t *first,
@@ -181,6 +182,7 @@ void im_room_accept(ngx_uint_t app, uint64_t gno, int64_t seq,
 void im_room_audience_here(ngx_uint_t app, uint64_t gno,
     im_room_audience_t *a);
 void im_room_others(ngx_uint_t app, uint64_t gno, im_room_audience_t *a);
+void im_room_used(u_char *key, uint64_t second, ngx_uint_t n);
 void im_room_due(ngx_uint_t app, uint64_t gno);
 void im_room_tell(void);
 

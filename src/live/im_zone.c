@@ -10,6 +10,7 @@
 #include "core/im_fault.h"
 #include "core/im_worker.h"
 #include "live/im_bus.h"
+#include "live/im_limit.h"
 #include "live/im_node.h"
 #include "live/im_zone.h"
 
@@ -758,6 +759,17 @@ im_marker_take(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl, ngx_pool_t *pool,
 void
 im_marker_release(u_char key[IM_ZONE_KEY_LEN])
 {
+    im_marker_drop(key);
+
+    if (im_redis_configured()) {
+        im_limit_marker_release(key);
+    }
+}
+
+
+void
+im_marker_drop(u_char key[IM_ZONE_KEY_LEN])
+{
     im_zone_sh_t     *sh;
     im_zone_entry_t  *e;
 
@@ -803,6 +815,16 @@ im_marker_done(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
     }
 
     im_zone_unlock(sh);
+
+    if (im_redis_configured()) {
+
+        if (result->len <= IM_ZONE_RESULT_MAX) {
+            im_limit_marker_done(key, result, ttl);
+
+        } else {
+            im_limit_marker_release(key);
+        }
+    }
 
     return rc;
 }
@@ -863,7 +885,30 @@ im_rate_take(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t rate, ngx_uint_t burst,
 
     im_zone_unlock(sh);
 
+    if (rc == NGX_OK && im_redis_configured()) {
+        im_limit_rate(key, ngx_max(burst, 1));
+    }
+
     return rc;
+}
+
+
+void
+im_rate_drain(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ms)
+{
+    im_zone_sh_t     *sh;
+    im_zone_entry_t  *e;
+
+    sh = im_zone_lock();
+
+    e = im_zone_find_locked(sh, IM_LRU_RATE, key);
+
+    if (e) {
+        e->a = 0;
+        e->b = ngx_current_msec + ms;
+    }
+
+    im_zone_unlock(sh);
 }
 
 
@@ -894,7 +939,29 @@ im_failures_add(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t window)
 
     im_zone_unlock(sh);
 
+    if (im_redis_configured()) {
+        im_limit_failures(key, window);
+    }
+
     return n;
+}
+
+
+void
+im_failures_heard(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t n)
+{
+    im_zone_sh_t     *sh;
+    im_zone_entry_t  *e;
+
+    sh = im_zone_lock();
+
+    e = im_zone_find_locked(sh, IM_LRU_FAILURES, key);
+
+    if (e) {
+        e->a = ngx_max(e->a, (int64_t) n);
+    }
+
+    im_zone_unlock(sh);
 }
 
 

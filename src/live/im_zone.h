@@ -76,8 +76,9 @@ void im_sigcache_put(u_char digest[32], time_t sig_time, time_t expires);
  */
 ngx_int_t im_marker_take(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
     ngx_pool_t *pool, ngx_str_t *result);
-/* It was not done after all. */
+/* It was not done after all; drop: in this node only. */
 void im_marker_release(u_char key[IM_ZONE_KEY_LEN]);
+void im_marker_drop(u_char key[IM_ZONE_KEY_LEN]);
 /* It was done: the result, at most IM_ZONE_RESULT_MAX bytes (a longer one is
  * not kept: the marker is released, NGX_DECLINED), is kept for ttl. */
 ngx_int_t im_marker_done(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
@@ -95,6 +96,11 @@ ngx_int_t im_rate_take(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t rate,
  * both answer the count. */
 ngx_uint_t im_failures_add(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t window);
 ngx_uint_t im_failures_get(u_char key[IM_ZONE_KEY_LEN]);
+
+/* For im_limit only: all nodes together have used the bucket up for ms; have
+ * counted n. */
+void im_rate_drain(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ms);
+void im_failures_heard(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t n);
 
 
 typedef struct {

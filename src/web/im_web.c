@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_str.h"
 #include "live/im_slot.h"
+#include "live/im_limit.h"
 #include "live/im_zone.h"
 #include "domain/im_account.h"
 #include "domain/im_login.h"
@@ -283,7 +284,7 @@ im_web_once(im_web_call_t *call)
 
     for (tries = 0; tries < IM_WEB_ONCE_TRIES; tries++) {
 
-        rc = im_marker_take(key, IM_WEB_ONCE_TTL, ctx->pool, &text);
+        rc = im_marker_take_all(key, IM_WEB_ONCE_TTL, ctx->pool, &text);
 
         if (rc != NGX_BUSY) {
             break;
