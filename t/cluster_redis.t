@@ -19,7 +19,10 @@ my $cl = Test::IM::Cluster->new(redis_conf => '--requirepass secret');
 
 sub beats { scalar grep { /\S/ } split /\n/, cli('KEYS', 'x:n:*') }
 
-sub cli { $cl->redis('--no-auth-warning', '-a', 'secret', '-n', 3, '--raw', @_) }
+sub cli {
+    return $cl->redis('--no-auth-warning', '-a', 'secret', '-n', 3, '--raw',
+                      @_);
+}
 
 $cl->dir(File::Temp::tempdir('im-cluster-XXXXXXXX', TMPDIR => 1))->start_redis;
 

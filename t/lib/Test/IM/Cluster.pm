@@ -84,13 +84,14 @@ sub ready ($self, $seconds = 20) {
 
 # A plain nginx in front: connections go to the nodes in turn.
 sub balance ($self) {
-    my $servers = join "\n", map { "        server 127.0.0.1:"
-                                   . $_->port . ' max_fails=1 fail_timeout=1s;' }
-                             @{ $self->nodes };
+    my $servers = join "\n", map {
+        '        server 127.0.0.1:' . $_->port
+        . ' max_fails=1 fail_timeout=1s;'
+    } @{ $self->nodes };
 
     my $any = Test::IM->new(key => $self->key);
 
-    $any->run(workers => 1, im_block => '', locations => <<'END', http => <<"HTTP");
+    my $location = <<'END';
         location / {
             proxy_pass http://nodes;
             proxy_http_version 1.1;
@@ -99,11 +100,14 @@ sub balance ($self) {
             proxy_read_timeout 300s;
         }
 END
+
+    $any->run(workers => 1, im_block => '', locations => $location,
+              http => <<"END");
     map \$http_upgrade \$connection_upgrade { default upgrade; '' ''; }
     upstream nodes {
 $servers
     }
-HTTP
+END
 
     return $self->any($any);
 }
