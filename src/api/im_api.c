@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_hist.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "core/im_worker.h"
@@ -75,6 +76,7 @@ static im_code_t im_api_session(im_ctx_t *ctx, im_api_args_t *args);
 static ngx_int_t im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text,
     im_api_args_t *args);
 static uint32_t im_api_hash(ngx_str_t *service, ngx_str_t *command);
+static im_api_row_t *im_api_by_hash(uint32_t hash);
 static im_api_row_t *im_api_find(ngx_str_t *service, ngx_str_t *command);
 static im_command_t *im_api_command(im_ctx_t *ctx, ngx_str_t *service,
     ngx_str_t *command);
@@ -348,6 +350,7 @@ im_code_t
 im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
 {
     void          *req;
+    uint64_t       start;
     im_code_t      code;
     im_command_t  *cmd;
 
@@ -382,7 +385,14 @@ im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
         }
     }
 
+    start = im_hist_now();
+
     code = cmd->handler(ctx, req);
+
+    if (ctx->park == NULL) {
+        im_hist_add(IM_HIST_COMMAND, ctx->app->id,
+                    im_api_hash(service, command), im_hist_now() - start);
+    }
 
     if (im_json_failed(ctx->reply)) {
         ctx->reply = im_json_new_obj(ctx->pool);
@@ -473,12 +483,7 @@ im_api_metrics(ngx_pool_t *pool, ngx_str_t *out)
 
         pairs--;
 
-        for (row = im_api_buckets[hash % IM_API_BUCKETS]; row; row = row->next)
-        {
-            if (row->hash == hash) {
-                break;
-            }
-        }
+        row = im_api_by_hash(hash);
 
         service = row ? &row->command->service : &other;
         name = row ? &row->command->name : &other;
@@ -491,6 +496,77 @@ im_api_metrics(ngx_pool_t *pool, ngx_str_t *out)
     out->len = p - out->data;
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+im_api_times(ngx_pool_t *pool, ngx_str_t *out)
+{
+    u_char        *p, labels[IM_API_METRIC_LEN];
+    uint32_t       app, hash;
+    im_hist_t     *h;
+    ngx_str_t     *service, *name;
+    ngx_uint_t     i, n;
+    im_api_row_t  *row;
+
+    static ngx_str_t  other = ngx_string("other");
+    static u_char     type[] = "# TYPE im_command_seconds histogram\n";
+
+    n = 1;
+
+    for (i = 0; i < IM_HIST_MAX; i++) {
+        n += (im_hist_get(IM_HIST_COMMAND, i, &app, &hash) != NULL);
+    }
+
+    out->data = ngx_pnalloc(pool, sizeof(type)
+                            + n * IM_HIST_LINES * (IM_API_METRIC_LEN + 160));
+    if (out->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(out->data, type, sizeof(type) - 1);
+
+    /* others may have been added since */
+
+    for (i = 0; i <= IM_HIST_MAX && n; i++) {
+
+        h = im_hist_get(IM_HIST_COMMAND, i, &app, &hash);
+        if (h == NULL) {
+            continue;
+        }
+
+        n--;
+
+        row = im_api_by_hash(hash);
+
+        service = row ? &row->command->service : &other;
+        name = row ? &row->command->name : &other;
+
+        *ngx_slprintf(labels, labels + sizeof(labels) - 1,
+                      "app=\"%uD\",command=\"%V/%V\"", app, service, name)
+            = '\0';
+
+        p = im_hist_text(p, h, "im_command_seconds", labels);
+    }
+
+    out->len = p - out->data;
+
+    return NGX_OK;
+}
+
+
+static im_api_row_t *
+im_api_by_hash(uint32_t hash)
+{
+    im_api_row_t  *row;
+
+    for (row = im_api_buckets[hash % IM_API_BUCKETS]; row; row = row->next) {
+        if (row->hash == hash) {
+            break;
+        }
+    }
+
+    return row;
 }
 
 

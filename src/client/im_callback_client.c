@@ -12,7 +12,7 @@
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "core/im_worker.h"
-#include "domain/im_callback.h"
+#include "domain/im_callback_stat.h"
 
 
 /* All limits are of one app in one worker. */
@@ -130,12 +130,12 @@ im_cb_ask(im_ctx_t *ctx, im_callback_call_t *call, im_json_t **answer)
     }
 
     if (st->flying >= IM_CB_FLYING) {
-        im_stat_add(IM_STAT_CB_SKIPPED, 1);
+        im_callback_count(call, IM_CB_RESULT_SKIPPED);
         return NGX_BUSY;
     }
 
     if (!im_cb_gate(st)) {
-        im_stat_add(IM_STAT_CB_SKIPPED, 1);
+        im_callback_count(call, IM_CB_RESULT_SKIPPED);
         return NGX_BUSY;
     }
 
@@ -176,7 +176,7 @@ im_cb_tell(im_callback_call_t *call, ngx_str_t *key)
     }
 
     if (entry == NULL) {
-        im_stat_add(IM_STAT_CB_DROPPED, 1);
+        im_callback_count(call, IM_CB_RESULT_DROPPED);
 
         if (st->full != ngx_time()) {
             st->full = ngx_time();
@@ -219,7 +219,7 @@ im_cb_changed(im_app_t *app)
 
     if (st->open) {
         st->open = 0;
-        im_stat_add(IM_STAT_CB_OPEN, -1);
+        im_callback_breaker(app, 0);
     }
 
     st->failures = 0;
@@ -291,7 +291,7 @@ im_cb_lane_run(im_cb_lane_t *lane)
                                link);
 
         if (im_cb_late() || !im_cb_gate(st)) {
-            im_stat_add(IM_STAT_CB_SKIPPED, 1);
+            im_callback_count(&entry->call, IM_CB_RESULT_SKIPPED);
             im_cb_entry_free(st, entry);
             continue;
         }
@@ -431,7 +431,7 @@ static ngx_int_t
 im_cb_result(im_cb_state_t *st, im_callback_call_t *call, ngx_int_t rc,
     im_curl_answer_t *answer, ngx_pool_t *pool, im_json_t **json)
 {
-    im_stat_add(IM_STAT_CB_TIME, answer->time);
+    im_callback_took(call, answer->time);
 
     st->probing = 0;
 
@@ -449,7 +449,7 @@ im_cb_result(im_cb_state_t *st, im_callback_call_t *call, ngx_int_t rc,
             st->opened = ngx_current_msec;
 
             im_stat_add(IM_STAT_CB_OPENED, 1);
-            im_stat_add(IM_STAT_CB_OPEN, 1);
+            im_callback_breaker(call->app, 1);
 
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                           "callbacks of app %ui have failed %ui times, "
@@ -466,7 +466,7 @@ im_cb_result(im_cb_state_t *st, im_callback_call_t *call, ngx_int_t rc,
 
     if (st->open) {
         st->open = 0;
-        im_stat_add(IM_STAT_CB_OPEN, -1);
+        im_callback_breaker(call->app, 0);
 
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "callbacks of app %ui are answered again",
@@ -483,7 +483,7 @@ im_cb_result(im_cb_state_t *st, im_callback_call_t *call, ngx_int_t rc,
         return NGX_ERROR;
     }
 
-    im_stat_add(IM_STAT_CB_OK, 1);
+    im_callback_count(call, IM_CB_RESULT_OK);
 
     return NGX_OK;
 }
@@ -493,7 +493,7 @@ static void
 im_cb_failed(im_cb_state_t *st, im_callback_call_t *call, const char *why,
     ngx_uint_t status)
 {
-    im_stat_add(IM_STAT_CB_FAILED, 1);
+    im_callback_count(call, IM_CB_RESULT_FAILED);
 
     if (st->logged == ngx_time()) {      /* one a second */
         return;

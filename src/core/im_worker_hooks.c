@@ -18,6 +18,7 @@ extern im_worker_hook_t  im_co_hook;
 extern im_worker_hook_t  im_fault_hook;
 extern im_worker_hook_t  im_task_hook;
 extern im_worker_hook_t  im_stat_hook;
+extern im_worker_hook_t  im_hist_hook;
 extern im_worker_hook_t  im_poll_hook;
 extern im_worker_hook_t  im_store_hook;
 extern im_worker_hook_t  im_zone_hook;
@@ -49,6 +50,7 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_fault_hook,
     &im_task_hook,
     &im_stat_hook,
+    &im_hist_hook,
     &im_poll_hook,
     &im_store_hook,
     &im_zone_hook,

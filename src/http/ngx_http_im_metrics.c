@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 #include "api/im_api.h"
 #include "core/im_stat.h"
+#include "domain/im_callback_stat.h"
 #include "http/ngx_http_im_module.h"
 #include "live/im_bus.h"
 #include "live/im_room_member.h"
@@ -37,7 +38,7 @@ ngx_http_im_metrics_handler(ngx_http_request_t *r)
     u_char     *p;
     size_t      size;
     ngx_int_t   rc;
-    ngx_str_t   text, commands;
+    ngx_str_t   text, commands, times, callbacks;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -49,11 +50,14 @@ ngx_http_im_metrics_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (im_api_metrics(r->pool, &commands) != NGX_OK) {
+    if (im_api_metrics(r->pool, &commands) != NGX_OK
+        || im_api_times(r->pool, &times) != NGX_OK
+        || im_callback_metrics(r->pool, &callbacks) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    size = NGX_HTTP_IM_METRICS_SIZE + commands.len
+    size = NGX_HTTP_IM_METRICS_SIZE + commands.len + times.len + callbacks.len
            + IM_STAT_MAX * 2 * NGX_HTTP_IM_METRICS_LINE;
 
     text.data = ngx_pnalloc(r->pool, size);
@@ -66,6 +70,8 @@ ngx_http_im_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_im_metrics_latency(p);
     p = ngx_http_im_metrics_live(p);
     p = ngx_cpymem(p, commands.data, commands.len);
+    p = ngx_cpymem(p, times.data, times.len);
+    p = ngx_cpymem(p, callbacks.data, callbacks.len);
 
     text.len = p - text.data;
 
