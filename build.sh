@@ -34,7 +34,7 @@ build=${IM_BUILD:-$here/build}
 dir=${IM_DIR:-$here/run}
 port=${IM_PORT:-8080}
 
-app=1400000001
+app=${IM_APP:-1400000001}
 admin=administrator
 
 build_packages="gcc make libc6-dev pkg-config perl nginx nginx-dev

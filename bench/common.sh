@@ -132,6 +132,8 @@ im {
         group_rate_lowest 100000;
         ws_timeout 1h;
     }
+
+    ${apps:-}
 }
 
 http {

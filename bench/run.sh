@@ -31,6 +31,7 @@ mkdir -p "$IM_BENCH_OUT"
 
 "$here/idle.sh" 10000 1
 "$here/sendmsg.sh" 5 10000 1
+"$here/callback.sh" 5 10000 1
 "$here/room.sh" 5 1 1000 5000 20000
 "$here/room.sh" 5 2 1000
 "$here/one.sh" 5 1

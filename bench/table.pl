@@ -118,6 +118,48 @@ if (my @rows = lines('sendmsg.tsv')) {
 }
 
 
+if (my @rows = lines('callback.tsv')) {
+    my (%v, %round);
+
+    my %names = (none => 'no callback', asked => 'before-callback',
+                 hung => 'the same, another app\'s receiver hangs');
+
+    shift @rows;
+
+    for (@rows) {
+        my ($case, $workers, $round, @n) = split /\t/;
+
+        push @{ $v{$case}[$_] }, $n[$_] for 0 .. 3;
+        $round{$round}{$case} = \@n;
+    }
+
+    for my $r (values %round) {
+        next unless $r->{none} && $r->{asked} && $r->{hung};
+
+        push @{ $v{asked}[4] }, $r->{asked}[0] / $r->{none}[0];
+        push @{ $v{hung}[4] }, $r->{hung}[0] / $r->{asked}[0];
+        push @{ $v{asked}[5] }, $r->{asked}[1] - $r->{none}[1];
+        push @{ $v{hung}[5] }, $r->{hung}[1] - $r->{asked}[1];
+    }
+
+    print "### openim/sendmsg with a before-callback, 64 connections\n\n";
+    head('', 'messages/s', 'x the row above', 'CPU us/message',
+         'more than the row above', 'p50 ms', 'p99 ms');
+
+    for my $case (qw/ none asked hung /) {
+        my $s = $v{$case};
+
+        row($names{$case}, spread('%.0f', @{ $s->[0] }),
+            spread('%.2f', @{ $s->[4] || [1] }),
+            spread('%.1f', @{ $s->[1] }),
+            spread('%.1f', @{ $s->[5] || [0] }),
+            spread('%.1f', @{ $s->[2] }), spread('%.1f', @{ $s->[3] }));
+    }
+
+    print "\n";
+}
+
+
 # a line "## ... | options | round ..." before each round, then a line RESULT
 # of each system, the limit first
 
