@@ -472,14 +472,14 @@ im_group_pend_join(im_ctx_t *ctx, im_group_t *group, im_group_pend_t *pend,
 ngx_int_t
 im_group_pend_list(im_ctx_t *ctx, ngx_array_t *pends)
 {
-    im_key_t            prefix;
-    im_code_t           code;
-    ngx_int_t           rc;
-    ngx_uint_t          i, n;
-    im_group_t          group;
-    ngx_array_t         joined;
-    im_group_joined_t  *j;
-    im_group_pend_walk_t  walk;
+    im_key_t               prefix;
+    im_code_t              code;
+    ngx_int_t              rc;
+    ngx_uint_t             i, n;
+    im_group_t             group;
+    ngx_array_t            joined;
+    im_group_joined_t     *j;
+    im_group_pend_walk_t   walk;
 
     walk.pends = pends;
     walk.invited = 0;
