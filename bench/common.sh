@@ -192,7 +192,8 @@ im_stop() {
 
 
 # Writes $work/im.sh, by which bench.sh of the tools reaches our server as $1:
-# one room, or (scenario "one") a message to one that is not stored.
+# one room, or (scenario "one") a message to one that is not stored, or
+# (second argument "group") a group that is.
 
 im_target() {
     head='"ver":"v4","platform":7,"status_instid":0,"contenttype":"json"'
@@ -222,6 +223,11 @@ args_$1() {
         A+=(-U '/v4/openim/sendmsg?$query&random=1' -e 1 -b
             '{"To_Account":"u%n","SyncOtherMachine":2,"MsgLifeTime":0,
               "MsgRandom":'\$random'%06d,'"\$body")
+
+    elif [ "${2:-room}" = group ]; then
+        A+=(-U '/v4/group_open_http_svc/send_group_msg?$query&random=1'
+            -b '{"GroupId":"group","From_Account":"ann",
+                 "Random":'\$random'%06d,'"\$body")
 
     else
         A+=(-f '$join' -A '"JoinedStatus"'
@@ -261,6 +267,29 @@ im_room() {
     im_rest group_open_http_svc/create_group \
         '{"Type":"AVChatRoom","GroupId":"room","Name":"room",
           "Owner_Account":"ann"}' > /dev/null
+}
+
+
+# A group of $1 members, u0 and so on, and one who writes into it.
+
+im_group() {
+    im_accounts "$1"
+
+    im_rest im_open_login_svc/account_import '{"UserID":"ann"}' > /dev/null
+    im_rest group_open_http_svc/create_group \
+        '{"Type":"Public","GroupId":"group","Name":"group",
+          "Owner_Account":"ann"}' > /dev/null
+
+    perl -e '
+        for (my $i = 0; $i < $ARGV[0]; $i += 500) {
+            my $n = $i + 500 > $ARGV[0] ? $ARGV[0] : $i + 500;
+            print "{\"GroupId\":\"group\",\"MemberList\":[",
+                  join(",", map { "{\"Member_Account\":\"u$_\"}" }
+                            $i .. $n - 1), "]}\n";
+        }
+    ' "$1" | while read -r body; do
+        im_rest group_open_http_svc/import_group_member "$body" > /dev/null
+    done
 }
 
 

@@ -35,6 +35,7 @@ mkdir -p "$IM_BENCH_OUT"
 "$here/room.sh" 5 1 1000 5000 20000
 "$here/room.sh" 5 2 1000
 "$here/one.sh" 5 1
+"$here/group.sh" 5 1 1000
 "$here/guests.sh" 5 1 1000
 "$here/big.sh" 100000 8 sse
 "$here/big.sh" 100000 8 ws

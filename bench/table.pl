@@ -231,6 +231,7 @@ sub rounds {
 
 
 rounds('room.log', 'A message to all of a live room');
+rounds('group.log', 'A message to all of a stored group');
 rounds('guests.log', 'The same by each transport');
 rounds('one.log', 'A message to one who is connected, not stored');
 
