@@ -253,6 +253,7 @@ typedef struct {
     size_t           body_memory;          /* of a worker */
     ngx_msec_t       drain_time;
     ngx_msec_t       sweep_interval;
+    ngx_msec_t       group_sweep_interval;
 
     ngx_flag_t       deflate;              /* of WebSocket messages */
     size_t           deflate_min;          /* bytes */

@@ -60,6 +60,8 @@ typedef struct {
 } im_group_walk_t;
 
 
+static im_code_t im_group_end(im_ctx_t *ctx, im_group_t *group,
+    ngx_uint_t report);
 static ngx_int_t im_group_list_row(im_row_t *row, void *data);
 static im_code_t im_group_from_row(im_ctx_t *ctx, ngx_int_t rc, im_row_t *row,
     im_group_t *group);
@@ -706,6 +708,20 @@ im_group_apply_text(ngx_str_t *dst, ngx_str_t *src, const char *name,
 im_code_t
 im_group_destroy(im_ctx_t *ctx, im_group_t *group)
 {
+    return im_group_end(ctx, group, IM_REPORT_DESTROY);
+}
+
+
+im_code_t
+im_group_recycle(im_ctx_t *ctx, im_group_t *group)
+{
+    return im_group_end(ctx, group, IM_REPORT_RECYCLED);
+}
+
+
+static im_code_t
+im_group_end(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report)
+{
     im_key_t     key, gno;
     im_job_t     job;
     ngx_int_t    rc;
@@ -730,7 +746,8 @@ im_group_destroy(im_ctx_t *ctx, im_group_t *group)
     if (group->type->live) {
         im_group_message_block_delete(ctx, batch, group);
 
-    } else if (im_group_gone_add(ctx, batch, group, &job) != NGX_OK) {
+    } else if (im_group_gone_add(ctx, batch, group, report, &job)
+               != NGX_OK) {
         return IM_E_GROUP_INTERNAL;
     }
 
@@ -761,7 +778,7 @@ im_group_destroy(im_ctx_t *ctx, im_group_t *group)
         return IM_OK;
     }
 
-    im_group_notice_room(ctx, group, IM_REPORT_DESTROY, NULL);
+    im_group_notice_room(ctx, group, report, NULL);
     im_room_close(ctx->app->id, group->gno);
 
     /* nobody asks for them any more, and they expire */

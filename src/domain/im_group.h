@@ -123,6 +123,9 @@ ngx_int_t im_group_list(im_ctx_t *ctx, im_group_type_t *type, int64_t after,
 /* Dissolves the group and tells its members. */
 im_code_t im_group_destroy(im_ctx_t *ctx, im_group_t *group);
 
+/* The same by the server, of a stored one: notice 11. */
+im_code_t im_group_recycle(im_ctx_t *ctx, im_group_t *group);
+
 /* 10002 for anything that is not NGX_OK. */
 im_code_t im_group_code(ngx_int_t rc);
 

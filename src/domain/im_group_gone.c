@@ -29,7 +29,7 @@ typedef struct {
 
 
 static void im_group_gone_parse(im_ctx_t *ctx, im_job_t *job,
-    im_group_t *group, ngx_str_t *operator);
+    im_group_t *group, im_group_notice_t *notice);
 static ngx_int_t im_group_gone_rest(im_ctx_t *ctx, im_group_t *group);
 static ngx_int_t im_group_gone_row(im_row_t *row, void *data);
 static ngx_int_t im_group_gone_member(im_ctx_t *ctx, int64_t gno,
@@ -54,7 +54,7 @@ static im_table_e  im_group_gone_tables[] = {
 
 ngx_int_t
 im_group_gone_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
-    im_job_t *job)
+    ngx_uint_t report, im_job_t *job)
 {
     u_char  *p;
 
@@ -62,15 +62,16 @@ im_group_gone_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
 
     p = ngx_pnalloc(ctx->pool, group->gid.len + ctx->user.len
                                + group->type->name.len + group->name.len
-                               + NGX_INT_T_LEN + 4);
+                               + 2 * NGX_INT_T_LEN + 5);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     job->arg.data = p;
-    job->arg.len = ngx_sprintf(p, "%V\n%V\n%V\n%ui\n%V", &group->gid,
+    job->arg.len = ngx_sprintf(p, "%V\n%V\n%V\n%ui\n%ui\n%V", &group->gid,
                                &ctx->user, &group->type->name,
-                               (ngx_uint_t) group->idle, &group->name)
+                               (ngx_uint_t) group->idle, report,
+                               &group->name)
                    - p;
     job->num = group->gno;
 
@@ -81,10 +82,11 @@ im_group_gone_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
 
 static void
 im_group_gone_parse(im_ctx_t *ctx, im_job_t *job, im_group_t *group,
-    ngx_str_t *operator)
+    im_group_notice_t *notice)
 {
     u_char      *p, *last, *end;
-    ngx_str_t    part[5];
+    int64_t      report;
+    ngx_str_t    part[6];
     ngx_uint_t   i;
 
     ngx_memzero(part, sizeof(part));
@@ -92,9 +94,9 @@ im_group_gone_parse(im_ctx_t *ctx, im_job_t *job, im_group_t *group,
     p = job->arg.data;
     last = p + job->arg.len;
 
-    for (i = 0; i < 5 && p <= last; i++) {
+    for (i = 0; i < 6 && p <= last; i++) {
 
-        end = (i < 4) ? ngx_strlchr(p, last, '\n') : last;
+        end = (i < 5) ? ngx_strlchr(p, last, '\n') : last;
 
         if (end == NULL) {
             end = last;
@@ -110,11 +112,14 @@ im_group_gone_parse(im_ctx_t *ctx, im_job_t *job, im_group_t *group,
 
     group->gno = job->num;
     group->gid = part[0];
-    *operator = part[1];
+    notice->from = part[1];
     group->type_name = part[2];
     group->type = im_group_type(ctx->app, &part[2]);
     group->idle = part[3].len && part[3].data[0] == '1';
-    group->name = part[4];
+    group->name = part[5];
+
+    notice->report = (im_str_int(&part[4], &report) == NGX_OK)
+                     ? (ngx_uint_t) report : IM_REPORT_DESTROY;
 }
 
 
@@ -134,7 +139,7 @@ im_group_gone_step(im_ctx_t *ctx, im_job_t *job)
 
     ngx_memzero(&notice, sizeof(im_group_notice_t));
 
-    im_group_gone_parse(ctx, job, &group, &notice.from);
+    im_group_gone_parse(ctx, job, &group, &notice);
 
     if (group.type == NULL) {
         return NGX_OK;
@@ -165,8 +170,6 @@ im_group_gone_step(im_ctx_t *ctx, im_job_t *job)
     if (noticed == NULL) {
         return NGX_ERROR;
     }
-
-    notice.report = IM_REPORT_DESTROY;
 
     batch = im_store_batch(ctx, IM_ATOMIC);
 

@@ -15,9 +15,9 @@
 
 
 /* Adds the job that dissolves a group for its members and removes what is
- * stored of it; one slice of it. */
+ * stored of it; report: of the notice; one slice of it. */
 ngx_int_t im_group_gone_add(im_ctx_t *ctx, im_batch_t *batch,
-    im_group_t *group, im_job_t *job);
+    im_group_t *group, ngx_uint_t report, im_job_t *job);
 ngx_int_t im_group_gone_step(im_ctx_t *ctx, im_job_t *job);
 
 /* A deleted account leaves its groups, also those that it owns.  NGX_AGAIN:

@@ -41,6 +41,7 @@
 #define IM_REPORT_INVITE   12        /* the invited is to consent */
 #define IM_REPORT_INVITE_ACCEPT  13
 #define IM_REPORT_INVITE_REFUSE  14
+#define IM_REPORT_RECYCLED 11
 #define IM_REPORT_READ     15
 #define IM_REPORT_FLAG     20
 #define IM_REPORT_BANNED   21

@@ -38,6 +38,8 @@ typedef enum {
     IM_SW_MSG_FLAG,
     IM_SW_UNREAD,
     IM_SW_MAX_MEMBER,
+    IM_SW_RECYCLE,
+    IM_SW_KICK_OFFLINE,
     IM_SW_LISTED,
     IM_SW_GUESTS,
     IM_SW_RATE,
@@ -168,6 +170,12 @@ static im_group_switch_t  im_group_switches[] = {
     { ngx_string("unread_supported"), IM_SW_UNREAD, 0, 1, IM_SWITCH_STORED },
 
     { ngx_string("max_member"), IM_SW_MAX_MEMBER, 1, 100000,
+      IM_SWITCH_STORED },
+
+    { ngx_string("auto_recycle_seconds"), IM_SW_RECYCLE, 0, 1000000000,
+      IM_SWITCH_STORED },
+
+    { ngx_string("kick_offline_members"), IM_SW_KICK_OFFLINE, 0, 1,
       IM_SWITCH_STORED },
 
     { ngx_string("store_members"), IM_SW_LISTED, 1, 1000, IM_SWITCH_LIVE },
@@ -442,6 +450,14 @@ im_group_type_switch(im_group_type_t *type, im_group_switch_e id, ngx_int_t n)
 
     case IM_SW_MAX_MEMBER:
         type->max_member = n;
+        break;
+
+    case IM_SW_RECYCLE:
+        type->recycle = n;
+        break;
+
+    case IM_SW_KICK_OFFLINE:
+        type->kick_offline = n;
         break;
 
     case IM_SW_LISTED:

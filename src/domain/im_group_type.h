@@ -85,6 +85,7 @@ typedef struct {
     ngx_uint_t         notice;       /* of changes of members */
     ngx_uint_t         msg_flag;     /* default, im_group_msg_flag_e */
     int64_t            max_member;   /* 0: none */
+    int64_t            recycle;      /* seconds without activity, 0: never */
     ngx_uint_t         listed;       /* members that are listed, 0: all */
     ngx_int_t          rates[IM_GROUP_RATES];  /* messages a second */
     ngx_int_t          tip_rate;
@@ -103,6 +104,7 @@ typedef struct {
     unsigned           unread:1;
     unsigned           guest_read:1;
     unsigned           members_speak:1;
+    unsigned           kick_offline:1;   /* ordinary members */
     unsigned           offered:1;    /* groups of it can be made */
     unsigned           daily:1;      /* new ones count by day */
 

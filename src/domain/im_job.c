@@ -54,7 +54,6 @@ static void im_job_timer(ngx_event_t *ev);
 static void im_job_scan(void *data);
 static ngx_int_t im_job_scan_app(im_job_scan_t *scan);
 static ngx_int_t im_job_scan_row(im_row_t *row, void *data);
-static ngx_uint_t im_job_turn(void);
 static ngx_int_t im_job_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_job_exit_process(ngx_cycle_t *cycle);
 
@@ -520,7 +519,7 @@ im_job_scan_row(im_row_t *row, void *data)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 im_job_turn(void)
 {
     ngx_uint_t  i;

@@ -51,6 +51,9 @@ typedef struct {
 ngx_int_t im_job_add(im_ctx_t *ctx, im_batch_t *batch, const char *kind,
     ngx_str_t *arg, int64_t num, ngx_str_t *id);
 
+/* 1: this worker does what one of all workers has to do at times. */
+ngx_uint_t im_job_turn(void);
+
 /* Runs it in this worker, after the commit. */
 void im_job_start(im_ctx_t *ctx, ngx_str_t *id);
 
