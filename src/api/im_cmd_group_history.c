@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
+#include "domain/im_callback.h"
 #include "domain/im_conv.h"
 #include "domain/im_elem.h"
 #include "domain/im_group_direct.h"
@@ -728,6 +729,8 @@ im_cmd_group_msg_recall(im_ctx_t *ctx, void *data)
         im_json_add_int(item, "MsgSeq", seq);
         im_json_add_int(item, "RetCode", code);
     }
+
+    im_callback_group_recall(ctx, &group, list);
 
     return IM_OK;
 }

@@ -610,6 +610,7 @@ im_cmd_change_group_owner(im_ctx_t *ctx, void *data)
     im_owner_req_t  *req = data;
 
     im_code_t   code;
+    ngx_str_t   old;
     im_group_t  group;
 
     code = im_cmd_stored(ctx, &req->gid, &group);
@@ -622,7 +623,15 @@ im_cmd_change_group_owner(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    return im_group_owner_set(ctx, &group, &req->user);
+    old = group.owner;
+
+    code = im_group_owner_set(ctx, &group, &req->user);
+
+    if (code == IM_OK && !im_str_eq(&old, &req->user)) {
+        im_callback_group_owner(ctx, &group, &old, &req->user);
+    }
+
+    return code;
 }
 
 

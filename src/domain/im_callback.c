@@ -96,6 +96,12 @@ static im_callback_row_t  im_callback_rows[] = {
     /* IM_CB_GROUP_INFO */
     { ngx_string("Group.CallbackAfterGroupInfoChanged"), 0, 0, 0 },
 
+    /* IM_CB_GROUP_RECALL */
+    { ngx_string("Group.CallbackAfterRecallMsg"), 0, 0, 0 },
+
+    /* IM_CB_GROUP_OWNER */
+    { ngx_string("Group.CallbackAfterChangeGroupOwner"), 0, 0, 0 },
+
     /* IM_CB_PREV_FRIEND_ADD: verdicts are the accounts' */
     { ngx_string("Sns.CallbackPrevFriendAdd"), 0, IM_E_SNS_INTERNAL, 0 },
 

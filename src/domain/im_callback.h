@@ -38,6 +38,8 @@ typedef enum {
     IM_CB_GROUP_AFTER_SEND,
     IM_CB_GROUP_DESTROYED,
     IM_CB_GROUP_INFO,
+    IM_CB_GROUP_RECALL,
+    IM_CB_GROUP_OWNER,
     IM_CB_PREV_FRIEND_ADD,
     IM_CB_PREV_RESPONSE,
     IM_CB_FRIEND_ADD,
@@ -182,6 +184,12 @@ void im_callback_group_exited(im_ctx_t *ctx, im_group_t *group,
 void im_callback_group_full(im_ctx_t *ctx, im_group_t *group);
 void im_callback_group_destroyed(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *users, ngx_uint_t n);
+/* old: the owner before */
+void im_callback_group_owner(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *old, ngx_str_t *user);
+/* results: the list of the answer, MsgSeq and RetCode. */
+void im_callback_group_recall(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *results);
 /* info: MsgGroupNewInfo of the tip; custom: fields that have changed. */
 void im_callback_group_info(im_ctx_t *ctx, im_group_t *group,
     im_json_t *info, im_json_t *custom);

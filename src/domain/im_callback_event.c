@@ -584,6 +584,63 @@ im_callback_group_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info,
 }
 
 
+void
+im_callback_group_recall(im_ctx_t *ctx, im_group_t *group,
+    im_json_t *results)
+{
+    int64_t     seq, code;
+    im_json_t  *body, *list, *item;
+
+    if (!im_callback_wants(ctx->app, IM_CB_GROUP_RECALL)) {
+        return;
+    }
+
+    body = im_callback_body(ctx, IM_CB_GROUP_RECALL);
+
+    im_json_add_str(body, "Operator_Account", &ctx->user);
+    im_json_add_str(body, "Type", &group->type->name);
+    im_json_add_str(body, "GroupId", &group->gid);
+
+    list = im_json_add_list(body, "MsgSeqList");
+
+    im_json_each(item, results) {
+
+        if (im_json_get_int(item, "RetCode", &code) == NGX_OK
+            && code == 0
+            && im_json_get_int(item, "MsgSeq", &seq) == NGX_OK)
+        {
+            im_json_add_int(im_json_push_obj(list), "MsgSeq", seq);
+        }
+    }
+
+    if (list && list->n) {
+        im_callback_tell(ctx, IM_CB_GROUP_RECALL, body, &group->gid);
+    }
+}
+
+
+void
+im_callback_group_owner(im_ctx_t *ctx, im_group_t *group, ngx_str_t *old,
+    ngx_str_t *user)
+{
+    im_json_t  *body;
+
+    if (!im_callback_wants(ctx->app, IM_CB_GROUP_OWNER)) {
+        return;
+    }
+
+    body = im_callback_body(ctx, IM_CB_GROUP_OWNER);
+
+    im_json_add_str(body, "GroupId", &group->gid);
+    im_json_add_str(body, "Type", &group->type->name);
+    im_json_add_str(body, "Operator_Account", &ctx->user);
+    im_json_add_str(body, "OldOwner_Account", old);
+    im_json_add_str(body, "NewOwner_Account", user);
+
+    im_callback_tell(ctx, IM_CB_GROUP_OWNER, body, &group->gid);
+}
+
+
 static void
 im_callback_members(im_json_t *body, const char *name, ngx_str_t *users,
     ngx_uint_t n)
