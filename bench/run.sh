@@ -40,6 +40,8 @@ mkdir -p "$IM_BENCH_OUT"
 "$here/big.sh" 100000 8 sse
 "$here/big.sh" 100000 8 ws
 
+[ -z "$(command -v perf)" ] || "$here/stages.sh"
+
 rm -rf "$IM_BENCH_OUT/run"
 
 "$here/table.pl" "$IM_BENCH_OUT" > "$IM_BENCH_OUT/result.md"

@@ -256,3 +256,25 @@ if (my @log = lines('big.log')) {
 
     print "\n";
 }
+
+
+if (my @rows = lines('stages.tsv')) {
+    my (%v, %sum);
+
+    shift @rows;
+
+    for (@rows) {
+        my ($load, $stage, $percent) = split /\t/;
+
+        $v{$stage}{$load} = $percent;
+        $sum{$stage} += $percent;
+    }
+
+    print "### CPU time of openim/sendmsg by stage, percent\n\n";
+    head('stage', 'stored', 'not stored');
+
+    row($_, map { $_ // '' } @{ $v{$_} }{qw/ stored one /})
+        for sort { $sum{$b} <=> $sum{$a} || $a cmp $b } keys %sum;
+
+    print "\n";
+}

@@ -23,6 +23,7 @@ usersig(struct buf *o, uint32_t n)
     uLongf         len;
     struct buf     b = { 0 };
     unsigned       size;
+    long           now;
     const char    *app, *key;
     unsigned char  mac[EVP_MAX_MD_SIZE], packed[1024];
 
@@ -33,8 +34,10 @@ usersig(struct buf *o, uint32_t n)
         die("no IM_APP or no IM_KEY");
     }
 
+    now = (long) time(NULL);
+
     snprintf(text, sizeof(text), "TLS.identifier:u%u\nTLS.sdkappid:%s\n"
-             "TLS.time:%ld\nTLS.expire:86400\n", n, app, (long) time(NULL));
+             "TLS.time:%ld\nTLS.expire:86400\n", n, app, now);
 
     HMAC(EVP_sha256(), key, (int) strlen(key), (unsigned char *) text,
          strlen(text), mac, &size);
@@ -44,7 +47,7 @@ usersig(struct buf *o, uint32_t n)
     snprintf(json, sizeof(json), "{\"TLS.ver\":\"2.0\","
              "\"TLS.identifier\":\"u%u\",\"TLS.sdkappid\":%s,"
              "\"TLS.time\":%ld,\"TLS.expire\":86400,\"TLS.sig\":\"%.*s\"}",
-             n, app, (long) time(NULL), (int) b.n, b.p);
+             n, app, now, (int) b.n, b.p);
 
     len = sizeof(packed);
 
