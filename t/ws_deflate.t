@@ -12,6 +12,7 @@ use lib 't/lib';
 use Compress::Raw::Zlib;
 use Mojo::JSON qw/ decode_json encode_json /;
 use Test::IM;
+use Test::IM::Node;
 use Test::IM::Raw;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
@@ -274,6 +275,13 @@ subtest 'a message to a room' => sub {
         cmp_ok $n1, '<', $n0, "$len: shorter";
     }
 };
+
+SKIP: {
+    my $missing = node_missing('ws');
+    skip $missing, 1 if $missing;
+
+    node_script($im, 'node/deflate.js', 60);
+}
 
 subtest 'websocket_deflate off' => sub {
     my $off = Test::IM->new->run(im => 'websocket_deflate off;');
