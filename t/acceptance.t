@@ -13,6 +13,7 @@ use lib 't/lib';
 use File::Copy qw/ copy /;
 use File::Path qw/ make_path /;
 use Test::IM;
+use Test::IM::Cluster;
 use Test::IM::Node;
 use Test::More;
 
@@ -76,6 +77,36 @@ END
              WEBV2_MULTI => $instances);
 
     $im->finish;
+}
+
+# Two nodes behind a balancer, which gives each connection to the next one.
+
+SKIP: {
+    skip 'needs redis-server', 1 unless $Test::IM::Cluster::server;
+
+    my $files = File::Temp->newdir('im-files-XXXXXXXX', TMPDIR => 1);
+
+    mkdir "$files/files";
+    chmod 0777, $files, "$files/files";
+
+    my $cl = Test::IM::Cluster->new->run(workers => 2, server => <<"END",
+    location /files/ {
+        root $files;
+        im_upload;
+        dav_methods PUT;
+        create_full_put_path on;
+        client_max_body_size 10m;
+    }
+END
+                                         app => <<'END');
+        blacklist_report on;
+        web_instances 2;
+END
+
+    node_tap(['node', "$to/driver.js"], 400,
+             WEBV2_URL => 'ws://127.0.0.1:' . $cl->any->port,
+             WEBV2_SDKAPPID => $cl->any->app_id, WEBV2_KEY => $cl->key,
+             WEBV2_MULTI => 2);
 }
 
 done_testing;

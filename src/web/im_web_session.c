@@ -74,6 +74,7 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
 {
     u_char            *p;
     int64_t            head;
+    uint64_t           serial;
     ngx_int_t          rc;
     im_peer_t         *peer;
     im_session_t      *s;
@@ -131,6 +132,7 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
     }
 
     peer->session = s;
+    serial = s->serial;
 
     im_session_announce(s);
 
@@ -140,7 +142,10 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
 
     peer = im_peer_get(ctx->peer);
 
-    if (peer == NULL || peer->session != s) {
+    if (peer == NULL
+        || peer->session != s
+        || s->serial != serial)
+    {
         return IM_E_LOGGED_OUT;
     }
 
@@ -157,7 +162,10 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
 
     peer = im_peer_get(ctx->peer);
 
-    if (peer == NULL || peer->session != s) {
+    if (peer == NULL
+        || peer->session != s
+        || s->serial != serial)
+    {
         return IM_E_LOGGED_OUT;
     }
 

@@ -95,6 +95,7 @@ sub balance ($self) {
         location / {
             proxy_pass http://nodes;
             proxy_http_version 1.1;
+            proxy_set_header Host $http_host;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection $connection_upgrade;
             proxy_read_timeout 300s;
