@@ -20,6 +20,7 @@
 
 #define IM_API_BUCKETS   1024
 #define IM_API_ARG_MAX   8192
+#define IM_API_ANSWER_MAX  (1024 * 1024)
 
 #define IM_API_METRIC_LEN  192
 #define IM_API_UNKNOWN     1         /* in place of a hash */
@@ -397,6 +398,14 @@ im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
     if (im_json_failed(ctx->reply)) {
         ctx->reply = im_json_new_obj(ctx->pool);
         return im_api_svc_code(service, IM_SVC_INTERNAL);
+    }
+
+    if (code == IM_OK
+        && (cmd->flags & IM_BOUNDED)
+        && im_json_len(ctx->reply) > IM_API_ANSWER_MAX)
+    {
+        ctx->reply = im_json_new_obj(ctx->pool);
+        return IM_E_GROUP_ANSWER;
     }
 
     return code;

@@ -33,6 +33,7 @@
 #define IM_NO_BODY   4               /* an empty body is as good as {} */
 #define IM_RATE_GROUP    8           /* over the REST rate: 10006 */
 #define IM_RATE_MESSAGE  16          /* over the REST rate: 10023 */
+#define IM_BOUNDED       32          /* an answer over 1 MiB: 10018 */
 
 
 typedef im_code_t (*im_command_pt)(im_ctx_t *ctx, void *data);

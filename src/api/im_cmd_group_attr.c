@@ -41,6 +41,8 @@ static im_code_t im_cmd_delete_group_counter(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_group_counter(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_attr_group(im_ctx_t *ctx, ngx_str_t *gid,
     im_group_role_e least, im_group_t *group);
+static im_code_t im_cmd_counter_group(im_ctx_t *ctx, ngx_str_t *gid,
+    im_group_role_e least, im_group_t *group);
 
 
 static im_field_t  im_group_attr_fields[] = {
@@ -234,7 +236,7 @@ im_cmd_update_group_counter(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_PARAM;
     }
 
-    code = im_cmd_attr_group(ctx, &req->gid, IM_GROUP_MEMBER, &group);
+    code = im_cmd_counter_group(ctx, &req->gid, IM_GROUP_MEMBER, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -251,7 +253,7 @@ im_cmd_delete_group_counter(im_ctx_t *ctx, void *data)
     im_code_t   code;
     im_group_t  group;
 
-    code = im_cmd_attr_group(ctx, &req->gid, IM_GROUP_ADMIN, &group);
+    code = im_cmd_counter_group(ctx, &req->gid, IM_GROUP_ADMIN, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -268,7 +270,7 @@ im_cmd_get_group_counter(im_ctx_t *ctx, void *data)
     im_code_t   code;
     im_group_t  group;
 
-    code = im_cmd_attr_group(ctx, &req->gid, IM_GROUP_MEMBER, &group);
+    code = im_cmd_counter_group(ctx, &req->gid, IM_GROUP_MEMBER, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -286,4 +288,22 @@ im_cmd_attr_group(im_ctx_t *ctx, ngx_str_t *gid, im_group_role_e least,
     code = im_group_load(ctx, gid, group);
 
     return (code == IM_OK) ? im_group_require(ctx, group, least) : code;
+}
+
+
+/* A group of which nobody is a member but the audience has no counters. */
+
+static im_code_t
+im_cmd_counter_group(im_ctx_t *ctx, ngx_str_t *gid, im_group_role_e least,
+    im_group_t *group)
+{
+    im_code_t  code;
+
+    code = im_cmd_attr_group(ctx, gid, least, group);
+
+    if (code == IM_OK && group->type->live && group->type->listed == 0) {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    return code;
 }

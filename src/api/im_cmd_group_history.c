@@ -695,6 +695,10 @@ im_cmd_group_msg_recall(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_NO_RECALL;
     }
 
+    if (!ctx->app->group_recall) {
+        return IM_E_GROUP_RECALL_OFF;
+    }
+
     code = im_group_role(ctx, &group, &role);
 
     if (code != IM_OK || role == IM_GROUP_NOBODY) {
@@ -895,7 +899,14 @@ im_cmd_delete_group_ramble(im_ctx_t *ctx, void *data)
         }
     }
 
-    code = im_cmd_group_reader(ctx, &req->gid, &group);
+    code = im_group_load(ctx, &req->gid, &group);
+
+    if (code == IM_OK) {
+        code = group.type->live ? IM_E_GROUP_NO_DELETE
+                                : im_group_require(ctx, &group,
+                                                   IM_GROUP_MEMBER);
+    }
+
     if (code != IM_OK) {
         return code;
     }

@@ -148,11 +148,12 @@ im_command_t  im_cmd_group_info[] = {
     { ngx_string("group_open_http_svc"), ngx_string("get_appid_group_list"),
       im_cmd_get_appid_group_list, IM_BY_ADMIN,
       im_group_list_fields, sizeof(im_group_list_req_t), 1,
-      IM_RATE_GROUP },
+      IM_RATE_GROUP|IM_BOUNDED },
 
     { ngx_string("group_open_http_svc"), ngx_string("get_group_info"),
       im_cmd_get_group_info, IM_BY_ADMIN|IM_BY_USER,
-      im_group_info_fields, sizeof(im_group_info_req_t), 0, 0 },
+      im_group_info_fields, sizeof(im_group_info_req_t), 0,
+      IM_BOUNDED },
 
     { ngx_string("group_open_http_svc"),
       ngx_string("get_group_self_member_info"),
@@ -165,7 +166,7 @@ im_command_t  im_cmd_group_info[] = {
 
     { ngx_string("group_open_http_svc"), ngx_string("get_joined_group_list"),
       im_cmd_get_joined_group_list, IM_BY_ADMIN|IM_BY_USER,
-      im_joined_fields, sizeof(im_joined_req_t), 0, 0 },
+      im_joined_fields, sizeof(im_joined_req_t), 0, IM_BOUNDED },
 
     { ngx_string("group_open_http_svc"), ngx_string("search_group"),
       im_cmd_search_group, IM_BY_USER, NULL, 0, 0, 0 },

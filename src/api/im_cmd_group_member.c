@@ -173,7 +173,8 @@ im_command_t  im_cmd_group_member[] = {
 
     { ngx_string("group_open_http_svc"), ngx_string("get_group_member_info"),
       im_cmd_get_group_member_info, IM_BY_ADMIN|IM_BY_USER,
-      im_member_info_fields, sizeof(im_member_info_req_t), 0, 0 },
+      im_member_info_fields, sizeof(im_member_info_req_t), 0,
+      IM_BOUNDED },
 
     { ngx_string("group_open_http_svc"), ngx_string("forbid_send_msg"),
       im_cmd_forbid_send_msg, IM_BY_ADMIN|IM_BY_USER,
@@ -181,12 +182,12 @@ im_command_t  im_cmd_group_member[] = {
 
     { ngx_string("group_open_http_svc"), ngx_string("get_group_shutted_uin"),
       im_cmd_get_group_shutted_uin, IM_BY_ADMIN|IM_BY_USER,
-      im_group_id_fields, sizeof(im_group_id_req_t), 0, 0 },
+      im_group_id_fields, sizeof(im_group_id_req_t), 0, IM_BOUNDED },
 
     { ngx_string("group_open_http_svc"),
       ngx_string("get_group_muted_account"),
       im_cmd_get_group_muted_account, IM_BY_ADMIN|IM_BY_USER,
-      im_group_id_fields, sizeof(im_group_id_req_t), 0, 0 },
+      im_group_id_fields, sizeof(im_group_id_req_t), 0, IM_BOUNDED },
 
     { ngx_string("group_open_http_svc"), ngx_string("ban_group_member"),
       im_cmd_ban_group_member, IM_BY_ADMIN|IM_BY_USER,

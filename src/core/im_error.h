@@ -146,8 +146,10 @@
     E(GROUP_RECALL_LATE,  10031, "too late to recall")                        \
     E(GROUP_RECALLED,     10032, "the message cannot be recalled")            \
     E(GROUP_NO_RECALL,    10033, "groups of this type have no recall")        \
+    E(GROUP_NO_DELETE,    10035, "messages of this type cannot be deleted")   \
     E(GROUP_AV_QUOTA,     10036, "too many live rooms")                       \
     E(GROUP_JOINED_QUOTA, 10037, "the account is in too many groups")         \
+    E(GROUP_RECALL_OFF,   10041, "messages of groups cannot be recalled")     \
     E(ATTR_KEY,           10045, "the key of an attribute is too long")       \
     E(ATTR_VALUE,         10046, "the value of an attribute is too long")     \
     E(ATTR_COUNT,         10047, "too many attributes")                       \

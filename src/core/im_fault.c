@@ -42,6 +42,7 @@ static ngx_str_t  im_fault_names[] = {
     ngx_string("after_purge"),
     ngx_string("job_slice"),
     ngx_string("outbox_sent"),
+    ngx_string("member_read"),
     ngx_null_string
 };
 
@@ -115,19 +116,20 @@ im_fault_cleanup(void *data)
 }
 
 
-void
-im_fault_pass(const char *name)
+ngx_uint_t
+im_fault_pass(const char *name, ngx_uint_t deadly)
 {
     im_conf_t        *conf;
-    ngx_uint_t        i;
+    ngx_uint_t        i, now;
     im_fault_conf_t  *fault;
 
     conf = im_conf();
     if (conf == NULL) {
-        return;
+        return 0;
     }
 
     fault = conf->faults.elts;
+    now = 0;
 
     for (i = 0; i < conf->faults.nelts; i++) {
 
@@ -136,10 +138,16 @@ im_fault_pass(const char *name)
             && (ngx_uint_t) ngx_atomic_fetch_add(fault[i].passes, 1) + 1
                == fault[i].n)
         {
-            (void) kill(ngx_pid, SIGKILL);
-            (void) pause();
+            now = 1;
         }
     }
+
+    if (now && deadly) {
+        (void) kill(ngx_pid, SIGKILL);
+        (void) pause();
+    }
+
+    return now;
 }
 
 #endif

@@ -516,6 +516,7 @@ ngx_im_app_init(im_app_t *app)
     app->group_rate_lowest = NGX_CONF_UNSET;
     app->tip_rate = NGX_CONF_UNSET;
     app->sender_rate = NGX_CONF_UNSET;
+    app->group_recall = NGX_CONF_UNSET;
 
     app->groups_day_max = NGX_CONF_UNSET;
     app->groups_joined_max = NGX_CONF_UNSET;
@@ -597,6 +598,7 @@ ngx_im_app_merge(im_app_t *prev, im_app_t *app)
                          prev->group_rate_lowest, 40);
     ngx_conf_merge_value(app->tip_rate, prev->tip_rate, 40);
     ngx_conf_merge_value(app->sender_rate, prev->sender_rate, 0);
+    ngx_conf_merge_value(app->group_recall, prev->group_recall, 1);
 
     ngx_conf_merge_value(app->groups_day_max, prev->groups_day_max, 10000);
     ngx_conf_merge_value(app->groups_joined_max,

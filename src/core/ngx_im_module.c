@@ -305,6 +305,7 @@ static ngx_command_t  ngx_im_commands[] = {
     ngx_im_setting(group_rate_lowest, ngx_conf_set_num_slot, &ngx_im_rate),
     ngx_im_setting(tip_rate, ngx_conf_set_num_slot, &ngx_im_rate),
     ngx_im_setting(sender_rate, ngx_conf_set_num_slot, &ngx_im_rate),
+    ngx_im_setting_flag(group_recall),
 
     ngx_im_setting(groups_day_max, ngx_conf_set_num_slot, NULL),
     ngx_im_setting(groups_joined_max, ngx_conf_set_num_slot, NULL),

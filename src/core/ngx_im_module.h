@@ -162,6 +162,7 @@ typedef struct {
     ngx_int_t        group_rate_lowest;
     ngx_int_t        tip_rate;
     ngx_int_t        sender_rate;          /* of one in a group */
+    ngx_flag_t       group_recall;
 
     ngx_int_t        groups_day_max;       /* new ones, 0: no limit */
     ngx_int_t        groups_joined_max;    /* of an account, 0: no limit */

@@ -380,7 +380,8 @@ im_group_member_get(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
 
     im_group_member_key(ctx, group, user, &key);
 
-    rc = im_cache_get(ctx, IM_T_MEMBER, &key, &row);
+    rc = im_fault_error("member_read") ? NGX_ERROR
+         : im_cache_get(ctx, IM_T_MEMBER, &key, &row);
 
     if (rc == NGX_OK) {
         im_group_member_load(group, &row, m);

@@ -313,6 +313,12 @@ im_group_tip_live(im_ctx_t *ctx, im_group_t *group, im_group_tip_t *tip)
     ngx_int_t  rc;
     ngx_str_t  text;
 
+    /* where nobody is listed, nobody is told */
+
+    if (group->type->listed == 0) {
+        return NGX_OK;
+    }
+
     rc = im_group_item_system(ctx, group, IM_ITEM_TIP, tip->body, NULL, NULL,
                               NULL, &text);
 
