@@ -71,14 +71,43 @@ subtest 'answers of more than 1 MiB' => sub {
 subtest 'more mutes than are listed' => sub {
     my $gid = $im->group(Type => 'AVChatRoom', owner => 'ann');
 
-    for my $i (0 .. 21) {
+    my $list = sub { rest('get_group_shutted_uin', GroupId => $gid) };
+
+    for my $i (0 .. 25) {
         my $reply = rest('forbid_send_msg', GroupId => $gid,
             ShutUpTime => 600, Members_Account =>
-            [map { "m$_" } $i * 500 .. $i * 500 + 499]);
+            [map { sprintf 'm%031d', $_ } $i * 500 .. $i * 500 + 499]);
+        $reply->code_is(0) if $reply->code;
+
+        is scalar @{ $list->()->json('/ShuttedUinList') }, 1500, q{all}
+            if $i == 2;
+    }
+
+    $list->()->code_is(10018);
+};
+
+subtest 'bans in pages' => sub {
+    my $gid = $im->group(Type => 'AVChatRoom', owner => 'ann');
+
+    for my $i (0 .. 29) {
+        my $reply = rest('ban_group_member', GroupId => $gid, Duration => 600,
+            Members_Account => [map { "b$_" } $i * 20 .. $i * 20 + 19]);
         $reply->code_is(0) if $reply->code;
     }
 
-    rest('get_group_shutted_uin', GroupId => $gid)->code_is(10018);
+    my %seen;
+    my $offset = 0;
+
+    do {
+        my $page = rest('get_group_ban_member', GroupId => $gid,
+                        Offset => $offset);
+        $seen{$_->{Member_Account}}++
+            for @{ $page->json('/BannedAccountList') };
+        $offset = $page->json('/NextOffset');
+    } while ($offset);
+
+    is scalar keys %seen, 600, 'all of them';
+    ok !(grep { $_ > 1 } values %seen), 'each once';
 };
 
 subtest 'recall' => sub {
@@ -180,31 +209,29 @@ subtest 'a store that is full' => sub {
 
     ok $full->wait_for(sub { $send->() == 10002 }, 60), 'it is full';
 
+    # the last pages go to whoever needs little
     my %body = (
-        create_group => { Type => 'Public', Name => 'g' x 30,
-                          Introduction => 'x' x 240 },
-        modify_group_base_info => { GroupId => $gid,
-                                    Notification => 'x' x 300 },
-        set_group_attr => { GroupId => $gid, GroupAttr =>
-            [map { { key => $_, value => 'x' x 4000 } } 1 .. 4] },
-        import_group_msg => { GroupId => $gid, MsgList => [{
-            From_Account => 'ann', SendTime => time - 1, Random => 1,
-            MsgBody => text('x' x 9000) }] });
+        create_group => sub { { Type => 'Public', Name => 'g' x 30,
+                                Introduction => 'x' x 240 } },
+        set_group_attr => sub { { GroupId => $gid, GroupAttr =>
+            [map { { key => "k$_", value => $n++ . 'x' x 3900 } } 1 .. 4] } },
+        forbid_send_msg => sub { { GroupId => $gid, ShutUpTime => 600,
+            Members_Account => [map { 'new' . $n++ } 1 .. 50] } });
 
     for my $name (sort keys %body) {
-        my $code;
+        my $code = 0;
 
-        # the last pages go to whoever needs little
-        $full->wait_for(sub {
-            $send->() for 1 .. 3;
-            $code = $full->rest("$svc/$name", $body{$name})->code;
-            return $code != 0;
-        });
+        for (1 .. 400) {
+            $code = $full->rest("$svc/$name", $body{$name}->())->code;
+            last if $code;
+        }
 
         is $code, 10002, "$name fails";
     }
 
     is $full->group_info($gid)->{MemberNum}, 2, 'reading goes on';
+    is $full->rest("$svc/get_group_member_info", { GroupId => $gid })->code,
+        0, 'of all kinds';
     $full->finish;
 };
 

@@ -23,6 +23,7 @@ use lib 't/lib';
 use Mojo::JSON qw/ encode_json true /;
 use Test::IM;
 use Test::More;
+use Time::HiRes qw/ sleep time /;
 
 my $table = <<'END';
 action          Private  Public    ChatRoom   AVChatRoom  BChatRoom  tip
@@ -134,6 +135,7 @@ $im->users(qw/ own adm adm2 mem wat out new app /);
 
 my %ws = map { $_ => $im->ws_login($_) } qw/ own adm mem wat out app
                                              administrator /;
+my %sent;
 my $guest = $im->ws;
 
 sub text { return [{ MsgType => 'TIMTextElem',
@@ -151,6 +153,18 @@ sub say_as {
            ->json('/MsgSeq') // 1;
 }
 
+# By a session, which may send 50 frames a second.
+sub ask {
+    my ($user, $name, $body) = @_;
+
+    sleep 0.02 while grep({ $_ > time - 1.5 } @{ $sent{$user} }) > 40;
+
+    push @{ $sent{$user} }, time;
+    shift @{ $sent{$user} } if @{ $sent{$user} } > 50;
+
+    return $ws{$user}->request($name, $body);
+}
+
 # A command as the role calls it.
 sub call {
     my ($role, $name, $body) = @_;
@@ -166,7 +180,7 @@ sub call {
         return $guest->request($name, $body);
     }
 
-    return $ws{$user{$role}}->request($name, $body);
+    return ask($user{$role}, $name, $body);
 }
 
 sub group {
@@ -185,7 +199,7 @@ sub group {
                 $admins ? qw/ adm adm2 / : ()) ]))->json('/GroupId');
 
     if ($live) {
-        $ws{$_}->request("$svc.apply_join_group", { GroupId => $gid })
+        ask($_, "$svc.apply_join_group", { GroupId => $gid })
             for qw/ mem wat /;
     }
 
@@ -262,10 +276,10 @@ sub modify { my ($user) = @_;
                           { MsgSeq => $_[2], MsgBody => text('new') } } } }
 sub handle { my ($word) = @_;
              return { before => sub {
-                          $ws{out}->request("$svc.apply_join_group",
-                                            { GroupId => $_[0] });
+                          ask('out', "$svc.apply_join_group",
+                              { GroupId => $_[0] });
                           my $gid = $_[0];
-                          my $p = $ws{own}->request("$svc.get_pendency", {
+                          my $p = ask('own', "$svc.get_pendency", {
                               StartTime => 0, Limit => 100,
                               Handle_Account => 'own' });
                           my ($one) = grep { $_->{GroupId} eq $gid }
@@ -447,7 +461,7 @@ my %action = (
     get_counter => reading('get_group_counter'),
 
     import_message => { call => sub { 'import_group_msg',
-        { MsgList => [{ From_Account => 'mem', SendTime => time - 1,
+        { MsgList => [{ From_Account => 'mem', SendTime => int(time) - 1,
                         Random => $random++, MsgBody => text('old') }] } } },
     import_member => { call => sub { 'import_group_member',
         { MemberList => [{ Member_Account => 'new' }] } },
@@ -551,7 +565,8 @@ sub check {
             my ($code, $reply) = $run->($gid, $role, $arg{$role});
             my $want = $code{$role} // 10007;
 
-            push @bad, "$role is answered $code, not $want: " . $reply->text
+            push @bad, "$role is answered $code, not $want: "
+                       . ($reply->error // $reply->text)
                 if $code != $want;
         }
 
@@ -569,7 +584,8 @@ sub check {
 
         my ($code, $reply) = $run->($gid, $role, $arg);
 
-        push @bad, "$role is answered $code, not $answer: " . $reply->text
+        push @bad, "$role is answered $code, not $answer: "
+                   . ($reply->error // $reply->text)
             if $code != $answer;
 
         push @bad, "$role has had no effect"

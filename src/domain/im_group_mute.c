@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_co.h"
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "domain/im_cache.h"
@@ -21,7 +22,7 @@
 typedef struct {
     ngx_array_t       *mutes;
     ngx_array_t       *keys;
-    ngx_str_t          last;
+    ngx_str_t          last;         /* user of the last row */
     ngx_uint_t         n;            /* rows seen */
     ngx_uint_t         skip;
     ngx_uint_t         limit;
@@ -236,9 +237,10 @@ im_group_mute_put(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
 im_code_t
 im_group_mute_list(im_ctx_t *ctx, im_group_t *group, ngx_array_t *mutes)
 {
-    im_key_t        prefix, from;
-    ngx_int_t       rc;
-    im_mute_scan_t  scan;
+    im_key_t          prefix, from;
+    ngx_int_t         rc;
+    im_mute_scan_t    scan;
+    im_group_mute_t  *last;
 
     ngx_memzero(&scan, sizeof(im_mute_scan_t));
     scan.mutes = mutes;
@@ -253,13 +255,13 @@ im_group_mute_list(im_ctx_t *ctx, im_group_t *group, ngx_array_t *mutes)
         scan.n = 0;
 
         rc = im_store_scan(ctx, IM_T_MUTE, IM_MUTE_UNTIL, &prefix, &from, NULL,
-                           IM_ASC, IM_MUTE_PAGE, im_group_mute_row, &scan);
+                           IM_ASC, IM_MUTE_PAGE + 1, im_group_mute_row, &scan);
 
         if (rc != NGX_OK && rc != NGX_DECLINED) {
             return im_group_code(rc);
         }
 
-        if (scan.n < IM_MUTE_PAGE) {
+        if (scan.n <= IM_MUTE_PAGE) {
             return IM_OK;
         }
 
@@ -267,19 +269,15 @@ im_group_mute_list(im_ctx_t *ctx, im_group_t *group, ngx_array_t *mutes)
             return IM_E_GROUP_ANSWER;
         }
 
-        /* behind the last one: its index key, then its primary key */
+        /* the first one of the next page */
+
+        last = (im_group_mute_t *) mutes->elts + --mutes->nelts;
 
         from = prefix;
-        im_key_int(&from, ((im_group_mute_t *) mutes->elts)
-                          [mutes->nelts - 1].until);
+        im_key_int(&from, last->until);
+        im_key_str(&from, &last->user);
 
-        if (from.len + scan.last.len + 1 > IM_KEY_LEN) {
-            return IM_E_GROUP_INTERNAL;
-        }
-
-        ngx_memcpy(from.data + from.len, scan.last.data, scan.last.len);
-        from.len += scan.last.len;
-        from.data[from.len++] = '\0';
+        im_co_yield();
     }
 }
 
@@ -292,7 +290,6 @@ im_group_mute_row(im_row_t *row, void *data)
     im_group_mute_t  *mute;
 
     scan->n++;
-    scan->last = row->key;
 
     mute = ngx_array_push(scan->mutes);
     if (mute == NULL) {
@@ -337,9 +334,12 @@ im_group_ban_list(im_ctx_t *ctx, im_group_t *group, ngx_uint_t offset,
             break;
         }
 
-        from.len = scan.last.len;
-        ngx_memcpy(from.data, scan.last.data, scan.last.len);
-        from.data[from.len++] = '\0';
+        /* with the last one, who is left out */
+
+        from = prefix;
+        im_key_str(&from, &scan.last);
+
+        im_co_yield();
     }
 
     *more = scan.more;
@@ -356,9 +356,14 @@ im_group_ban_row(im_row_t *row, void *data)
     im_group_mute_t  *mute, m;
 
     scan->n++;
-    scan->last = row->key;
 
     im_group_mute_load(row, &m);
+
+    if (im_str_eq(&m.user, &scan->last)) {
+        return NGX_OK;
+    }
+
+    scan->last = m.user;
 
     if (m.banned <= ngx_time()) {
         return NGX_OK;

@@ -71,7 +71,8 @@ static im_column_t  im_col_gno_seq_user[] = {
 };
 
 static im_column_t  im_col_gno_until[] = {
-    { "gno", IM_COL_INT }, { "until", IM_COL_INT }, { NULL, 0 }
+    { "gno", IM_COL_INT }, { "until", IM_COL_INT }, { "user", IM_COL_STR },
+    { NULL, 0 }
 };
 
 static im_column_t  im_col_gno_user[] = {

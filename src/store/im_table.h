@@ -118,7 +118,7 @@ typedef struct {
 #define IM_GROUP_MSG_MODIFIED 4      /* gno, modified: sparse */
 #define IM_MEMBER_USER     1         /* user, gno */
 #define IM_MEMBER_JOIN     2         /* gno, joined, user */
-#define IM_MUTE_UNTIL      1         /* gno, until */
+#define IM_MUTE_UNTIL      1         /* gno, until, user */
 #define IM_PEND_TO         1         /* to: sparse */
 #define IM_CONV_PINNED     1         /* user, pinned: sparse */
 #define IM_JOB_STATE       1         /* state */
