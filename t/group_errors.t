@@ -44,6 +44,10 @@ subtest 'an application is handled twice' => sub {
                   Authentication => $pend->{Authentication},
                   MsgKey => $pend->{MsgTimeStamp});
 
+    $bob->request("$svc.get_pendency", { StartTime => 0, Limit => 10,
+        Handle_Account => 'ann' })->code_is(10007);
+    $bob->request("$svc.get_pendency", { StartTime => 0, Limit => 10 })
+        ->code_is(0)->json_is('/PendencyList', []);
     $ann->request("$svc.handle_apply_join_group",
                   { %handle, Authentication => 'x' })->code_is(10004);
     $ann->request("$svc.handle_apply_join_group",

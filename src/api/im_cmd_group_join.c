@@ -81,6 +81,7 @@ typedef struct {
 typedef struct {
     im_int_t           start;
     im_int_t           limit;
+    ngx_str_t          user;
 } im_pendency_req_t;
 
 
@@ -254,6 +255,9 @@ static im_field_t  im_pendency_fields[] = {
 
     { ngx_string("Limit"), IM_INT, IM_OPTIONAL,
       offsetof(im_pendency_req_t, limit), 0, 0, IM_E_GROUP_PARAM, 0 },
+
+    { ngx_string("Handle_Account"), IM_STR, IM_OPTIONAL,
+      offsetof(im_pendency_req_t, user), 0, 0, IM_E_GROUP_PARAM, 0 },
 
       im_null_field
 };
@@ -830,6 +834,11 @@ im_cmd_get_pendency(im_ctx_t *ctx, void *data)
     im_group_pend_t  *pend;
 
     ngx_str_set(&empty, "");
+
+    if (req->user.len && !im_str_eq(&req->user, &ctx->user)) {
+        ngx_str_set(&ctx->info, "\"Handle_Account\" is not the caller");
+        return IM_E_GROUP_RIGHT;
+    }
 
     if (ngx_array_init(&pends, ctx->pool, 16, sizeof(im_group_pend_t))
         != NGX_OK)

@@ -175,7 +175,8 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 }
 
 
-/* Dirty words, and the app's own verdict; after it the group and the rights may be others. */
+/* Dirty words, and the app's own verdict; after it the group and the rights
+ * may be others. */
 
 static im_code_t
 im_group_message_ask(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
