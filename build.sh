@@ -13,6 +13,7 @@
 #   ./build.sh optimised       the same without sanitizers and debug code
 #   ./build.sh unit            the programs of t/unit/ (sanitize first)
 #   ./build.sh node            npm packages and a browser for the tests
+#   ./build.sh mongo           a MongoDB server for the tests
 #
 # What is missing is installed by apt-get for run and test.
 #
@@ -39,8 +40,8 @@ admin=administrator
 
 build_packages="gcc make libc6-dev pkg-config perl nginx nginx-dev
                 libnginx-mod-stream libyajl-dev liblmdb-dev libbson-dev
-                zlib1g-dev libssl-dev libcurl4-openssl-dev libboost-context-dev
-                libhiredis-dev"
+                libmongoc-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
+                libboost-context-dev libhiredis-dev"
 
 test_packages="binutils libmojolicious-perl openssl procps redis-server"
 
@@ -422,10 +423,36 @@ build_node() {
 }
 
 
+# A server with MongoDB's protocol, in Python.  Without it tests are skipped.
+
+build_mongo() {
+    objs=$build/mongo
+    package=secantusdb==0.7.0b3
+
+    if [ -x "$objs/bin/secantusd-py" ] \
+       && [ "$(cat "$objs/package" 2>/dev/null)" = "$package" ]
+    then
+        return
+    fi
+
+    install python3-venv || true
+
+    if ! (rm -rf "$objs" && python3 -m venv "$objs" \
+          && "$objs/bin/pip" install -q --disable-pip-version-check "$package")
+    then
+        echo "no MongoDB server: tests that need it are skipped" >&2
+        return
+    fi
+
+    echo "$package" > "$objs/package"
+}
+
+
 run_tests() {
     install $build_packages $test_packages
 
     build_node
+    build_mongo
     build_dynamic
     build_sanitize
     build_optimised
@@ -483,6 +510,10 @@ unit)
 
 node)
     build_node
+    ;;
+
+mongo)
+    build_mongo
     ;;
 
 *)

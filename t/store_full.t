@@ -13,6 +13,9 @@ use lib 't/lib';
 use Test::IM;
 use Test::More;
 
+plan skip_all => 'is about files of LMDB'
+    if ($ENV{IM_TEST_STORE} // 'lmdb') ne 'lmdb';
+
 my $im = Test::IM->new;
 
 my $key = $im->key;

@@ -18,6 +18,9 @@ use Test::IM;
 use Test::IM::Load;
 use Test::More;
 
+plan skip_all => 'is about files of LMDB'
+    if ($ENV{IM_TEST_STORE} // 'lmdb') ne 'lmdb';
+
 my ($cc) = grep { -x "/usr/bin/$_" } qw/ cc gcc /;
 
 plan skip_all => 'needs a C compiler' unless $cc;

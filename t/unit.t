@@ -23,6 +23,8 @@ my $build = $ENV{IM_BUILD} // "$top/build";
 
 plan skip_all => 'no sanitizer build' unless -x "$build/sanitize/nginx";
 
+$ENV{IM_TEST_MONGO} //= "$build/mongo/bin/secantusd-py";
+
 my $log = `$top/build.sh unit 2>&1`;
 
 is $?, 0, 'the programs compile' or BAIL_OUT($log);

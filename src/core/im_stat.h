@@ -41,6 +41,7 @@
     C(STORE_BUSY,     "im_store_busy_total")                                  \
     C(STORE_ERRORS,   "im_store_errors_total")                                \
     C(SWEPT,          "im_store_swept_total")                                 \
+    C(STORE_OPENED,   "im_store_breaker_opened_total")                        \
     C(CB_OK,          "im_callbacks_total{result=\"ok\"}")                     \
     C(CB_FAILED,      "im_callbacks_total{result=\"failed\"}")                 \
     C(CB_SKIPPED,     "im_callbacks_total{result=\"skipped\"}")                \
@@ -72,6 +73,7 @@
     G(STACKS,         "im_coroutine_stacks")                                  \
     G(BODIES,         "im_body_bytes")                                        \
     G(STORE_QUEUE,    "im_store_queue")                                       \
+    G(STORE_OPEN,     "im_store_breaker_open")                                \
     G(STORE_BYTES,    "im_store_queue_bytes")
 
 

@@ -36,8 +36,18 @@ typedef struct {
 } im_task_t;
 
 
+typedef struct {
+    im_task_pt          fn;
+    im_task_pt          done;
+    void               *data;
+    ngx_thread_task_t   thread;
+} im_task_post_t;
+
+
 static void im_task_handler(void *data, ngx_log_t *log);
 static void im_task_done(ngx_event_t *ev);
+static void im_task_post_handler(void *data, ngx_log_t *log);
+static void im_task_post_done(ngx_event_t *ev);
 static ngx_thread_pool_t *im_task_pool(void);
 
 
@@ -118,6 +128,69 @@ im_task_done(ngx_event_t *ev)
 }
 
 
+ngx_int_t
+im_task_post(im_task_pt fn, im_task_pt done, void *data)
+{
+    ngx_int_t           rc;
+    im_task_post_t     *task;
+    ngx_thread_pool_t  *tp;
+
+    tp = im_task_pool();
+    if (tp == NULL) {
+        return NGX_ERROR;
+    }
+
+    task = ngx_calloc(sizeof(im_task_post_t), ngx_cycle->log);
+    if (task == NULL) {
+        return NGX_ERROR;
+    }
+
+    task->fn = fn;
+    task->done = done;
+    task->data = data;
+
+    task->thread.ctx = task;
+    task->thread.handler = im_task_post_handler;
+    task->thread.event.handler = im_task_post_done;
+    task->thread.event.data = task;
+    task->thread.event.log = ngx_cycle->log;
+
+    if (ngx_thread_task_post(tp, &task->thread) != NGX_OK) {
+        rc = task->thread.event.active ? NGX_ERROR : NGX_BUSY;
+        ngx_free(task);
+        return rc;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+im_task_post_handler(void *data, ngx_log_t *log)
+{
+    im_task_post_t  *task = data;
+
+    task->fn(task->data);
+}
+
+
+static void
+im_task_post_done(ngx_event_t *ev)
+{
+    void            *data;
+    im_task_pt       done;
+    im_task_post_t  *task;
+
+    task = ev->data;
+    done = task->done;
+    data = task->data;
+
+    ngx_free(task);
+
+    done(data);
+}
+
+
 static ngx_thread_pool_t *
 im_task_pool(void)
 {
@@ -158,10 +231,20 @@ im_task_run(im_task_pt fn, void *data)
     return NGX_OK;
 }
 
+
+ngx_int_t
+im_task_post(im_task_pt fn, im_task_pt done, void *data)
+{
+    fn(data);
+    done(data);
+
+    return NGX_OK;
+}
+
 #endif
 
 
-/* hashing of passwords is what runs in threads */
+/* hashing of passwords; drivers of the store see to it themselves */
 
 static ngx_int_t
 im_task_init_conf(ngx_conf_t *cf, im_conf_t *conf)

@@ -30,5 +30,12 @@ ngx_int_t im_task_conf(ngx_conf_t *cf);
  */
 ngx_int_t im_task_run(im_task_pt fn, void *data);
 
+/*
+ * Queues fn(data) for a thread and returns; done(data) is called in the event
+ * loop after it has ended.  Returns as im_task_run() does, and neither of the
+ * two is called then.
+ */
+ngx_int_t im_task_post(im_task_pt fn, im_task_pt done, void *data);
+
 
 #endif /* _IM_TASK_H_INCLUDED_ */

@@ -24,6 +24,8 @@ typedef struct {
 
 static char *ngx_im_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_im_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_im_store_mongo(ngx_conf_t *cf, im_store_conf_t *store,
+    ngx_str_t *uri);
 static char *ngx_im_commit_queue(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_im_fault(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -709,10 +711,9 @@ ngx_im_compare(ngx_conf_t *cf, im_conf_t *old, im_conf_t *imcf)
         || ngx_strcmp(imcf->store.path.data, old->store.path.data) != 0)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"store\" was changed from \"%V:%V\" to "
-                           "\"%V:%V\", this needs a restart",
-                           &old->store.driver, &old->store.path,
-                           &imcf->store.driver, &imcf->store.path);
+                           "\"store\" was changed from \"%V\" to "
+                           "\"%V\", this needs a restart",
+                           &old->store.name, &imcf->store.name);
         return NGX_CONF_ERROR;
     }
 
@@ -725,6 +726,7 @@ ngx_im_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     im_conf_t  *imcf = conf;
 
+    u_char           *p;
     ssize_t           size;
     ngx_str_t        *value, s;
     ngx_uint_t        i, n;
@@ -745,10 +747,32 @@ ngx_im_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if ((value[1].len > 10
+         && ngx_strncmp(value[1].data, "mongodb://", 10) == 0)
+        || (value[1].len > 14
+            && ngx_strncmp(value[1].data, "mongodb+srv://", 14) == 0))
+    {
+        if (cf->args->nelts > 2) {
+            i = 2;
+            goto invalid;
+        }
+
+        return ngx_im_store_mongo(cf, store, &value[1]);
+    }
+
     if (value[1].len <= 5 || ngx_strncmp(value[1].data, "lmdb:", 5) != 0) {
+
+        /* there may be a password in it */
+
+        s = value[1];
+        if (ngx_strlchr(s.data, s.data + s.len, '@')) {
+            p = ngx_strlchr(s.data, s.data + s.len, ':');
+            s.len = p ? (size_t) (p - s.data) : 0;
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown store \"%V\", write \"lmdb:PATH\"",
-                           &value[1]);
+                           "unknown store \"%V\", write \"lmdb:PATH\" or "
+                           "\"mongodb://HOST/DB?replicaSet=NAME\"", &s);
         return NGX_CONF_ERROR;
     }
 
@@ -762,6 +786,14 @@ ngx_im_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ngx_conf_full_name(cf->cycle, &store->path, 0) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
+
+    store->name.len = store->path.len + 5;
+    store->name.data = ngx_pnalloc(cf->pool, store->name.len);
+    if (store->name.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    (void) ngx_sprintf(store->name.data, "lmdb:%V", &store->path);
 
     for (i = 2; i < cf->args->nelts; i++) {
 
@@ -810,6 +842,42 @@ invalid:
                        "invalid parameter \"%V\"", &value[i]);
 
     return NGX_CONF_ERROR;
+}
+
+
+/* Logs name the hosts and the database only. */
+
+static char *
+ngx_im_store_mongo(ngx_conf_t *cf, im_store_conf_t *store, ngx_str_t *uri)
+{
+    u_char  *p, *start, *at, *end;
+
+    ngx_str_set(&store->driver, "mongodb");
+    store->path = *uri;
+
+    start = (u_char *) ngx_strstr(uri->data, "://") + 3;
+    end = uri->data + uri->len;
+    at = start;
+
+    for (p = start; p < end; p++) {
+        if (*p == '@') {
+            at = p + 1;
+        }
+    }
+
+    p = ngx_strlchr(at, end, '?');
+    end = p ? p : end;
+
+    store->name.data = ngx_pnalloc(cf->pool, uri->len);
+    if (store->name.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    p = ngx_cpymem(store->name.data, uri->data, start - uri->data);
+    p = ngx_cpymem(p, at, end - at);
+    store->name.len = p - store->name.data;
+
+    return NGX_CONF_OK;
 }
 
 

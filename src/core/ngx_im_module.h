@@ -214,8 +214,9 @@ typedef struct {
 
 
 typedef struct {
-    ngx_str_t        driver;               /* "lmdb" */
-    ngx_str_t        path;
+    ngx_str_t        driver;               /* "lmdb", "mongodb" */
+    ngx_str_t        path;                 /* or address, with a password */
+    ngx_str_t        name;                 /* for logs, without it */
     ngx_uint_t       sync;                 /* im_sync_e */
     size_t           size;
 } im_store_conf_t;

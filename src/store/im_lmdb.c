@@ -36,6 +36,7 @@ static void im_lmdb_stat(im_store_stat_t *stat);
 
 im_store_driver_t  im_lmdb_driver = {
     ngx_string("lmdb"),
+    NULL,                                  /* init conf */
     im_lmdb_init_module,
     im_lmdb_init_process,
     im_lmdb_exit_process,

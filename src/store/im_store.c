@@ -16,10 +16,11 @@
 #define im_store_bit(type)  (1 << (type))
 
 
+static ngx_int_t im_store_init_conf(ngx_conf_t *cf, im_conf_t *conf);
 static ngx_int_t im_store_init_module(ngx_cycle_t *cycle, im_conf_t *conf);
 static ngx_int_t im_store_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_store_exit_process(ngx_cycle_t *cycle);
-static ngx_int_t im_store_choose(ngx_cycle_t *cycle, im_conf_t *conf);
+static im_store_driver_t *im_store_choose(im_conf_t *conf, ngx_log_t *log);
 static ngx_int_t im_store_key_check(im_table_t *table, im_key_t *key,
     ngx_uint_t stream);
 static ngx_int_t im_store_range_check(im_ctx_t *ctx, im_table_e table,
@@ -33,7 +34,7 @@ static ngx_int_t im_store_batch_check(im_ctx_t *ctx, im_batch_t *batch);
 
 im_worker_hook_t  im_store_hook = {
     ngx_string("store"),
-    NULL,                                  /* init conf */
+    im_store_init_conf,                    /* init conf */
     im_store_init_module,                  /* init module */
     im_store_init_process,                 /* init process */
     im_store_exit_process                  /* exit process */
@@ -42,6 +43,7 @@ im_worker_hook_t  im_store_hook = {
 
 static im_store_driver_t  *im_store_drivers[] = {
     &im_lmdb_driver,
+    &im_mongo_driver,
     NULL
 };
 
@@ -67,24 +69,35 @@ static ngx_uint_t  im_store_kinds[] = {
 
 
 static ngx_int_t
-im_store_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
+im_store_init_conf(ngx_conf_t *cf, im_conf_t *conf)
 {
-    if (im_store_choose(cycle, conf) != NGX_OK) {
+    im_store_driver_t  *driver;
+
+    driver = im_store_choose(conf, cf->log);
+
+    if (driver == NULL) {
         return NGX_ERROR;
     }
 
-    return im_store->init_module(cycle, conf);
+    return driver->init_conf ? driver->init_conf(cf, conf) : NGX_OK;
+}
+
+
+static ngx_int_t
+im_store_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    im_store = im_store_choose(conf, cycle->log);
+
+    return im_store ? im_store->init_module(cycle, conf) : NGX_ERROR;
 }
 
 
 static ngx_int_t
 im_store_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
-    if (im_store_choose(cycle, conf) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    im_store = im_store_choose(conf, cycle->log);
 
-    return im_store->init_process(cycle, conf);
+    return im_store ? im_store->init_process(cycle, conf) : NGX_ERROR;
 }
 
 
@@ -95,8 +108,8 @@ im_store_exit_process(ngx_cycle_t *cycle)
 }
 
 
-static ngx_int_t
-im_store_choose(ngx_cycle_t *cycle, im_conf_t *conf)
+static im_store_driver_t *
+im_store_choose(im_conf_t *conf, ngx_log_t *log)
 {
     ngx_str_t   *name;
     ngx_uint_t   i;
@@ -108,15 +121,14 @@ im_store_choose(ngx_cycle_t *cycle, im_conf_t *conf)
             && ngx_strncmp(conf->store.driver.data, name->data, name->len)
                == 0)
         {
-            im_store = im_store_drivers[i];
-            return NGX_OK;
+            return im_store_drivers[i];
         }
     }
 
-    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+    ngx_log_error(NGX_LOG_EMERG, log, 0,
                   "unknown store \"%V\"", &conf->store.driver);
 
-    return NGX_ERROR;
+    return NULL;
 }
 
 

@@ -241,6 +241,8 @@ typedef struct {
     ngx_uint_t         busy;
     ngx_uint_t         errors;
     ngx_uint_t         swept;
+    ngx_uint_t         open;         /* the breaker: calls are refused */
+    ngx_uint_t         opened;       /* how often */
     uint64_t           map_used;     /* bytes */
     uint64_t           map_size;
     ngx_uint_t         bucket[20];   /* latency of a batch: < 2^i * 64 us */
@@ -254,6 +256,7 @@ void im_store_stat(im_store_stat_t *stat);
 
 typedef struct {
     ngx_str_t          name;         /* word before ':' of the directive */
+    ngx_int_t        (*init_conf)(ngx_conf_t *cf, im_conf_t *conf);
     ngx_int_t        (*init_module)(ngx_cycle_t *cycle, im_conf_t *conf);
     ngx_int_t        (*init_process)(ngx_cycle_t *cycle, im_conf_t *conf);
     void             (*exit_process)(ngx_cycle_t *cycle);
@@ -289,6 +292,7 @@ ngx_uint_t im_row_expired(im_row_t *row, time_t now);
 
 
 extern im_store_driver_t  im_lmdb_driver;
+extern im_store_driver_t  im_mongo_driver;
 
 
 #endif /* _IM_STORE_H_INCLUDED_ */

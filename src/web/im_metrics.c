@@ -49,6 +49,7 @@ im_metrics_store(void)
 
     im_stat_set(IM_STAT_STORE_QUEUE, store.queue);
     im_stat_set(IM_STAT_STORE_BYTES, store.queue_bytes);
+    im_stat_set(IM_STAT_STORE_OPEN, store.open);
 
     im_stat_add(IM_STAT_COMMITS, store.commits - last->commits);
     im_stat_add(IM_STAT_BATCHES, store.batches - last->batches);
@@ -56,6 +57,7 @@ im_metrics_store(void)
     im_stat_add(IM_STAT_STORE_BUSY, store.busy - last->busy);
     im_stat_add(IM_STAT_STORE_ERRORS, store.errors - last->errors);
     im_stat_add(IM_STAT_SWEPT, store.swept - last->swept);
+    im_stat_add(IM_STAT_STORE_OPENED, store.opened - last->opened);
     im_stat_add(IM_STAT_LATENCY_SUM, store.latency_us - last->latency_us);
 
     for (i = 0; i < IM_STAT_BUCKETS; i++) {

@@ -21,7 +21,7 @@ package Test::IM;
 #
 #   IM_TEST_NGINX  binary: build/sanitize/nginx if it is there, else Debian's,
 #                  which needs load_module: build/dynamic
-#   IM_TEST_STORE  lmdb
+#   IM_TEST_STORE  lmdb or mongo; see Test::IM::Mongo for IM_TEST_MONGO
 #   IM_TEST_REDIS  HOST:PORT: each server is a node, although the only one
 #   IM_TEST_LOG    level of the error log (info)
 #   IM_TEST_LEAVE  keep the folder and tell its name
@@ -42,6 +42,7 @@ use Mojo::JSON qw/ decode_json encode_json /;
 use Mojo::URL;
 use Mojo::UserAgent;
 use POSIX qw/ WNOHANG /;
+use Test::IM::Mongo;
 use Test::IM::Reply;
 use Test::IM::WS;
 use Test2::API ();
@@ -281,7 +282,15 @@ sub write_conf ($self) {
     my $dir = $self->dir;
     my $folder = $self->store // "$dir/store";
 
-    die "unknown store $store" unless $store eq 'lmdb';
+    die "unknown store $store" unless $store =~ /^(?:lmdb|mongo)$/;
+
+    my $address = "lmdb:$folder size=1g";
+
+    if ($store eq 'mongo' && !$o{im_block}) {
+        Test::IM::Mongo->skip;
+        $address = Test::IM::Mongo->for_folder($folder, $self->free_port)
+                   ->uri;
+    }
 
     # a node alone
     if ($ENV{IM_TEST_REDIS} && $o{im} !~ /redis /) {
@@ -296,7 +305,7 @@ sub write_conf ($self) {
 im {
     zone 16m;
     bus 8m;
-    store lmdb:$folder size=1g;
+    store $address;
     drain_time 500ms;
     $o{im}
 

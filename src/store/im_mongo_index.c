@@ -1,0 +1,286 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "store/im_mongo.h"
+
+
+/*
+ * The schema: which server this is, and the indexes of all tables.  Runs in
+ * a thread, or when a worker starts.  Making an index that is there is
+ * nothing, so nodes that start together may all do it.
+ */
+
+
+#define IM_MONGO_SCHEMA  1
+
+#define IM_MONGO_REFUSED                                                      \
+    "a standalone server is refused, it has no transactions: start mongod "   \
+    "with --replSet rs0, run rs.initiate() in its shell and write the "       \
+    "address with ?replicaSet=rs0"
+
+
+static ngx_int_t im_mongo_server(mongoc_client_t *client,
+    bson_error_t *error);
+static ngx_int_t im_mongo_schema(mongoc_client_t *client, ngx_uint_t *made,
+    bson_error_t *error);
+static ngx_int_t im_mongo_schema_put(mongoc_client_t *client,
+    bson_error_t *error);
+static ngx_int_t im_mongo_table(mongoc_client_t *client, im_table_t *table,
+    bson_error_t *error);
+static void im_mongo_put_index(bson_t *array, const char *n,
+    im_table_t *table, ngx_uint_t index);
+static ngx_int_t im_mongo_create(mongoc_client_t *client, const char *name,
+    bson_t *indexes, bson_error_t *error);
+
+
+/* NGX_DECLINED: the server is there, but is not what we can work with. */
+
+ngx_int_t
+im_mongo_prepare(mongoc_client_t *client, bson_error_t *error)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i, made;
+
+    ngx_memzero(error, sizeof(bson_error_t));
+
+    rc = im_mongo_server(client, error);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = im_mongo_schema(client, &made, error);
+    if (rc != NGX_OK || made) {
+        return rc;
+    }
+
+    for (i = 0; i < IM_T_MAX; i++) {
+        rc = im_mongo_table(client, &im_tables[i], error);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return im_mongo_schema_put(client, error);
+}
+
+
+static ngx_int_t
+im_mongo_server(mongoc_client_t *client, bson_error_t *error)
+{
+    bool          ok;
+    bson_t        reply, *command;
+    ngx_int_t     rc;
+    bson_iter_t   iter;
+
+    command = BCON_NEW("hello", BCON_INT32(1));
+
+    ok = mongoc_client_command_simple(client, "admin", command, NULL, &reply,
+                                      error);
+    bson_destroy(command);
+
+    if (!ok) {
+        bson_destroy(&reply);
+
+        if (!im_mongo.standalone) {
+            return NGX_ERROR;
+        }
+
+        bson_set_error(error, 0, 0, IM_MONGO_REFUSED);
+        return NGX_DECLINED;
+    }
+
+    rc = NGX_OK;
+
+    if (!bson_iter_init_find(&iter, &reply, "setName")
+        && !(bson_iter_init_find(&iter, &reply, "msg")
+             && BSON_ITER_HOLDS_UTF8(&iter)
+             && ngx_strcmp(bson_iter_utf8(&iter, NULL), "isdbgrid") == 0))
+    {
+        bson_set_error(error, 0, 0, IM_MONGO_REFUSED);
+        rc = NGX_DECLINED;
+    }
+
+    bson_destroy(&reply);
+
+    return rc;
+}
+
+
+static ngx_int_t
+im_mongo_schema(mongoc_client_t *client, ngx_uint_t *made,
+    bson_error_t *error)
+{
+    bson_t                *filter;
+    int64_t                n;
+    ngx_int_t              rc;
+    const bson_t          *doc;
+    mongoc_cursor_t       *cursor;
+    mongoc_collection_t   *c;
+
+    *made = 0;
+
+    c = mongoc_client_get_collection(client, im_mongo.db, IM_MONGO_SYSTEM);
+    filter = BCON_NEW(IM_MONGO_ID, BCON_UTF8("schema"));
+    cursor = mongoc_collection_find_with_opts(c, filter, NULL, NULL);
+
+    rc = NGX_OK;
+
+    if (mongoc_cursor_next(cursor, &doc)) {
+        n = im_mongo_get_int(doc, "version");
+        *made = 1;
+
+        if (n != IM_MONGO_SCHEMA) {
+            bson_set_error(error, 0, 0, "it needs migration: its schema has "
+                           "version %ld, this nginx knows version %d",
+                           (long) n, IM_MONGO_SCHEMA);
+            rc = NGX_DECLINED;
+        }
+
+    } else if (mongoc_cursor_error(cursor, error)) {
+        rc = NGX_ERROR;
+    }
+
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(filter);
+    mongoc_collection_destroy(c);
+
+    return rc;
+}
+
+
+static ngx_int_t
+im_mongo_schema_put(mongoc_client_t *client, bson_error_t *error)
+{
+    bool                  ok;
+    bson_t               *doc;
+    mongoc_collection_t  *c;
+
+    c = mongoc_client_get_collection(client, im_mongo.db, IM_MONGO_SYSTEM);
+
+    doc = BCON_NEW(IM_MONGO_ID, BCON_UTF8("schema"),
+                   "version", BCON_INT64(IM_MONGO_SCHEMA));
+
+    ok = mongoc_collection_insert_one(c, doc, NULL, NULL, error)
+         || error->code == MONGOC_ERROR_DUPLICATE_KEY;
+
+    bson_destroy(doc);
+    mongoc_collection_destroy(c);
+
+    return ok ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+im_mongo_table(mongoc_client_t *client, im_table_t *table,
+    bson_error_t *error)
+{
+    char        name[IM_MONGO_NAME], n[NGX_INT_T_LEN + 1];
+    bson_t      array, index, keys;
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    bson_init(&array);
+
+    im_mongo_put_index(&array, "0", table, 0);
+
+    for (i = 0; table->index[i].name; i++) {
+        (void) ngx_sprintf((u_char *) n, "%ui%Z", i + 1);
+        im_mongo_put_index(&array, n, table, i + 1);
+    }
+
+    /* rows of streams are removed by us, who keep the last one */
+
+    if (table->ttl != IM_TTL_NONE) {
+        (void) ngx_sprintf((u_char *) n, "%ui%Z", i + 1);
+
+        (void) bson_append_document_begin(&array, n, -1, &index);
+        (void) bson_append_utf8(&index, "name", -1, "expire", -1);
+        (void) bson_append_document_begin(&index, "key", -1, &keys);
+        (void) bson_append_int32(&keys, IM_MONGO_EXPIRE, -1, 1);
+        (void) bson_append_document_end(&index, &keys);
+
+        if (table->kind == IM_STREAM) {
+            (void) bson_append_bool(&index, "sparse", -1, true);
+
+        } else {
+            (void) bson_append_int32(&index, "expireAfterSeconds", -1, 0);
+        }
+
+        (void) bson_append_document_end(&array, &index);
+    }
+
+    im_mongo_name(name, table);
+    rc = im_mongo_create(client, name, &array, error);
+
+    bson_destroy(&array);
+
+    return rc;
+}
+
+
+static void
+im_mongo_put_index(bson_t *array, const char *n, im_table_t *table,
+    ngx_uint_t index)
+{
+    bson_t        doc, keys, partial, exists;
+    im_index_t   *idx;
+    im_column_t  *col;
+
+    idx = index ? &table->index[index - 1] : NULL;
+
+    (void) bson_append_document_begin(array, n, -1, &doc);
+
+    (void) bson_append_utf8(&doc, "name", -1, idx ? idx->name : "key", -1);
+
+    (void) bson_append_document_begin(&doc, "key", -1, &keys);
+    im_mongo_put_columns(&keys, table, index);
+
+    if (idx && (idx->flags & IM_INDEX_FLAGS)) {
+        (void) bson_append_int32(&keys, "flags", -1, 1);
+    }
+
+    (void) bson_append_document_end(&doc, &keys);
+
+    if (idx == NULL || (idx->flags & IM_INDEX_UNIQUE)) {
+        (void) bson_append_bool(&doc, "unique", -1, true);
+    }
+
+    if (idx && (idx->flags & IM_INDEX_SPARSE)) {
+        for (col = idx->columns; col[1].name; col++) { /* void */ }
+
+        (void) bson_append_document_begin(&doc, "partialFilterExpression", -1,
+                                          &partial);
+        (void) bson_append_document_begin(&partial, col->name, -1, &exists);
+        (void) bson_append_bool(&exists, "$exists", -1, true);
+        (void) bson_append_document_end(&partial, &exists);
+        (void) bson_append_document_end(&doc, &partial);
+    }
+
+    (void) bson_append_document_end(array, &doc);
+}
+
+
+static ngx_int_t
+im_mongo_create(mongoc_client_t *client, const char *name, bson_t *indexes,
+    bson_error_t *error)
+{
+    bool    ok;
+    bson_t  command, reply;
+
+    bson_init(&command);
+    (void) bson_append_utf8(&command, "createIndexes", -1, name, -1);
+    (void) bson_append_array(&command, "indexes", -1, indexes);
+
+    ok = mongoc_client_write_command_with_opts(client, im_mongo.db, &command,
+                                               NULL, &reply, error);
+
+    bson_destroy(&reply);
+    bson_destroy(&command);
+
+    return ok ? NGX_OK : NGX_ERROR;
+}

@@ -1,0 +1,104 @@
+package Test::IM::Mongo;
+
+# Copyright (C) The ngx_im authors
+
+# A server that speaks MongoDB's protocol, as a replica set of one member,
+# for a test.  Test::IM starts one when IM_TEST_STORE is "mongo".
+#
+#   Test::IM::Mongo->skip;                    # leaves when there is none
+#   my $mongo = Test::IM::Mongo->new->start;
+#   store $mongo->uri
+#   $mongo->kill9; $mongo->start;             # its data stay
+#
+# The program is that of IM_TEST_MONGO, else what "./build.sh mongo" makes.
+
+use Mojo::Base -base, -signatures;
+
+use Cwd qw/ abs_path /;
+use File::Basename qw/ dirname /;
+use File::Path qw/ remove_tree /;
+use File::Temp ();
+use IO::Socket::INET;
+use POSIX ();
+use Test::More ();
+use Time::HiRes qw/ sleep time /;
+
+our $top = abs_path(dirname(__FILE__) . '/../../../..');
+our $build = $ENV{IM_BUILD} // "$top/build";
+our $program = $ENV{IM_TEST_MONGO} // "$build/mongo/bin/secantusd-py";
+
+has [qw/ dir port pid /];
+has standalone => 0;
+
+my (@running, %by_folder);
+
+sub skip ($class) {
+    Test::More::plan(skip_all => 'no MongoDB server for tests, write: '
+                                 . './build.sh mongo') unless -x $program;
+}
+
+# The one that all nodes with this folder share.
+sub for_folder ($class, $folder, $port) {
+    return $by_folder{$folder} //= $class->new(port => $port)->start;
+}
+
+sub uri ($self, $set = 1) {
+    return 'mongodb://127.0.0.1:' . $self->port . '/im'
+           . ($set ? '?replicaSet=secantus' : '');
+}
+
+sub start ($self) {
+    $self->dir(File::Temp::tempdir('im-mongo-XXXXXXXX', TMPDIR => 1))
+        unless $self->dir;
+
+    defined(my $pid = fork) or die "fork: $!";
+
+    if ($pid == 0) {
+        open STDOUT, '>>', $self->dir . '/log';
+        open STDERR, '>&', \*STDOUT;
+        open STDIN, '<', '/dev/null';
+        exec $program, '--host', '127.0.0.1', '--port', $self->port,
+             '--storage-path', $self->dir . '/db', '--sync-on-commit',
+             '--log-level', 'WARNING',
+             $self->standalone ? '--standalone' : ()
+            or POSIX::_exit(127);
+    }
+
+    $self->pid($pid);
+    push @running, $self unless grep { $_ == $self } @running;
+
+    my $end = time + 30;
+
+    until (IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                 PeerPort => $self->port))
+    {
+        die 'the MongoDB server does not answer' if time > $end;
+        sleep 0.05;
+    }
+
+    return $self;
+}
+
+sub kill9 ($self) {
+    my $pid = $self->pid or return $self;
+
+    kill KILL => $pid;
+    waitpid $pid, 0;
+    $self->pid(undef);
+
+    return $self;
+}
+
+sub stop_all {
+    for my $mongo (splice @running) {
+        $mongo->kill9;
+        remove_tree($mongo->dir) unless $ENV{IM_TEST_LEAVE};
+    }
+}
+
+END {
+    local $?;
+    stop_all();
+}
+
+1;
