@@ -20,10 +20,11 @@
 #include "web/im_ws.h"
 
 
-#define IM_WEB_DEPTH       32
-#define IM_WEB_ONCE_TTL    60000
-#define IM_WEB_ONCE_WAIT   100
-#define IM_WEB_ONCE_TRIES  100
+#define IM_WEB_DEPTH        32
+#define IM_WEB_ONCE_TTL     60000
+#define IM_WEB_ONCE_WAIT    100
+#define IM_WEB_ONCE_TRIES   100
+#define IM_WEB_EVENT_FIRST  5        /* ms */
 
 
 /* A frame that is being served. */
@@ -495,6 +496,17 @@ im_web_answer(im_web_call_t *call, im_code_t code)
         if (event) {
             (void) peer->ops->send(peer, event);
             im_frame_unref(event);
+        }
+
+        /* web SDK 2.x looks at pushes later than at answers that come in the
+         * same turn */
+
+        im_co_sleep(IM_WEB_EVENT_FIRST);
+
+        peer = im_peer_get(ctx->peer);
+
+        if (peer == NULL) {
+            return;
         }
     }
 
