@@ -16,6 +16,7 @@
 
 
 #define IM_MONGO_PEEK  16            /* rows that last_each looks at */
+#define IM_MONGO_PAGE  128           /* rows that it reads at once */
 
 
 typedef struct {
@@ -44,7 +45,7 @@ static void im_mongo_find_run(im_mongo_call_t *call);
 static void im_mongo_count_run(im_mongo_call_t *call);
 static void im_mongo_head_run(im_mongo_call_t *call);
 static void im_mongo_last_run(im_mongo_call_t *call);
-static ngx_int_t im_mongo_last_value(im_mongo_read_t *read,
+static ngx_int_t im_mongo_last_page(im_mongo_read_t *read,
     im_mongo_docs_t *docs, im_key_t *value);
 static ngx_int_t im_mongo_last_pick(im_mongo_read_t *read,
     im_mongo_docs_t *docs);
@@ -709,7 +710,10 @@ im_mongo_tail(im_mongo_call_t *call, mongoc_client_session_t *session,
 }
 
 
-/* For each value of the column two short reads: the next value, its rows. */
+/*
+ * A page of rows in key order has all rows of most values.  Of the one that
+ * is cut by its end, the last rows are read by themselves.
+ */
 
 static void
 im_mongo_last_run(im_mongo_call_t *call)
@@ -720,7 +724,6 @@ im_mongo_last_run(im_mongo_call_t *call)
     bson_t            filter, up, down;
     im_key_t          value;
     ngx_int_t         rc;
-    ngx_uint_t        n;
     im_mongo_docs_t   docs;
 
     ngx_memzero(&docs, sizeof(im_mongo_docs_t));
@@ -736,7 +739,6 @@ im_mongo_last_run(im_mongo_call_t *call)
     im_mongo_put_sort(&down, read->table, read->index, &read->prefix,
                       IM_DESC);
 
-    n = read->clear ? IM_MONGO_PEEK : 1;
     rc = NGX_OK;
 
     while (rc == NGX_OK && read->docs.n < read->limit) {
@@ -747,7 +749,8 @@ im_mongo_last_run(im_mongo_call_t *call)
                            &read->low, NULL);
         im_mongo_put_live(&filter, read->table, call->now);
 
-        rc = im_mongo_find(call, NULL, name, &filter, &up, NULL, 1, &docs);
+        rc = im_mongo_find(call, NULL, name, &filter, &up, NULL,
+                           IM_MONGO_PAGE, &docs);
 
         bson_destroy(&filter);
 
@@ -755,9 +758,10 @@ im_mongo_last_run(im_mongo_call_t *call)
             break;
         }
 
-        rc = im_mongo_last_value(read, &docs, &value);
-        if (rc != NGX_OK) {
-            break;
+        rc = im_mongo_last_page(read, &docs, &value);
+
+        if (rc != NGX_AGAIN) {
+            continue;
         }
 
         bson_init(&filter);
@@ -766,7 +770,8 @@ im_mongo_last_run(im_mongo_call_t *call)
                            NULL);
         im_mongo_put_live(&filter, read->table, call->now);
 
-        rc = im_mongo_find(call, NULL, name, &filter, &down, NULL, n, &docs);
+        rc = im_mongo_find(call, NULL, name, &filter, &down, NULL,
+                           read->clear ? IM_MONGO_PEEK : 1, &docs);
 
         bson_destroy(&filter);
 
@@ -777,8 +782,6 @@ im_mongo_last_run(im_mongo_call_t *call)
             rc = NGX_OK;
         }
 
-        /* behind all keys that begin with the value */
-
         read->low = value;
         im_mongo_after(&read->low);
     }
@@ -787,25 +790,74 @@ im_mongo_last_run(im_mongo_call_t *call)
     bson_destroy(&up);
     bson_destroy(&down);
 
-    call->rc = (rc == NGX_DECLINED) ? NGX_OK : rc;
+    call->rc = (rc == NGX_DECLINED || rc == NGX_DONE) ? NGX_OK : rc;
 }
 
 
+/* NGX_DONE: there are no more; NGX_AGAIN: the value goes on. */
+
 static ngx_int_t
-im_mongo_last_value(im_mongo_read_t *read, im_mongo_docs_t *docs,
+im_mongo_last_page(im_mongo_read_t *read, im_mongo_docs_t *docs,
     im_key_t *value)
 {
-    size_t  p;
-    bson_t  b;
+    size_t      p;
+    bson_t      b, last;
+    im_key_t    v;
+    ngx_int_t   rc;
+    ngx_uint_t  n, at;
 
     p = 0;
+    n = 0;
+    at = 0;
 
-    if (im_mongo_docs_next(docs, &p, &b) != NGX_OK) {
+    while (im_mongo_docs_next(docs, &p, &b) == NGX_OK) {
+
+        rc = im_mongo_get_value(&b, read->table, read->index, &read->prefix,
+                                &v);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (n
+            && (v.len != value->len
+                || ngx_memcmp(v.data, value->data, v.len) != 0))
+        {
+            if (at
+                && n - at < IM_MONGO_PEEK
+                && im_mongo_docs_add(&read->docs, &last) != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            if (read->docs.n == read->limit) {
+                return NGX_DONE;
+            }
+
+            n = 0;
+            at = 0;
+        }
+
+        *value = v;
+        n++;
+
+        if ((im_mongo_get_int(&b, "flags") & read->clear) == 0) {
+            at = n;
+            (void) bson_init_static(&last, bson_get_data(&b), b.len);
+        }
+    }
+
+    if (docs->n == IM_MONGO_PAGE) {
+        return NGX_AGAIN;
+    }
+
+    if (at
+        && n - at < IM_MONGO_PEEK
+        && im_mongo_docs_add(&read->docs, &last) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    return im_mongo_get_value(&b, read->table, read->index, &read->prefix,
-                              value);
+    return NGX_DONE;
 }
 
 
