@@ -40,8 +40,8 @@ static volatile struct {
 } *live_sh;
 
 
-void
-im_fault_pass(const char *name)
+ngx_uint_t
+im_fault_pass(const char *name, ngx_uint_t deadly)
 {
     if (live_fault
         && ngx_strcmp(live_fault, name) == 0
@@ -49,6 +49,8 @@ im_fault_pass(const char *name)
     {
         (void) kill(getpid(), SIGKILL);
     }
+
+    return 0;
 }
 
 

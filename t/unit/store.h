@@ -104,13 +104,15 @@ im_worker_release(ngx_uint_t n)
 }
 
 
-void
-im_fault_pass(const char *name)
+ngx_uint_t
+im_fault_pass(const char *name, ngx_uint_t deadly)
 {
     if (fault_name && strcmp(name, fault_name) == 0 && --fault_pass == 0) {
         (void) kill(getpid(), SIGKILL);
         (void) pause();
     }
+
+    return 0;
 }
 
 
