@@ -16,7 +16,7 @@
 
 #define IM_NODE_BEAT     3               /* ticks */
 #define IM_NODE_LIFE     10000
-#define IM_NODE_SILENT   3000            /* without our own word */
+#define IM_NODE_SILENT   7000            /* without our own word: two beats */
 #define IM_NODE_TIDY     60              /* ticks */
 #define IM_NODE_BATCH    100             /* channels in a command */
 #define IM_NODE_STAMPS   256             /* in a record */
