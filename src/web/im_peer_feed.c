@@ -306,6 +306,15 @@ im_peer_feed_changes(im_ctx_t *ctx, im_group_t *group)
         }
     }
 
+    /* the rows were waited for, whether there were any or not */
+
+    peer = im_peer_groups_peer(ctx);
+    pg = peer ? im_peer_group_find(peer, group->gno) : NULL;
+
+    if (pg == NULL) {
+        return NGX_OK;
+    }
+
     pg->since = ngx_max(pg->since, since);
 
     return NGX_OK;
