@@ -194,6 +194,12 @@ subtest 'what is refused' => sub {
     $raw->frame(0, substr($bytes, 3), rsv => RSV1);
     is $raw->read_close, 1002, 'the bit in a later frame';
 
+    ($raw) = offer('permessage-deflate');
+    $bytes = deflate(alive(padding => 'x' x 1_000_000));
+
+    $raw->frame(1, $bytes, rsv => RSV1) for 1 .. 20;
+    is $raw->read_close, 1008, 'many bombs in a second';
+
     my $end = time + 10;
 
     sleep 0.1 while $im->metric('im_body_bytes') && time < $end;

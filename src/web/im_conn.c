@@ -26,6 +26,9 @@
 #define IM_CONN_PAUSE       65536    /* unsent: nothing is read */
 #define IM_CONN_PONG        4096     /* unsent: pings are not answered */
 
+/* what a connection may send compressed in a second: its length then */
+#define IM_CONN_INFLATED    (2 * IM_CONN_MESSAGE_MAX)
+
 #define IM_CONN_STUCK       30000    /* without progress of sending */
 #define IM_CONN_LINGER      3000     /* for the client's Close */
 #define IM_CONN_TICK        1000
@@ -71,6 +74,9 @@ struct im_conn_s {
     im_conn_in_t       in;
     im_conn_in_t       control;
     im_ws_t            ws;
+
+    ngx_msec_t         second;       /* in which so much was inflated */
+    size_t             inflated;
 
     uint16_t           status;       /* to close with */
     uint16_t           deflate;      /* bits of the window, 0: none */
@@ -423,7 +429,8 @@ im_conn_feed_ws(im_conn_t *conn, u_char *p, u_char *last)
 }
 
 
-/* The text takes the place of what has come; its length is limited alike.
+/* The text takes the place of what has come; its length is limited alike, and
+ * that of all in a second: as frames are, few bytes cannot make much work.
  * NGX_OK, or the status to close with. */
 
 static ngx_int_t
@@ -434,6 +441,11 @@ im_conn_inflate(im_conn_t *conn, ngx_str_t *text)
     im_conn_in_t  plain;
 
     ngx_memzero(&plain, sizeof(im_conn_in_t));
+
+    if (conn->second != ngx_current_msec / 1000) {
+        conn->second = ngx_current_msec / 1000;
+        conn->inflated = 0;
+    }
 
     rc = im_ws_inflate_start(text);
 
@@ -447,6 +459,13 @@ im_conn_inflate(im_conn_t *conn, ngx_str_t *text)
 
         if (piece.len > conn->ws.max - plain.len) {
             rc = IM_WS_TOO_BIG;
+            break;
+        }
+
+        conn->inflated += piece.len;
+
+        if (conn->inflated > IM_CONN_INFLATED) {
+            rc = IM_WS_POLICY;
             break;
         }
 
