@@ -26,7 +26,7 @@ my $im = Test::IM->new->run(workers => 2, app => 'rate 0; '
     . "web_instances 4; dirty_words $file;");
 
 sns_server($im);
-$im->users(qw/ ann bob /);
+$im->users(qw/ ann bob cat dan /);
 
 sub words {
     my ($command, $body, %o) = @_;
@@ -133,6 +133,28 @@ subtest 'messages' => sub {
     says('zoo', MsgLifeTime => 0)->code_is(80001);
     $im->rest('openim/batchsendmsg', { To_Account => ['bob'],
         MsgRandom => 7, MsgBody => [$elem->(TIMTextElem => {
+            Text => 'zoo' })] })->code_is(0);
+
+    # with one who has it, a batch is sent one by one
+    my $batch = sub {
+        my ($to, %o) = @_;
+        my $reply = $im->rest('openim/batchsendmsg', { To_Account => $to,
+            From_Account => 'ann', MsgSeq => 5, MsgRandom => 9,
+            MsgBody => [$elem->(TIMTextElem => { Text => 'zoo' })], %o })
+            ->code_is(0);
+        is $reply->json('/ErrorList'), undef, 'all of the batch';
+    };
+
+    $batch->(['bob']);
+    $batch->(['cat', 'bob', 'dan']);
+    is @{ $im->rest('openim/admin_getroammsg', { From_Account => 'ann',
+        To_Account => $_, MaxCnt => 10, MinTime => 0, MaxTime => time + 9 })
+        ->json('/MsgList') }, 1, "$_ has it" for qw/ bob cat dan /;
+    $batch->(['bob', 'cat'], MsgRandom => 10, MsgLifeTime => 0);
+
+    $im->rest('openim/importmsg', { SyncFromOldSystem => 2,
+        From_Account => 'ann', To_Account => 'bob', MsgRandom => 11,
+        MsgTimeStamp => time - 9, MsgBody => [$elem->(TIMTextElem => {
             Text => 'zoo' })] })->code_is(0);
 
     my $gid = $im->group(Type => 'Public', owner => 'ann');

@@ -221,6 +221,10 @@ im_cmd_sendmsg(im_ctx_t *ctx, void *data)
 
     send.msg.to = req->to;
 
+    /* batches and imports are exempt from dirty words */
+
+    send.check = !(im_message_control(req->control) & IM_MSG_NO_CHECK);
+
     forbid = im_callback_forbid(req->forbid);
 
     send.ask = !(forbid & IM_FORBID_BEFORE);
@@ -412,10 +416,7 @@ im_cmd_msg_fill(im_ctx_t *ctx, im_msg_req_t *req, im_elem_rules_t *rules,
     send->msg.cloud = req->cloud;
     send->msg.rand = req->random.value;
     send->msg.ctime = req->time.value ? req->time.value : ngx_time();
-    send->msg.opts = im_message_control(req->control);
-
-    send->check = !(send->msg.opts & IM_MSG_NO_CHECK);
-    send->msg.opts &= ~IM_MSG_NO_CHECK;
+    send->msg.opts = im_message_control(req->control) & ~IM_MSG_NO_CHECK;
 
     if (req->seq.set) {
         send->msg.mseq = req->seq.value;
