@@ -9,14 +9,14 @@ use warnings;
 
 use lib 't/lib';
 
-use Mojo::JSON qw/ decode_json /;
+use Mojo::JSON qw/ decode_json encode_json /;
 use Test::IM;
 use Test::IM::Raw;
 use Test::More;
 use Time::HiRes qw/ sleep /;
 
 my $im = Test::IM->new->run(
-    workers => 1,
+    workers => 1, app => 'rate 0;',
     server => 'location /else { im_rest; }
                location /small/ { rewrite ^/small(.*) /v4$1 break; im_rest;
                                   im_body_size 100; }
@@ -270,16 +270,27 @@ subtest 'clients that go away' => sub {
     ok $im->wait_for($all), 'all were imported';
 };
 
-subtest 'a reader that is slow' => sub {
-    my @raw = map { raw() } 1 .. 20;
+# answers of 8 KB or so, more than the sockets hold
+subtest 'readers that are slow' => sub {
+    my $long = encode_json({ CheckItem => [map {
+        { UserID => "nobody$_" } } 1 .. 100] });
+    my @raw = map { raw() } 1 .. 4;
 
-    $_->write(post($path, $body) x 200) for @raw;
-    sleep 0.5;
-    $_->close for @raw;
+    ok $_->slow_reader->try_write(post($path, $long) x 50, 5), 'asked'
+        for @raw;
 
     my $raw = raw();
     $raw->write(post($path, $body));
     code($raw->response, 0, 'others are served');
+
+    my $last = pop @raw;
+    $_->close for @raw;
+
+    is scalar(grep { $_ && @{ decode_json($_->{body})->{ResultItem} } == 100 }
+              map { $last->response } 1 .. 50), 50, 'and they, when they read';
+
+    $raw->write(post($path, $body));
+    code($raw->response, 0, 'others after some have gone');
 };
 
 subtest 'body memory' => sub {

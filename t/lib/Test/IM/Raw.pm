@@ -17,6 +17,7 @@ use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
+use Socket qw/ SOL_SOCKET SO_RCVBUF /;
 use Time::HiRes qw/ time /;
 
 sub new {
@@ -59,6 +60,13 @@ sub try_write {
     $self->{unwritten} = $bytes;
 
     return !length $bytes;
+}
+
+# With the smallest buffer for what comes.
+sub slow_reader {
+    my $self = shift;
+    setsockopt $self->{s}, SOL_SOCKET, SO_RCVBUF, 1;
+    return $self;
 }
 
 sub unwritten { $_[0]{unwritten} }
