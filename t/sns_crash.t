@@ -84,6 +84,9 @@ my @cases = (
         sns('black_list_delete', $_[0], To_Account => [$_[1]]) }],
     ['group_add', \&friends_both, sub {
         sns('group_add', $_[0], GroupName => ['g', 'h']) }],
+    ['group_add with friends', \&friends_both, sub {
+        sns('group_add', $_[0], GroupName => ['g', 'h'],
+            To_Account => [$_[1]]) }],
     ['a friend into a group', sub {
         friends_both(@_);
         sns('group_add', $_[0], GroupName => ['g']) }, sub {

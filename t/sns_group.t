@@ -143,4 +143,30 @@ subtest 'deleting' => sub {
               'a new one of that name is empty';
 };
 
+subtest 'many friends at once' => sub {
+    my @many = map { "many$_" } 101 .. 220;
+
+    $im->users('eve', @many);
+    is_deeply codes(sns('friend_import', 'eve', AddFriendItem => [map { {
+        To_Account => $_, AddSource => 'AddSource_Type_a' } }
+        @many[$_ * 40 .. $_ * 40 + 39]])), [(0) x 40], 'friends' for 0 .. 2;
+
+    my $ws = $im->ws_login('eve');
+    my $r = sns('group_add', 'eve', GroupName => [qw/ x y /],
+                To_Account => ['ann', @many]);
+
+    is_deeply codes($r), [32216, (0) x 120], 'results';
+    $r->json_is('/CurrentSequence', 122);
+    is_deeply groups('eve'), [map { { GroupName => $_, FriendNumber => 120,
+        To_Account => \@many } } qw/ x y /], 'in both';
+    is_deeply [map { $_->{Friend_Account} }
+               map { @{ mod($ws, 8)->{FriendUpInfo} } } 1 .. 2], \@many,
+        'all are told';
+
+    sns('group_add', 'eve', GroupName => [qw/ z x /], To_Account => [$many[0]])
+        ->code_is(30001);
+    is_deeply friends('eve')->{$many[0]}{Tag_SNS_IM_Group}, [qw/ x y /],
+        'nothing of one that is refused';
+};
+
 done_testing;

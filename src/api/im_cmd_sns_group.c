@@ -102,11 +102,10 @@ im_cmd_sns_group_add(im_ctx_t *ctx, void *data)
 {
     im_sns_group_req_t  *req = data;
 
-    u_char      *puts;
     im_rel_e     result, *results;
     im_code_t    code;
     ngx_str_t   *names, *peers, user;
-    ngx_uint_t   i, n, npeers;
+    ngx_uint_t   n, npeers;
 
     code = im_sns_group_names(ctx, IM_SNS_GROUP_ADD, req->names, &names, &n);
     if (code != IM_OK) {
@@ -115,6 +114,7 @@ im_cmd_sns_group_add(im_ctx_t *ctx, void *data)
 
     npeers = 0;
     peers = NULL;
+    results = NULL;
 
     if (req->to && req->to->n) {
         code = im_sns_accounts(ctx, IM_SNS_GROUP_ADD, req->to,
@@ -129,28 +129,22 @@ im_cmd_sns_group_add(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    result = im_friend_group_add(ctx, &user, names, n);
+    if (npeers) {
+        results = ngx_pcalloc(ctx->pool, npeers * sizeof(im_rel_e));
+        if (results == NULL) {
+            return IM_E_SNS_INTERNAL;
+        }
+    }
+
+    result = im_friend_group_add(ctx, &user, names, n, peers, npeers,
+                                 results);
 
     if (result != IM_REL_OK) {
         return im_sns_code(ctx, IM_SNS_GROUP_ADD, result);
     }
 
     if (npeers) {
-        results = ngx_pcalloc(ctx->pool, npeers * sizeof(im_rel_e));
-        puts = ngx_pnalloc(ctx->pool, npeers);
-
-        if (results == NULL || puts == NULL) {
-            return IM_E_SNS_INTERNAL;
-        }
-
-        for (i = 0; i < npeers; i++) {
-            puts[i] = 1;
-        }
-
-        im_friend_group_put(ctx, &user, names, n, peers, puts, npeers,
-                            results);
-        im_sns_results(ctx, IM_SNS_GROUP_ADD, peers, npeers, results,
-                       NULL);
+        im_sns_results(ctx, IM_SNS_GROUP_ADD, peers, npeers, results, NULL);
     }
 
     return im_sns_group_seq(ctx, &user);
@@ -362,7 +356,7 @@ im_sns_group_move(im_ctx_t *ctx, im_sns_group_req_t *req, ngx_str_t *user)
         }
     }
 
-    im_friend_group_put(ctx, user, &req->old, 1, peers, puts, n, results);
+    im_friend_group_put(ctx, user, &req->old, peers, puts, n, results);
 
     list = im_json_add_list(ctx->reply, "ResultItem");
 

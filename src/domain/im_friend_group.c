@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_co.h"
 #include "core/im_str.h"
 #include "domain/im_friend.h"
 #include "domain/im_friend_group.h"
@@ -14,10 +15,12 @@
 typedef struct {
     ngx_str_t         *names;
     ngx_uint_t         n;
-    u_char            *puts;
+    u_char            *puts;         /* NULL: all into groups that are made
+                                        in the same commit */
 } im_friend_group_work_t;
 
 
+static im_rel_e im_friend_group_make(im_rel_t *rel);
 static im_rel_e im_friend_group_try(im_rel_t *rel, ngx_str_t *names,
     ngx_uint_t n, ngx_str_t *to);
 static im_rel_e im_friend_group_tell(im_rel_t *rel,
@@ -28,43 +31,91 @@ static im_rel_e im_friend_group_put_item(im_rel_t *rel, im_pair_t *pair,
 
 im_rel_e
 im_friend_group_add(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *names,
-    ngx_uint_t n)
+    ngx_uint_t n, ngx_str_t *peers, ngx_uint_t npeers, im_rel_e *results)
 {
-    im_rel_t    rel;
-    im_rel_e    result;
-    ngx_str_t   ids;
-    ngx_uint_t  i, tries;
+    im_rel_t                rel;
+    im_rel_e                result;
+    ngx_uint_t              tries;
+    im_friend_group_work_t  work;
+
+    work.names = names;
+    work.n = n;
+    work.puts = NULL;
 
     ngx_memzero(&rel, sizeof(im_rel_t));
 
     rel.ctx = ctx;
     rel.user = *user;
+    rel.peers = peers;
+    rel.n = npeers;
+    rel.data = &work;
+    rel.results = results;
     rel.account = 1;
+
+    if (im_rel_prepare(&rel) != NGX_OK) {
+        return IM_REL_INTERNAL;
+    }
 
     tries = IM_REL_TRIES;
 
     do {
-        result = im_rel_begin(&rel);
-
-        if (result == IM_REL_OK) {
-            result = im_rel_groups(&rel);
-        }
-
-        for (i = 0; i < n && result == IM_REL_OK; i++) {
-            if (im_rel_group(&rel, &names[i])) {
-                result = IM_REL_GROUP_EXISTS;
-            }
-        }
-
-        if (result == IM_REL_OK) {
-            result = im_rel_group_ids(&rel, names, n, &ids);
-        }
-
-        if (result == IM_REL_OK) {
-            result = im_rel_commit(&rel);
-        }
+        result = im_friend_group_make(&rel);
 
     } while (result == IM_REL_CONFLICT && --tries);
+
+    return result;
+}
+
+
+/* The groups and all who are put into them, in one commit. */
+
+static im_rel_e
+im_friend_group_make(im_rel_t *rel)
+{
+    im_rel_e                 result;
+    ngx_str_t                ids;
+    ngx_uint_t               i, k, n;
+    im_friend_group_work_t  *work;
+
+    work = rel->data;
+
+    result = im_rel_begin(rel);
+
+    if (result == IM_REL_OK) {
+        result = im_rel_groups(rel);
+    }
+
+    for (i = 0; i < work->n && result == IM_REL_OK; i++) {
+        if (im_rel_group(rel, &work->names[i])) {
+            result = IM_REL_GROUP_EXISTS;
+        }
+    }
+
+    if (result == IM_REL_OK) {
+        result = im_rel_group_ids(rel, work->names, work->n, &ids);
+    }
+
+    for (i = 0; i < rel->n && result == IM_REL_OK; i += n) {
+
+        if (i) {
+            im_co_yield();
+        }
+
+        n = ngx_min(rel->n - i, IM_REL_CHUNK);
+
+        result = im_rel_error(im_rel_load(rel->ctx, &rel->user,
+                                          &rel->peers[i], n, rel->pairs,
+                                          rel->keys, rel->rows));
+
+        for (k = 0; k < n && result == IM_REL_OK; k++) {
+            rel->results[i + k] = im_friend_group_put_item(rel,
+                                                     &rel->pairs[k], i + k);
+        }
+    }
+
+    if (result == IM_REL_OK) {
+        result = im_rel_commit(rel);
+    }
 
     return result;
 }
@@ -275,15 +326,14 @@ im_friend_group_tell(im_rel_t *rel, im_friend_group_t *groups,
 
 
 void
-im_friend_group_put(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *names,
-    ngx_uint_t n, ngx_str_t *peers, u_char *puts, ngx_uint_t npeers,
-    im_rel_e *results)
+im_friend_group_put(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *name,
+    ngx_str_t *peers, u_char *puts, ngx_uint_t npeers, im_rel_e *results)
 {
     im_rel_t                rel;
     im_friend_group_work_t  work;
 
-    work.names = names;
-    work.n = n;
+    work.names = name;
+    work.n = 1;
     work.puts = puts;
 
     ngx_memzero(&rel, sizeof(im_rel_t));
@@ -307,7 +357,7 @@ im_friend_group_put_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
     im_key_t                 key;
     im_rel_e                 result;
     im_json_t               *names, *entry, *change;
-    ngx_uint_t               k;
+    ngx_uint_t               k, put;
     im_friend_t              row;
     im_friend_group_t       *group;
     im_friend_group_work_t  *work;
@@ -328,6 +378,7 @@ im_friend_group_put_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
     }
 
     row = pair->mine;
+    put = (work->puts == NULL || work->puts[i]);
 
     for (k = 0; k < work->n; k++) {
 
@@ -337,15 +388,15 @@ im_friend_group_put_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
             return IM_REL_NO_GROUP;
         }
 
-        if (work->puts[i] && im_rel_has_group(&row.groups, group->id)) {
+        if (put && im_rel_has_group(&row.groups, group->id)) {
             return IM_REL_IN_GROUP;
         }
 
-        if (!work->puts[i] && !im_rel_has_group(&row.groups, group->id)) {
+        if (!put && !im_rel_has_group(&row.groups, group->id)) {
             return IM_REL_NOT_IN_GROUP;
         }
 
-        if ((work->puts[i]
+        if ((put
              ? im_rel_add_id(rel->ctx->pool, &row.groups, group->id)
              : im_rel_remove_id(rel->ctx->pool, &row.groups, group->id))
             != NGX_OK)
@@ -361,7 +412,7 @@ im_friend_group_put_item(im_rel_t *rel, im_pair_t *pair, ngx_uint_t i)
         return IM_REL_INTERNAL;
     }
 
-    for (k = 0; k < work->n; k++) {
+    for (k = 0; k < work->n && work->puts; k++) {
         group = im_rel_group(rel, &work->names[k]);
 
         im_rel_key(rel->ctx, &rel->user, &key);

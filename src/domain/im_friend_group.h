@@ -13,9 +13,11 @@
 #include "domain/im_relation.h"
 
 
-/* Makes n groups at once: none of them may exist. */
+/* Makes n groups at once, none of which may exist, with the friends among
+ * peers in all of them.  Sets results[i], unless the whole is refused. */
 im_rel_e im_friend_group_add(im_ctx_t *ctx, ngx_str_t *user,
-    ngx_str_t *names, ngx_uint_t n);
+    ngx_str_t *names, ngx_uint_t n, ngx_str_t *peers, ngx_uint_t npeers,
+    im_rel_e *results);
 
 /* Deletes n groups at once: all of them must exist. */
 im_rel_e im_friend_group_delete(im_ctx_t *ctx, ngx_str_t *user,
@@ -24,11 +26,10 @@ im_rel_e im_friend_group_delete(im_ctx_t *ctx, ngx_str_t *user,
 im_rel_e im_friend_group_rename(im_ctx_t *ctx, ngx_str_t *user,
     ngx_str_t *name, ngx_str_t *to);
 
-/* Puts friends into n groups, or takes them out of the one; puts[i] is 1 or
- * 0 for peers[i].  Sets results[i]. */
-void im_friend_group_put(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *names,
-    ngx_uint_t n, ngx_str_t *peers, u_char *puts, ngx_uint_t npeers,
-    im_rel_e *results);
+/* Puts friends into a group or takes them out of it; puts[i] is 1 or 0 for
+ * peers[i].  Sets results[i]. */
+void im_friend_group_put(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *name,
+    ngx_str_t *peers, u_char *puts, ngx_uint_t npeers, im_rel_e *results);
 
 
 #endif /* _IM_FRIEND_GROUP_H_INCLUDED_ */

@@ -52,25 +52,11 @@ static const char  *im_rel_lists[] = {
 void
 im_rel_run(im_rel_t *rel)
 {
-    ngx_uint_t    i, n, tries;
-    im_account_t  account;
+    ngx_uint_t  i, n, tries;
 
-    rel->keys = ngx_palloc(rel->ctx->pool,
-                           2 * IM_REL_CHUNK * sizeof(im_key_t));
-    rel->rows = ngx_palloc(rel->ctx->pool,
-                           2 * IM_REL_CHUNK * sizeof(im_row_t));
-    rel->pairs = ngx_palloc(rel->ctx->pool,
-                            IM_REL_CHUNK * sizeof(im_pair_t));
-
-    if (rel->keys == NULL || rel->rows == NULL || rel->pairs == NULL) {
+    if (im_rel_prepare(rel) != NGX_OK) {
         im_rel_fail(rel, 0, rel->n, IM_REL_INTERNAL);
         return;
-    }
-
-    for (i = 0; i < rel->n; i++) {
-        if (im_account_is_admin(rel->ctx->app, &rel->peers[i])) {
-            (void) im_account_get(rel->ctx, &rel->peers[i], &account);
-        }
     }
 
     tries = 0;
@@ -94,6 +80,33 @@ im_rel_run(im_rel_t *rel)
             tries = 0;
         }
     }
+}
+
+
+ngx_int_t
+im_rel_prepare(im_rel_t *rel)
+{
+    ngx_uint_t    i;
+    im_account_t  account;
+
+    rel->keys = ngx_palloc(rel->ctx->pool,
+                           2 * IM_REL_CHUNK * sizeof(im_key_t));
+    rel->rows = ngx_palloc(rel->ctx->pool,
+                           2 * IM_REL_CHUNK * sizeof(im_row_t));
+    rel->pairs = ngx_palloc(rel->ctx->pool,
+                            IM_REL_CHUNK * sizeof(im_pair_t));
+
+    if (rel->keys == NULL || rel->rows == NULL || rel->pairs == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < rel->n; i++) {
+        if (im_account_is_admin(rel->ctx->app, &rel->peers[i])) {
+            (void) im_account_get(rel->ctx, &rel->peers[i], &account);
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -255,7 +255,9 @@ struct im_rel_s {
 void im_rel_run(im_rel_t *rel);
 
 /* For a commit of another form: begin, add, commit.  rel->ctx and user are
- * set.  IM_REL_CONFLICT: to be tried again. */
+ * set.  IM_REL_CONFLICT: to be tried again.  Prepare: room for im_rel_load(),
+ * and the accounts of administrators among the peers. */
+ngx_int_t im_rel_prepare(im_rel_t *rel);
 im_rel_e im_rel_begin(im_rel_t *rel);
 im_rel_e im_rel_commit(im_rel_t *rel);
 
