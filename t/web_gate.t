@@ -96,7 +96,7 @@ for my $name (sort keys %user) {
 
 my %right = (im_open_login_svc => 70403, registration_service => 70425,
              openim => 90009, profile => 40004, sns => 30004,
-             recentcontact => 50003);
+             recentcontact => 50003, im_callback => 60010);
 
 for my $name (sort keys %not) {
     my ($service) = split /\./, $name;
