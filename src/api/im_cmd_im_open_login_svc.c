@@ -58,7 +58,6 @@ static im_code_t im_cmd_account_create(im_ctx_t *ctx, ngx_str_t *user,
 static im_code_t im_cmd_account_items(im_ctx_t *ctx, im_json_t *list,
     ngx_str_t *users);
 static ngx_uint_t im_cmd_account_reserved(ngx_str_t *user);
-static im_code_t im_cmd_login_code(ngx_int_t rc);
 
 
 static im_field_t  im_account_fields[] = {
@@ -369,7 +368,7 @@ im_cmd_account_check(im_ctx_t *ctx, void *data)
 
     rc = im_account_exist(ctx, users, n, exists);
     if (rc != NGX_OK) {
-        return im_cmd_login_code(rc);
+        return im_login_code(rc);
     }
 
     list = im_json_add_list(ctx->reply, "ResultItem");
@@ -418,7 +417,7 @@ im_cmd_kick(im_ctx_t *ctx, void *data)
     }
 
     if (rc != NGX_OK) {
-        return im_cmd_login_code(rc);
+        return im_login_code(rc);
     }
 
     return im_login_close_all(ctx, user, IM_KICK_REST);
@@ -468,7 +467,7 @@ im_cmd_account_create(im_ctx_t *ctx, ngx_str_t *user, int64_t type)
 {
     im_account_t  account;
 
-    return im_cmd_login_code(im_account_create(ctx, user, type, &account));
+    return im_login_code(im_account_create(ctx, user, type, &account));
 }
 
 
@@ -500,21 +499,4 @@ im_cmd_account_reserved(ngx_str_t *user)
            && (ngx_strncmp(user->data, "@TGS#", 5) == 0
                || ngx_strncmp(user->data, "@TIM#", 5) == 0
                || ngx_strncmp(user->data, "@TLS#", 5) == 0);
-}
-
-
-static im_code_t
-im_cmd_login_code(ngx_int_t rc)
-{
-    switch (rc) {
-
-    case NGX_OK:
-        return IM_OK;
-
-    case NGX_BUSY:
-        return IM_E_LOGIN_BUSY;
-
-    default:
-        return IM_E_LOGIN_INTERNAL;
-    }
 }

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <openssl/rand.h>
 #include "core/im_ticket.h"
+#include "domain/im_message.h"
 #include "domain/im_relay.h"
 #include "web/im_peer.h"
 #include "api/im_cmd.h"
@@ -293,7 +294,7 @@ im_cmd_save_relay_json_msg(im_ctx_t *ctx, void *data)
 
     rc = im_relay_save(ctx, &text, &key);
     if (rc != NGX_OK) {
-        return rc == NGX_BUSY ? IM_E_MSG_TIMEOUT : IM_E_MSG_INTERNAL;
+        return im_message_code(ctx, rc);
     }
 
     im_json_add_str(ctx->reply, "JsonMsgKey", &key);
@@ -319,7 +320,7 @@ im_cmd_get_relay_json_msg(im_ctx_t *ctx, void *data)
     }
 
     if (rc != NGX_OK) {
-        return rc == NGX_BUSY ? IM_E_MSG_TIMEOUT : IM_E_MSG_INTERNAL;
+        return im_message_code(ctx, rc);
     }
 
     im_json_add_raw(ctx->reply, "MsgList", &text);

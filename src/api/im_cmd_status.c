@@ -10,6 +10,7 @@
 #include "live/im_session.h"
 #include "domain/im_account.h"
 #include "domain/im_login.h"
+#include "domain/im_message.h"
 #include "domain/im_platform.h"
 #include "api/im_cmd.h"
 
@@ -131,7 +132,7 @@ im_cmd_querystate(im_ctx_t *ctx, void *data)
 
     rc = im_account_exist(ctx, users, n, exists);
     if (rc != NGX_OK) {
-        return rc == NGX_BUSY ? IM_E_C2C_BUSY : IM_E_C2C_INTERNAL;
+        return im_message_code(ctx, rc);
     }
 
     result = NULL;
@@ -156,7 +157,7 @@ im_cmd_querystate(im_ctx_t *ctx, void *data)
 
         rc = im_cmd_query_status(ctx, &users[i], classes, &status);
         if (rc != NGX_OK) {
-            return rc == NGX_BUSY ? IM_E_C2C_BUSY : IM_E_C2C_INTERNAL;
+            return im_message_code(ctx, rc);
         }
 
         item = im_json_push_obj(result);

@@ -102,7 +102,7 @@ im_login_open(im_ctx_t *ctx, ngx_uint_t platform, int64_t expire,
     }
 
     if (rc != NGX_OK) {
-        return rc == NGX_BUSY ? IM_E_LOGIN_BUSY : IM_E_LOGIN_INTERNAL;
+        return im_login_code(rc);
     }
 
     if (RAND_bytes(random, sizeof(random)) != 1) {
@@ -170,7 +170,7 @@ im_login_open(im_ctx_t *ctx, ngx_uint_t platform, int64_t expire,
         }
     }
 
-    return rc == NGX_ERROR ? IM_E_LOGIN_INTERNAL : IM_E_LOGIN_BUSY;
+    return im_login_code(rc);
 }
 
 
@@ -205,24 +205,13 @@ im_login_commit(im_ctx_t *ctx, im_devices_t *devices, im_login_t *login,
 
         rc = im_login_end(ctx, batch, &devices->list[i], IM_END_KICK, login);
         if (rc != NGX_OK) {
-            return rc == NGX_BUSY ? IM_E_LOGIN_BUSY : IM_E_LOGIN_INTERNAL;
+            return im_login_code(rc);
         }
     }
 
-    switch (im_store_commit(ctx, batch)) {
+    rc = im_store_commit(ctx, batch);
 
-    case NGX_OK:
-        return IM_OK;
-
-    case NGX_DECLINED:
-        return IM_E_LOGIN_TIMEOUT;
-
-    case NGX_BUSY:
-        return IM_E_LOGIN_BUSY;
-
-    default:
-        return IM_E_LOGIN_INTERNAL;
-    }
+    return rc == NGX_DECLINED ? IM_E_LOGIN_TIMEOUT : im_login_code(rc);
 }
 
 
@@ -280,7 +269,7 @@ im_login_platforms(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t *platforms,
 
 
 im_code_t
-im_login_close(im_ctx_t *ctx, ngx_str_t *a2, im_login_t *login)
+im_login_close(im_ctx_t *ctx, ngx_str_t *user, int64_t inst)
 {
     im_key_t       key;
     ngx_int_t      rc;
@@ -290,13 +279,13 @@ im_login_close(im_ctx_t *ctx, ngx_str_t *a2, im_login_t *login)
 
     for (tries = 0; tries < IM_LOGIN_TRIES; tries++) {
 
-        rc = im_login_devices(ctx, &login->user, &devices);
+        rc = im_login_devices(ctx, user, &devices);
         if (rc != NGX_OK) {
             break;
         }
 
         for (i = 0; i < devices.n; i++) {
-            if (devices.list[i].inst == login->inst) {
+            if (devices.list[i].inst == inst) {
                 break;
             }
         }
@@ -309,7 +298,7 @@ im_login_close(im_ctx_t *ctx, ngx_str_t *a2, im_login_t *login)
 
         batch = im_store_batch(ctx, IM_ATOMIC);
 
-        im_login_key(ctx, &login->user, &key);
+        im_login_key(ctx, user, &key);
 
         im_store_replace(batch, IM_T_DEVICE, &key, devices.version,
                          im_login_devices_doc(ctx, &devices));
@@ -329,7 +318,7 @@ im_login_close(im_ctx_t *ctx, ngx_str_t *a2, im_login_t *login)
         }
     }
 
-    return rc == NGX_ERROR ? IM_E_LOGIN_INTERNAL : IM_E_LOGIN_BUSY;
+    return im_login_code(rc);
 }
 
 
@@ -364,7 +353,7 @@ im_login_close_all(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t kick)
 
             rc = im_login_end(ctx, batch, &devices.list[i], IM_END_KICK, &by);
             if (rc != NGX_OK) {
-                return rc == NGX_BUSY ? IM_E_LOGIN_BUSY : IM_E_LOGIN_INTERNAL;
+                return im_login_code(rc);
             }
         }
 
@@ -385,7 +374,7 @@ im_login_close_all(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t kick)
         }
     }
 
-    return rc == NGX_ERROR ? IM_E_LOGIN_INTERNAL : IM_E_LOGIN_BUSY;
+    return im_login_code(rc);
 }
 
 
@@ -460,12 +449,29 @@ im_login_usersig(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig,
         }
 
     } else if (rc != NGX_DECLINED) {
-        return rc == NGX_BUSY ? IM_E_LOGIN_BUSY : IM_E_LOGIN_INTERNAL;
+        return im_login_code(rc);
     }
 
     *sig_expire = expires;
 
     return IM_OK;
+}
+
+
+im_code_t
+im_login_code(ngx_int_t rc)
+{
+    switch (rc) {
+
+    case NGX_OK:
+        return IM_OK;
+
+    case NGX_ERROR:
+        return IM_E_LOGIN_INTERNAL;
+
+    default:
+        return IM_E_LOGIN_BUSY;
+    }
 }
 
 

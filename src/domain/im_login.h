@@ -63,8 +63,8 @@ ngx_int_t im_login_find(im_ctx_t *ctx, ngx_str_t *a2, im_login_t *login);
 ngx_int_t im_login_platforms(im_ctx_t *ctx, ngx_str_t *user,
     ngx_uint_t *platforms, ngx_uint_t max, ngx_uint_t *n);
 
-/* Ends one login as by logout. */
-im_code_t im_login_close(im_ctx_t *ctx, ngx_str_t *a2, im_login_t *login);
+/* Ends one login of an account as by logout. */
+im_code_t im_login_close(im_ctx_t *ctx, ngx_str_t *user, int64_t inst);
 
 /* Ends all logins of an account (REST kick, deletion). */
 im_code_t im_login_close_all(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t kick);
@@ -76,6 +76,10 @@ im_code_t im_login_close_all(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t kick);
  */
 im_code_t im_login_usersig(im_ctx_t *ctx, ngx_str_t *identifier,
     ngx_str_t *usersig, int64_t *sig_expire);
+
+/* Code of logins and accounts for what the store has answered: IM_OK,
+ * internal error (NGX_ERROR), busy (all others). */
+im_code_t im_login_code(ngx_int_t rc);
 
 
 #endif /* _IM_LOGIN_H_INCLUDED_ */

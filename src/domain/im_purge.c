@@ -74,7 +74,7 @@ again:
     }
 
     if (rc != NGX_OK) {
-        return rc == NGX_ERROR ? IM_E_LOGIN_INTERNAL : IM_E_LOGIN_BUSY;
+        return im_login_code(rc);
     }
 
     im_fault("after_purge");

@@ -151,7 +151,7 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
 
     if (rc != NGX_OK) {
         im_web_session_end(peer, 0);
-        return rc == NGX_BUSY ? IM_E_LOGIN_BUSY : IM_E_LOGIN_INTERNAL;
+        return im_login_code(rc);
     }
 
     /* from here on nothing is missed, in groups neither */
@@ -171,7 +171,7 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
 
     if (rc != NGX_OK) {
         im_web_session_end(peer, 0);
-        return rc == NGX_BUSY ? IM_E_LOGIN_BUSY : IM_E_LOGIN_INTERNAL;
+        return im_login_code(rc);
     }
 
     s->cursor = head;

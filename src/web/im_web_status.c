@@ -59,17 +59,20 @@ im_cmd_wslogin(im_ctx_t *ctx, void *data)
 
     if (ctx->inst) {
 
-        /* by a2, after a reconnect: the instance stays the same */
+        /* by a2, after a reconnect: the instance stays the same, and the
+         * caller is what its row says */
 
         if (im_json_get_str(ctx->head, "a2", &a2) != NGX_OK) {
             return IM_E_SIG_EXPIRED;
         }
 
-        rc = im_login_find(ctx, &a2, &login);
+        ngx_memzero(&login, sizeof(im_login_t));
 
-        if (rc != NGX_OK) {
-            return rc == NGX_DECLINED ? IM_E_SIG_EXPIRED : IM_E_LOGIN_BUSY;
-        }
+        login.user = ctx->user;
+        login.tinyid = ctx->tinyid;
+        login.inst = ctx->inst;
+        login.platform = ctx->platform;
+        login.expire = ctx->expire;
 
     } else {
         code = im_login_open(ctx, ctx->platform, ctx->expire, &login, &a2);
@@ -94,8 +97,10 @@ im_cmd_wslogin(im_ctx_t *ctx, void *data)
     im_json_add_cstr(ctx->reply, "PurchaseBits", IM_PURCHASE_BITS);
     im_json_add_int(ctx->reply, "HelloInterval",
                     ctx->app->hello_interval / 1000);
-    if (im_status_text(ctx, &ctx->user, &text) != NGX_OK) {
-        return IM_E_LOGIN_BUSY;
+
+    rc = im_status_text(ctx, &ctx->user, &text);
+    if (rc != NGX_OK) {
+        return im_login_code(rc);
     }
 
     im_json_add_str(ctx->reply, "CustomStatus", &text);
@@ -106,7 +111,9 @@ im_cmd_wslogin(im_ctx_t *ctx, void *data)
 
 /*
  * Who ends a login looks for its session after the commit: there was none
- * if the login was ended before the session began.
+ * if the login was ended before the session began.  So the row that the
+ * caller was checked by, or that was written, is not enough: it is read once
+ * more behind im_session_attach().
  */
 
 static im_code_t
@@ -133,13 +140,13 @@ im_cmd_wslogin_ended(im_ctx_t *ctx, ngx_str_t *a2, uint32_t inst)
         code = IM_E_LOGGED_OUT;
 
     } else {
-        code = IM_E_LOGIN_BUSY;
+        code = im_login_code(rc);
     }
 
     peer = im_peer_get(ctx->peer);
 
     if (peer && peer->session && peer->session->inst == inst) {
-        im_web_session_end(peer, code != IM_E_LOGIN_BUSY);
+        im_web_session_end(peer, rc == NGX_OK || rc == NGX_DECLINED);
     }
 
     return code;
@@ -149,25 +156,16 @@ im_cmd_wslogin_ended(im_ctx_t *ctx, ngx_str_t *a2, uint32_t inst)
 static im_code_t
 im_cmd_wslogout(im_ctx_t *ctx, void *data)
 {
-    ngx_int_t    rc;
-    ngx_str_t    a2;
-    im_peer_t   *peer;
-    im_login_t   login;
+    im_peer_t  *peer;
 
-    if (ctx->inst == 0
-        || im_json_get_str(ctx->head, "a2", &a2) != NGX_OK)
-    {
+    if (ctx->inst == 0) {                /* no a2, or a login that is over */
         return IM_OK;
     }
 
-    rc = im_login_find(ctx, &a2, &login);
-
-    if (rc == NGX_OK && login.end == IM_END_NONE
-        && im_login_close(ctx, &a2, &login) != IM_OK)
-    {
+    if (im_login_close(ctx, &ctx->user, ctx->inst) != IM_OK) {
         ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
                       "the logout of \"%V\" could not be stored",
-                      &login.user);
+                      &ctx->user);
     }
 
     peer = im_peer_get(ctx->peer);
@@ -187,7 +185,7 @@ im_cmd_wshello(im_ctx_t *ctx, void *data)
 
     rc = im_web_session_check(ctx);
 
-    return (rc == NGX_BUSY || rc == NGX_ERROR) ? IM_E_LOGIN_BUSY : IM_OK;
+    return rc == NGX_DECLINED ? IM_OK : im_login_code(rc);
 }
 
 
