@@ -47,6 +47,7 @@ for my $file (glob "$Test::IM::top/src/{api,web}/*.c") {
 my %right = (
     im_open_login_svc => 70403, registration_service => 70425,
     openim => 90009, profile => 40004, sns => 30004, recentcontact => 50003,
+    im_callback => 60010,
     (map { $_ => 10007 } qw/ group_open_http_svc openim_msg_ext_http_svc
                              openim_dirty_words
                              group_open_avchatroom_http_svc
