@@ -30,6 +30,7 @@ typedef struct {
     im_int_t           seq;
     im_int_t           random;
     im_int_t           time;
+    im_int_t           ctime;        /* MsgClientTime of a client */
     im_int_t           ext;
     im_int_t           receipt;
     im_json_t         *body;
@@ -40,14 +41,32 @@ typedef struct {
 
 
 static im_code_t im_cmd_sendmsg(im_ctx_t *ctx, void *data);
+static im_code_t im_cmd_web_sendmsg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_batchsendmsg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_importmsg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_msg_fill(im_ctx_t *ctx, im_msg_req_t *req,
     im_elem_rules_t *rules, im_send_t *send);
 static im_code_t im_cmd_msg_sender(im_ctx_t *ctx, ngx_str_t *from,
     im_code_t unknown, im_send_t *send);
+static im_code_t im_cmd_msg_reply(im_ctx_t *ctx, im_send_t *send);
 static im_code_t im_cmd_batch_to(im_ctx_t *ctx, im_json_t *list,
     ngx_str_t **users, ngx_uint_t *n);
+
+
+/* What all that are sent have: how, what, and what is pushed of it. */
+
+#define im_msg_fields                                                         \
+    { ngx_string("SendMsgControl"), IM_LIST, IM_OPTIONAL,                     \
+      offsetof(im_msg_req_t, control), 0, 0, IM_E_C2C_ELEM, 0 },              \
+                                                                              \
+    { ngx_string("MsgBody"), IM_LIST, IM_OPTIONAL,                            \
+      offsetof(im_msg_req_t, body), 0, 0, IM_E_C2C_BODY, 0 },                 \
+                                                                              \
+    { ngx_string("CloudCustomData"), IM_STR, IM_NO_NUL,                       \
+      offsetof(im_msg_req_t, cloud), 0, 0, IM_E_C2C_ELEM, 0 },                \
+                                                                              \
+    { ngx_string("OfflinePushInfo"), IM_OBJ, IM_OPTIONAL,                     \
+      offsetof(im_msg_req_t, push), 0, 0, IM_E_C2C_PUSH_INFO, 0 }
 
 
 static im_field_t  im_sendmsg_fields[] = {
@@ -77,23 +96,49 @@ static im_field_t  im_sendmsg_fields[] = {
     { ngx_string("ForbidCallbackControl"), IM_LIST, IM_OPTIONAL,
       offsetof(im_msg_req_t, forbid), 0, 0, IM_E_C2C_JSON, 0 },
 
-    { ngx_string("SendMsgControl"), IM_LIST, IM_OPTIONAL,
-      offsetof(im_msg_req_t, control), 0, 0, IM_E_C2C_ELEM, 0 },
-
-    { ngx_string("MsgBody"), IM_LIST, IM_OPTIONAL,
-      offsetof(im_msg_req_t, body), 0, 0, IM_E_C2C_BODY, 0 },
-
-    { ngx_string("CloudCustomData"), IM_STR, IM_NO_NUL,
-      offsetof(im_msg_req_t, cloud), 0, 0, IM_E_C2C_ELEM, 0 },
-
-    { ngx_string("OfflinePushInfo"), IM_OBJ, IM_OPTIONAL,
-      offsetof(im_msg_req_t, push), 0, 0, IM_E_C2C_PUSH_INFO, 0 },
+      im_msg_fields,
 
     { ngx_string("SupportMessageExtension"), IM_INT, IM_OPTIONAL,
       offsetof(im_msg_req_t, ext), 0, 1, IM_E_C2C_ELEM, 0 },
 
     { ngx_string("IsNeedReadReceipt"), IM_INT, IM_OPTIONAL,
       offsetof(im_msg_req_t, receipt), 0, 1, IM_E_C2C_ELEM, 0 },
+
+      im_null_field
+};
+
+
+static im_field_t  im_web_sendmsg_fields[] = {
+
+    { ngx_string("To_Account"), IM_STR, IM_REQUIRED,
+      offsetof(im_msg_req_t, to), 1, 0, IM_E_C2C_TO, 0 },
+
+    { ngx_string("MsgSeq"), IM_INT, IM_OPTIONAL,
+      offsetof(im_msg_req_t, seq), 0, IM_UINT32_MAX, IM_E_C2C_SEQ, 0 },
+
+    /* web SDK 1.7 rounds up to 2^32 */
+
+    { ngx_string("MsgRandom"), IM_INT, IM_REQUIRED,
+      offsetof(im_msg_req_t, random), 0, IM_UINT32_MAX + 1,
+      IM_E_C2C_RANDOM, 0 },
+
+    { ngx_string("MsgClientTime"), IM_INT, IM_OPTIONAL,
+      offsetof(im_msg_req_t, ctime), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
+
+    { ngx_string("MsgTimeStamp"), IM_INT, IM_OPTIONAL,
+      offsetof(im_msg_req_t, time), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
+
+    { ngx_string("MsgLifeTime"), IM_INT, IM_OPTIONAL,
+      offsetof(im_msg_req_t, life), 0, NGX_MAX_INT_T_VALUE,
+      IM_E_C2C_LIFE_TYPE, IM_E_C2C_LIFE },
+
+      im_msg_fields,
+
+    { ngx_string("SupportMessageExtension"), IM_BOOL, IM_OPTIONAL,
+      offsetof(im_msg_req_t, ext), 0, 0, IM_E_C2C_ELEM, 0 },
+
+    { ngx_string("IsNeedReadReceipt"), IM_BOOL, IM_OPTIONAL,
+      offsetof(im_msg_req_t, receipt), 0, 0, IM_E_C2C_ELEM, 0 },
 
       im_null_field
 };
@@ -123,17 +168,7 @@ static im_field_t  im_batchsendmsg_fields[] = {
     { ngx_string("MsgTimeStamp"), IM_INT, IM_OPTIONAL,
       offsetof(im_msg_req_t, time), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
 
-    { ngx_string("SendMsgControl"), IM_LIST, IM_OPTIONAL,
-      offsetof(im_msg_req_t, control), 0, 0, IM_E_C2C_ELEM, 0 },
-
-    { ngx_string("MsgBody"), IM_LIST, IM_OPTIONAL,
-      offsetof(im_msg_req_t, body), 0, 0, IM_E_C2C_BODY, 0 },
-
-    { ngx_string("CloudCustomData"), IM_STR, IM_NO_NUL,
-      offsetof(im_msg_req_t, cloud), 0, 0, IM_E_C2C_ELEM, 0 },
-
-    { ngx_string("OfflinePushInfo"), IM_OBJ, IM_OPTIONAL,
-      offsetof(im_msg_req_t, push), 0, 0, IM_E_C2C_PUSH_INFO, 0 },
+      im_msg_fields,
 
       im_null_field
 };
@@ -175,6 +210,10 @@ im_command_t  im_cmd_openim[] = {
       im_cmd_sendmsg, IM_BY_ADMIN,
       im_sendmsg_fields, sizeof(im_msg_req_t), 0, 0 },
 
+    { ngx_string("openim"), ngx_string("sendmsg"),
+      im_cmd_web_sendmsg, IM_BY_USER,
+      im_web_sendmsg_fields, sizeof(im_msg_req_t), 0, 0 },
+
     { ngx_string("openim"), ngx_string("batchsendmsg"),
       im_cmd_batchsendmsg, IM_BY_ADMIN,
       im_batchsendmsg_fields, sizeof(im_msg_req_t), 0, 0 },
@@ -194,7 +233,6 @@ im_cmd_sendmsg(im_ctx_t *ctx, void *data)
 
     ngx_int_t     rc;
     im_code_t     code;
-    ngx_str_t     key;
     im_send_t     send;
     ngx_uint_t    forbid;
     im_account_t  account;
@@ -235,17 +273,61 @@ im_cmd_sendmsg(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (im_message_key_text(ctx, send.msg.mseq, send.msg.rand, send.msg.time,
-                            &key)
-        != NGX_OK)
-    {
-        return im_message_code(ctx, NGX_ERROR);
+    return im_cmd_msg_reply(ctx, &send);
+}
+
+
+static im_code_t
+im_cmd_web_sendmsg(im_ctx_t *ctx, void *data)
+{
+    im_msg_req_t  *req = data;
+
+    u_char      exists;
+    ngx_int_t   rc;
+    im_code_t   code;
+    im_send_t   send;
+
+    code = im_cmd_msg_fill(ctx, req, &im_elem_client, &send);
+    if (code != IM_OK) {
+        return code;
     }
 
-    im_json_add_int(ctx->reply, "MsgTime", send.msg.time);
-    im_json_add_str(ctx->reply, "MsgKey", &key);
+    rc = im_account_exist(ctx, &req->to, 1, &exists);
 
-    return IM_OK;
+    if (rc != NGX_OK) {
+        return im_message_code(ctx, rc);
+    }
+
+    if (!exists) {
+        return IM_E_MSG_ACCOUNT;
+    }
+
+    if (ctx->tinyid.len) {
+        send.msg.from = ctx->user;
+        send.msg.tinyid = ctx->tinyid;
+
+    } else {
+        code = im_cmd_msg_sender(ctx, &ctx->user, IM_E_MSG_ACCOUNT, &send);
+        if (code != IM_OK) {
+            return code;
+        }
+    }
+
+    send.msg.to = req->to;
+    send.seq_order = 0;
+
+    send.inst = ctx->inst;
+    send.push_own = 1;
+    send.check = 1;
+    send.ask = 1;
+    send.tell = 1;
+
+    code = im_message_send(ctx, &send);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    return im_cmd_msg_reply(ctx, &send);
 }
 
 
@@ -394,7 +476,7 @@ im_cmd_importmsg(im_ctx_t *ctx, void *data)
 }
 
 
-/* What the three have in common. */
+/* What all have in common. */
 
 static im_code_t
 im_cmd_msg_fill(im_ctx_t *ctx, im_msg_req_t *req, im_elem_rules_t *rules,
@@ -415,8 +497,12 @@ im_cmd_msg_fill(im_ctx_t *ctx, im_msg_req_t *req, im_elem_rules_t *rules,
 
     send->msg.cloud = req->cloud;
     send->msg.rand = req->random.value;
-    send->msg.ctime = req->time.value ? req->time.value : ngx_time();
+    send->msg.ctime = req->ctime.value ? req->ctime.value : req->time.value;
     send->msg.opts = im_message_control(req->control) & ~IM_MSG_NO_CHECK;
+
+    if (send->msg.ctime == 0) {
+        send->msg.ctime = ngx_time();
+    }
 
     if (req->seq.set) {
         send->msg.mseq = req->seq.value;
@@ -469,6 +555,25 @@ im_cmd_msg_sender(im_ctx_t *ctx, ngx_str_t *from, im_code_t unknown,
 
     send->msg.from = *from;
     send->msg.tinyid = account.tinyid;
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_msg_reply(im_ctx_t *ctx, im_send_t *send)
+{
+    ngx_str_t  key;
+
+    if (im_message_key_text(ctx, send->msg.mseq, send->msg.rand,
+                            send->msg.time, &key)
+        != NGX_OK)
+    {
+        return im_message_code(ctx, NGX_ERROR);
+    }
+
+    im_json_add_int(ctx->reply, "MsgTime", send->msg.time);
+    im_json_add_str(ctx->reply, "MsgKey", &key);
 
     return IM_OK;
 }

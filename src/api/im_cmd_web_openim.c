@@ -9,7 +9,6 @@
 #include "core/im_str.h"
 #include "domain/im_account.h"
 #include "domain/im_conv.h"
-#include "domain/im_elem.h"
 #include "domain/im_group_row.h"
 #include "domain/im_history.h"
 #include "domain/im_message.h"
@@ -22,22 +21,6 @@
 #define IM_ROAM_COUNT       15           /* MaxCnt by default */
 #define IM_ROAM_SIZE        524288       /* bytes of MsgList */
 #define IM_DELETE_ITEMS     100
-
-
-typedef struct {
-    ngx_str_t          to;
-    ngx_str_t          cloud;
-    im_int_t           seq;
-    im_int_t           random;
-    im_int_t           ctime;        /* MsgClientTime */
-    im_int_t           time;         /* MsgTimeStamp, of older clients */
-    im_int_t           life;
-    im_int_t           ext;
-    im_int_t           receipt;
-    im_json_t         *body;
-    im_json_t         *control;
-    im_json_t         *push;
-} im_web_msg_req_t;
 
 
 typedef struct {
@@ -60,7 +43,6 @@ typedef struct {
 } im_deletemsg_req_t;
 
 
-static im_code_t im_cmd_sendmsg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_getmsg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_getmsg_first(im_ctx_t *ctx, im_json_t *list);
 static im_code_t im_cmd_getmsg_after(im_ctx_t *ctx, int64_t from,
@@ -73,52 +55,6 @@ static im_code_t im_cmd_authkey(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_ws_msg_push_ack(im_ctx_t *ctx, void *data);
 static ngx_int_t im_cmd_cookie(im_ctx_t *ctx, int64_t seq, ngx_str_t *cookie);
 static int64_t im_cmd_cookie_parse(im_ctx_t *ctx, ngx_str_t *cookie);
-
-
-static im_field_t  im_web_sendmsg_fields[] = {
-
-    { ngx_string("To_Account"), IM_STR, IM_REQUIRED,
-      offsetof(im_web_msg_req_t, to), 1, 0, IM_E_C2C_TO, 0 },
-
-    { ngx_string("MsgSeq"), IM_INT, IM_OPTIONAL,
-      offsetof(im_web_msg_req_t, seq), 0, IM_UINT32_MAX, IM_E_C2C_SEQ, 0 },
-
-    /* web SDK 1.7 rounds up to 2^32 */
-
-    { ngx_string("MsgRandom"), IM_INT, IM_REQUIRED,
-      offsetof(im_web_msg_req_t, random), 0, IM_UINT32_MAX + 1,
-      IM_E_C2C_RANDOM, 0 },
-
-    { ngx_string("MsgClientTime"), IM_INT, IM_OPTIONAL,
-      offsetof(im_web_msg_req_t, ctime), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
-
-    { ngx_string("MsgTimeStamp"), IM_INT, IM_OPTIONAL,
-      offsetof(im_web_msg_req_t, time), 0, IM_UINT32_MAX, IM_E_C2C_TIME, 0 },
-
-    { ngx_string("MsgLifeTime"), IM_INT, IM_OPTIONAL,
-      offsetof(im_web_msg_req_t, life), 0, NGX_MAX_INT_T_VALUE,
-      IM_E_C2C_LIFE_TYPE, IM_E_C2C_LIFE },
-
-    { ngx_string("SendMsgControl"), IM_LIST, IM_OPTIONAL,
-      offsetof(im_web_msg_req_t, control), 0, 0, IM_E_C2C_ELEM, 0 },
-
-    { ngx_string("MsgBody"), IM_LIST, IM_OPTIONAL,
-      offsetof(im_web_msg_req_t, body), 0, 0, IM_E_C2C_BODY, 0 },
-
-    { ngx_string("CloudCustomData"), IM_STR, IM_NO_NUL,
-      offsetof(im_web_msg_req_t, cloud), 0, 0, IM_E_C2C_ELEM, 0 },
-
-    { ngx_string("OfflinePushInfo"), IM_OBJ, IM_OPTIONAL,
-      offsetof(im_web_msg_req_t, push), 0, 0, IM_E_C2C_PUSH_INFO, 0 },
-
-    { ngx_string("SupportMessageExtension"), IM_BOOL, IM_OPTIONAL,
-      offsetof(im_web_msg_req_t, ext), 0, 0, IM_E_C2C_ELEM, 0 },
-
-    { ngx_string("IsNeedReadReceipt"), IM_BOOL, IM_OPTIONAL,
-      offsetof(im_web_msg_req_t, receipt), 0, 0, IM_E_C2C_ELEM, 0 },
-
-      im_null_field
-};
 
 
 static im_field_t  im_getmsg_fields[] = {
@@ -167,10 +103,6 @@ static im_field_t  im_deletemsg_fields[] = {
 
 im_command_t  im_cmd_web_openim[] = {
 
-    { ngx_string("openim"), ngx_string("sendmsg"),
-      im_cmd_sendmsg, IM_BY_USER,
-      im_web_sendmsg_fields, sizeof(im_web_msg_req_t), 0, 0 },
-
     { ngx_string("openim"), ngx_string("getmsg"),
       im_cmd_getmsg, IM_BY_USER,
       im_getmsg_fields, sizeof(im_getmsg_req_t), 0, 0 },
@@ -191,111 +123,6 @@ im_command_t  im_cmd_web_openim[] = {
 
       im_null_command
 };
-
-
-static im_code_t
-im_cmd_sendmsg(im_ctx_t *ctx, void *data)
-{
-    im_web_msg_req_t  *req = data;
-
-    u_char        exists;
-    ngx_int_t     rc;
-    im_code_t     code;
-    ngx_str_t     key;
-    im_send_t     send;
-    im_account_t  account;
-
-    ngx_memzero(&send, sizeof(im_send_t));
-
-    if (im_elem_push_check(ctx, req->push) != NGX_OK) {
-        return IM_E_C2C_PUSH_INFO;
-    }
-
-    code = im_elem_check(ctx, req->body, &im_elem_client, &req->cloud,
-                         &send.msg.body);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    rc = im_account_exist(ctx, &req->to, 1, &exists);
-
-    if (rc != NGX_OK) {
-        return im_message_code(ctx, rc);
-    }
-
-    if (!exists) {
-        return IM_E_MSG_ACCOUNT;
-    }
-
-    send.msg.tinyid = ctx->tinyid;
-
-    if (ctx->tinyid.len == 0) {
-
-        rc = im_account_get(ctx, &ctx->user, &account);
-
-        if (rc != NGX_OK) {
-            return (rc == NGX_DECLINED) ? IM_E_MSG_ACCOUNT
-                                        : im_message_code(ctx, rc);
-        }
-
-        send.msg.tinyid = account.tinyid;
-    }
-
-    send.msg.from = ctx->user;
-    send.msg.to = req->to;
-    send.msg.cloud = req->cloud;
-    send.msg.rand = req->random.value;
-    send.msg.opts = im_message_control(req->control) & ~IM_MSG_NO_CHECK;
-    send.msg.ctime = req->ctime.value ? req->ctime.value : req->time.value;
-
-    if (send.msg.ctime == 0) {
-        send.msg.ctime = ngx_time();
-    }
-
-    if (req->seq.set) {
-        send.msg.mseq = req->seq.value;
-        send.seq_given = 1;
-
-    } else {
-        send.msg.mseq = (uint32_t) ngx_random();
-    }
-
-    if (req->receipt.value) {
-        send.msg.opts |= IM_MSG_RECEIPT;
-    }
-
-    if (req->ext.value) {
-        send.msg.opts |= IM_MSG_EXT;
-    }
-
-    if (req->life.set && req->life.value == 0) {
-        send.msg.opts |= IM_MSG_ONLINE;
-    }
-
-    send.inst = ctx->inst;
-    send.keep_own = 1;
-    send.push_own = 1;
-    send.check = 1;
-    send.ask = 1;
-    send.tell = 1;
-
-    code = im_message_send(ctx, &send);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    if (im_message_key_text(ctx, send.msg.mseq, send.msg.rand, send.msg.time,
-                            &key)
-        != NGX_OK)
-    {
-        return im_message_code(ctx, NGX_ERROR);
-    }
-
-    im_json_add_int(ctx->reply, "MsgTime", send.msg.time);
-    im_json_add_str(ctx->reply, "MsgKey", &key);
-
-    return IM_OK;
-}
 
 
 /*
