@@ -122,7 +122,9 @@ sub seen {
     for my $user (@users) {
         for ([friend_get => StartIndex => 0],
              [black_list_get => StartIndex => 0, MaxLimited => 100],
-             [pendency_get => PendencyType => 'Pendency_Type_Both'],
+             # not both at once: their order depends on the second
+             (map { [pendency_get => PendencyType => "Pendency_Type_$_"] }
+                  qw/ ComeIn SendOut /),
              [group_get => NeedFriend => 'Need_Friend_Type_Yes'],
              ['recommend_get'])
         {
