@@ -18,6 +18,7 @@
 
 #define IM_MONGO_LOST    3           /* failures that open the breaker */
 #define IM_MONGO_PROBE   1000        /* ms between two probes */
+#define IM_MONGO_SET     128         /* of a set's name, with a zero */
 
 
 static ngx_int_t im_mongo_init_conf(ngx_conf_t *cf, im_conf_t *conf);
@@ -62,6 +63,10 @@ static uint64_t         im_mongo_seed;
 static ngx_uint_t       im_mongo_failures;     /* one after another */
 static ngx_event_t      im_mongo_probe_event;
 static pthread_mutex_t  im_mongo_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* the replica set of a server, if it is not that of the address */
+static u_char           im_mongo_set[IM_MONGO_SET];
+static pthread_mutex_t  im_mongo_set_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 
 static ngx_int_t
@@ -109,6 +114,7 @@ im_mongo_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
     im_mongo.name = conf->store.name;
     im_mongo.grace = IM_MONGO_GRACE;
     im_mongo_failures = 0;
+    im_mongo_set[0] = '\0';
 
     if (getrandom(&im_mongo_seed, sizeof(uint64_t), 0) != sizeof(uint64_t)) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
@@ -187,14 +193,16 @@ im_mongo_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 
 
 /*
- * In a thread of libmongoc, which forgets a standalone server at once if the
- * address names a replica set.
+ * In a thread of libmongoc, which forgets a server at once that is not of the
+ * replica set of the address, or of none.
  */
 
 static void
 im_mongo_changed(const mongoc_apm_server_changed_t *event)
 {
-    const char                         *type;
+    const char                         *type, *set, *name;
+    const bson_t                       *hello;
+    bson_iter_t                         iter;
     const mongoc_server_description_t  *server;
 
     server = mongoc_apm_server_changed_get_new_description(event);
@@ -202,7 +210,45 @@ im_mongo_changed(const mongoc_apm_server_changed_t *event)
 
     if (ngx_strcmp(type, "Standalone") == 0) {
         im_mongo.standalone = 1;
+        return;
     }
+
+    name = mongoc_uri_get_replica_set(im_mongo.uri);
+    hello = mongoc_server_description_hello_response(server);
+
+    if (name == NULL || !bson_iter_init_find(&iter, hello, "setName")
+        || !BSON_ITER_HOLDS_UTF8(&iter))
+    {
+        return;
+    }
+
+    set = bson_iter_utf8(&iter, NULL);
+
+    (void) pthread_mutex_lock(&im_mongo_set_mutex);
+
+    if (ngx_strcmp(set, name) == 0) {
+        im_mongo_set[0] = '\0';
+
+    } else {
+        (void) ngx_cpystrn(im_mongo_set, (u_char *) set, IM_MONGO_SET);
+    }
+
+    (void) pthread_mutex_unlock(&im_mongo_set_mutex);
+}
+
+
+void
+im_mongo_other_set(bson_error_t *error)
+{
+    (void) pthread_mutex_lock(&im_mongo_set_mutex);
+
+    if (im_mongo_set[0]) {
+        bson_set_error(error, 0, 0, "the server is of the replica set \"%s\""
+                       ", the address says replicaSet=%s", im_mongo_set,
+                       mongoc_uri_get_replica_set(im_mongo.uri));
+    }
+
+    (void) pthread_mutex_unlock(&im_mongo_set_mutex);
 }
 
 

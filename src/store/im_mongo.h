@@ -152,6 +152,9 @@ int64_t im_mongo_random(void);
 /* A new _id; only of the event loop. */
 void im_mongo_oid(bson_oid_t *oid);
 
+/* In a thread: says, if it is so, that the server is of another set. */
+void im_mongo_other_set(bson_error_t *error);
+
 /* im_mongo_doc.c: none of them touches a pool */
 
 /* Name of the collection of a table. */

@@ -6,17 +6,26 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_md5.h>
 #include "store/im_mongo.h"
 
 
 /*
  * The schema: which server this is, and the indexes of all tables.  Runs in
  * a thread, or when a worker starts.  Making an index that is there is
- * nothing, so nodes that start together may all do it.
+ * nothing, so nodes that start together may all do it, and it is done again
+ * whenever the tables of im_tables[] are not those of the last time.
  */
 
 
 #define IM_MONGO_SCHEMA  1
+
+#define IM_MONGO_HASH    33          /* of a fingerprint, with a zero */
+
+/* errors of createIndexes: one of this name, or with these keys, is there */
+
+#define IM_MONGO_INDEX_OPTIONS  85
+#define IM_MONGO_INDEX_KEYS     86
 
 #define IM_MONGO_REFUSED                                                      \
     "a standalone server is refused, it has no transactions: start mongod "   \
@@ -26,16 +35,16 @@
 
 static ngx_int_t im_mongo_server(mongoc_client_t *client,
     bson_error_t *error);
-static ngx_int_t im_mongo_schema(mongoc_client_t *client, ngx_uint_t *made,
-    bson_error_t *error);
+static void im_mongo_fingerprint(char *hash);
+static ngx_int_t im_mongo_schema(mongoc_client_t *client, const char *hash,
+    ngx_uint_t *made, bson_error_t *error);
 static ngx_int_t im_mongo_schema_put(mongoc_client_t *client,
-    bson_error_t *error);
-static ngx_int_t im_mongo_table(mongoc_client_t *client, im_table_t *table,
-    bson_error_t *error);
+    const char *hash, bson_error_t *error);
+static void im_mongo_put_indexes(bson_t *command, im_table_t *table);
 static void im_mongo_put_index(bson_t *array, const char *n,
     im_table_t *table, ngx_uint_t index);
-static ngx_int_t im_mongo_create(mongoc_client_t *client, const char *name,
-    bson_t *indexes, bson_error_t *error);
+static ngx_int_t im_mongo_create(mongoc_client_t *client, im_table_t *table,
+    bson_error_t *error);
 
 
 /* NGX_DECLINED: the server is there, but is not what we can work with. */
@@ -43,6 +52,7 @@ static ngx_int_t im_mongo_create(mongoc_client_t *client, const char *name,
 ngx_int_t
 im_mongo_prepare(mongoc_client_t *client, bson_error_t *error)
 {
+    char        hash[IM_MONGO_HASH];
     ngx_int_t   rc;
     ngx_uint_t  i, made;
 
@@ -53,19 +63,21 @@ im_mongo_prepare(mongoc_client_t *client, bson_error_t *error)
         return rc;
     }
 
-    rc = im_mongo_schema(client, &made, error);
+    im_mongo_fingerprint(hash);
+
+    rc = im_mongo_schema(client, hash, &made, error);
     if (rc != NGX_OK || made) {
         return rc;
     }
 
     for (i = 0; i < IM_T_MAX; i++) {
-        rc = im_mongo_table(client, &im_tables[i], error);
+        rc = im_mongo_create(client, &im_tables[i], error);
         if (rc != NGX_OK) {
             return rc;
         }
     }
 
-    return im_mongo_schema_put(client, error);
+    return im_mongo_schema_put(client, hash, error);
 }
 
 
@@ -86,12 +98,13 @@ im_mongo_server(mongoc_client_t *client, bson_error_t *error)
     if (!ok) {
         bson_destroy(&reply);
 
-        if (!im_mongo.standalone) {
-            return NGX_ERROR;
+        if (im_mongo.standalone) {
+            bson_set_error(error, 0, 0, IM_MONGO_REFUSED);
+            return NGX_DECLINED;
         }
 
-        bson_set_error(error, 0, 0, IM_MONGO_REFUSED);
-        return NGX_DECLINED;
+        im_mongo_other_set(error);
+        return NGX_ERROR;
     }
 
     rc = NGX_OK;
@@ -111,13 +124,39 @@ im_mongo_server(mongoc_client_t *client, bson_error_t *error)
 }
 
 
+/* Of all that is told to the server about tables and their indexes. */
+
+static void
+im_mongo_fingerprint(char *hash)
+{
+    u_char       digest[16];
+    bson_t       command;
+    ngx_md5_t    md5;
+    ngx_uint_t   i;
+
+    ngx_md5_init(&md5);
+
+    for (i = 0; i < IM_T_MAX; i++) {
+        bson_init(&command);
+        im_mongo_put_indexes(&command, &im_tables[i]);
+        ngx_md5_update(&md5, bson_get_data(&command), command.len);
+        bson_destroy(&command);
+    }
+
+    ngx_md5_final(digest, &md5);
+
+    *ngx_hex_dump((u_char *) hash, digest, sizeof(digest)) = '\0';
+}
+
+
 static ngx_int_t
-im_mongo_schema(mongoc_client_t *client, ngx_uint_t *made,
+im_mongo_schema(mongoc_client_t *client, const char *hash, ngx_uint_t *made,
     bson_error_t *error)
 {
     bson_t                *filter;
     int64_t                n;
     ngx_int_t              rc;
+    bson_iter_t            iter;
     const bson_t          *doc;
     mongoc_cursor_t       *cursor;
     mongoc_collection_t   *c;
@@ -132,7 +171,10 @@ im_mongo_schema(mongoc_client_t *client, ngx_uint_t *made,
 
     if (mongoc_cursor_next(cursor, &doc)) {
         n = im_mongo_get_int(doc, "version");
-        *made = 1;
+
+        *made = bson_iter_init_find(&iter, doc, "indexes")
+                && BSON_ITER_HOLDS_UTF8(&iter)
+                && ngx_strcmp(bson_iter_utf8(&iter, NULL), hash) == 0;
 
         if (n != IM_MONGO_SCHEMA) {
             bson_set_error(error, 0, 0, "it needs migration: its schema has "
@@ -154,37 +196,47 @@ im_mongo_schema(mongoc_client_t *client, ngx_uint_t *made,
 
 
 static ngx_int_t
-im_mongo_schema_put(mongoc_client_t *client, bson_error_t *error)
+im_mongo_schema_put(mongoc_client_t *client, const char *hash,
+    bson_error_t *error)
 {
     bool                  ok;
-    bson_t               *doc;
+    bson_t               *filter, *update, *opts;
     mongoc_collection_t  *c;
 
     c = mongoc_client_get_collection(client, im_mongo.db, IM_MONGO_SYSTEM);
 
-    doc = BCON_NEW(IM_MONGO_ID, BCON_UTF8("schema"),
-                   "version", BCON_INT64(IM_MONGO_SCHEMA));
+    filter = BCON_NEW(IM_MONGO_ID, BCON_UTF8("schema"),
+                      "version", BCON_INT64(IM_MONGO_SCHEMA));
+    update = BCON_NEW("$set", "{", "indexes", BCON_UTF8(hash), "}");
+    opts = BCON_NEW("upsert", BCON_BOOL(true));
 
-    ok = mongoc_collection_insert_one(c, doc, NULL, NULL, error)
+    /* a key that is taken: another node has just made it */
+
+    ok = mongoc_collection_update_one(c, filter, update, opts, NULL, error)
          || error->code == MONGOC_ERROR_DUPLICATE_KEY;
 
-    bson_destroy(doc);
+    bson_destroy(opts);
+    bson_destroy(update);
+    bson_destroy(filter);
     mongoc_collection_destroy(c);
 
     return ok ? NGX_OK : NGX_ERROR;
 }
 
 
-static ngx_int_t
-im_mongo_table(mongoc_client_t *client, im_table_t *table,
-    bson_error_t *error)
+/* The command that makes the collection and the indexes of the table. */
+
+static void
+im_mongo_put_indexes(bson_t *command, im_table_t *table)
 {
     char        name[IM_MONGO_NAME], n[NGX_INT_T_LEN + 1];
     bson_t      array, index, keys;
-    ngx_int_t   rc;
     ngx_uint_t  i;
 
-    bson_init(&array);
+    im_mongo_name(name, table);
+
+    (void) bson_append_utf8(command, "createIndexes", -1, name, -1);
+    (void) bson_append_array_begin(command, "indexes", -1, &array);
 
     im_mongo_put_index(&array, "0", table, 0);
 
@@ -214,12 +266,7 @@ im_mongo_table(mongoc_client_t *client, im_table_t *table,
         (void) bson_append_document_end(&array, &index);
     }
 
-    im_mongo_name(name, table);
-    rc = im_mongo_create(client, name, &array, error);
-
-    bson_destroy(&array);
-
-    return rc;
+    (void) bson_append_array_end(command, &array);
 }
 
 
@@ -266,21 +313,29 @@ im_mongo_put_index(bson_t *array, const char *n, im_table_t *table,
 
 
 static ngx_int_t
-im_mongo_create(mongoc_client_t *client, const char *name, bson_t *indexes,
+im_mongo_create(mongoc_client_t *client, im_table_t *table,
     bson_error_t *error)
 {
-    bool    ok;
-    bson_t  command, reply;
+    bool       ok;
+    bson_t     command, reply;
+    ngx_int_t  rc;
 
     bson_init(&command);
-    (void) bson_append_utf8(&command, "createIndexes", -1, name, -1);
-    (void) bson_append_array(&command, "indexes", -1, indexes);
+    im_mongo_put_indexes(&command, table);
 
     ok = mongoc_client_write_command_with_opts(client, im_mongo.db, &command,
                                                NULL, &reply, error);
 
+    rc = ok ? NGX_OK : NGX_ERROR;
+
+    if (!ok && (error->code == IM_MONGO_INDEX_OPTIONS
+                || error->code == IM_MONGO_INDEX_KEYS))
+    {
+        rc = NGX_DECLINED;
+    }
+
     bson_destroy(&reply);
     bson_destroy(&command);
 
-    return ok ? NGX_OK : NGX_ERROR;
+    return rc;
 }

@@ -9,6 +9,7 @@ package Test::IM::Mongo;
 #   my $mongo = Test::IM::Mongo->new->start;
 #   store $mongo->uri
 #   $mongo->kill9; $mongo->start;             # its data stay
+#   $mongo->command(im => { find => 'im' });  # its reply; dies of an error
 #
 # The program is that of IM_TEST_MONGO, else what "./build.sh mongo" makes.
 
@@ -19,6 +20,7 @@ use File::Basename qw/ dirname /;
 use File::Path qw/ remove_tree /;
 use File::Temp ();
 use IO::Socket::INET;
+use Mojo::JSON qw/ decode_json encode_json /;
 use POSIX ();
 use Test::More ();
 use Time::HiRes qw/ sleep time /;
@@ -28,7 +30,7 @@ our $build = $ENV{IM_BUILD} // "$top/build";
 our $program = $ENV{IM_TEST_MONGO} // "$build/mongo/bin/secantusd-py";
 
 has [qw/ dir port pid /];
-has standalone => 0;
+has [qw/ standalone auth /] => 0;
 
 my (@running, %by_folder);
 
@@ -60,7 +62,8 @@ sub start ($self) {
         exec $program, '--host', '127.0.0.1', '--port', $self->port,
              '--storage-path', $self->dir . '/db', '--sync-on-commit',
              '--log-level', 'WARNING',
-             $self->standalone ? '--standalone' : ()
+             $self->standalone ? '--standalone' : (),
+             $self->auth ? '--auth' : ()
             or POSIX::_exit(127);
     }
 
@@ -87,6 +90,28 @@ sub kill9 ($self) {
     $self->pid(undef);
 
     return $self;
+}
+
+# A command to the database, by the Python driver that comes with the server.
+sub command ($self, $db, $command) {
+    my $python = abs_path(dirname($program)) . '/python3';
+    my ($name) = grep { exists $command->{$_} }
+        qw/ find listIndexes dropIndexes update createUser /;
+
+    my $script = <<'END';
+import sys, json, pymongo
+port, db, name, text = sys.argv[1:]
+c = pymongo.MongoClient('127.0.0.1', int(port), directConnection=True)
+d = json.loads(text)
+print(json.dumps(c[db].command(name, d.pop(name), **d), default=str))
+END
+
+    open my $pipe, '-|', $python, '-c', $script, $self->port, $db, $name,
+         encode_json($command) or die "$python: $!";
+    my $reply = do { local $/; <$pipe> };
+    close $pipe or die "$name failed";
+
+    return decode_json($reply);
 }
 
 sub stop_all {
