@@ -23,6 +23,7 @@
 #define IM_ROOM_SMALL     300        /* members counted at once */
 #define IM_ROOM_AGAIN     256        /* members told at once */
 #define IM_ROOM_PAUSE     20
+#define IM_ROOM_CHECK     10000      /* ms between two looks at a head */
 
 
 typedef enum {
@@ -60,6 +61,7 @@ struct im_room_local_s {
 
     int64_t            cursor;       /* of a stored group, -1: none yet */
     int64_t            seen;         /* the greatest number heard of */
+    ngx_msec_t         checked;      /* when its head was asked for */
 
     unsigned           syncing:1;    /* the stream is being read */
     unsigned           is_dirty:1;
@@ -68,6 +70,7 @@ struct im_room_local_s {
     unsigned           lost:1;       /* to be told to the stream's reader */
     unsigned           live:1;
     unsigned           missed:1;     /* perhaps, before there was a cursor */
+    unsigned           is_checked:1;
 };
 
 
@@ -453,6 +456,49 @@ im_room_follow(ngx_uint_t app, uint64_t gno, int64_t seq)
         im_room_lose(room);
 
     } else if (room->seen > seq) {
+        im_room_resync(room);
+    }
+}
+
+
+ngx_uint_t
+im_room_unchecked(ngx_uint_t app, uint64_t gno)
+{
+    im_room_local_t  *room;
+
+    room = im_room_find(app, gno);
+
+    if (room == NULL || room->cursor == -1 || room->syncing) {
+        return 0;
+    }
+
+    if (room->is_checked
+        && ngx_current_msec - room->checked < IM_ROOM_CHECK)
+    {
+        return 0;
+    }
+
+    room->is_checked = 1;
+    room->checked = ngx_current_msec;
+
+    return 1;
+}
+
+
+void
+im_room_heard(ngx_uint_t app, uint64_t gno, int64_t head)
+{
+    im_room_local_t  *room;
+
+    room = im_room_find(app, gno);
+
+    if (room == NULL || room->cursor == -1) {
+        return;
+    }
+
+    room->seen = ngx_max(room->seen, head);
+
+    if (head > room->cursor) {
         im_room_resync(room);
     }
 }

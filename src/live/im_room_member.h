@@ -78,6 +78,12 @@ void im_room_stream_handler(im_room_stream_pt fn);
 ngx_uint_t im_room_followed(ngx_uint_t app, uint64_t gno);
 void im_room_follow(ngx_uint_t app, uint64_t gno, int64_t seq);
 
+/* A worker that dies between its commit and the record leaves a message that
+ * nobody hears of.  im_room_unchecked(): the head of the group is to be asked
+ * for, what it is goes to im_room_heard(). */
+ngx_uint_t im_room_unchecked(ngx_uint_t app, uint64_t gno);
+void im_room_heard(ngx_uint_t app, uint64_t gno, int64_t head);
+
 /* NGX_OK: go on; NGX_DECLINED: nobody is there any more; NGX_BUSY: much
  * waits to be handed out, again later. */
 ngx_int_t im_room_feed(ngx_uint_t app, uint64_t gno, int64_t seq,

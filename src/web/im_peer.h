@@ -53,6 +53,7 @@ struct im_peer_s {
     im_session_t      *session;      /* after wslogin */
     ngx_queue_t        rooms;        /* im_peer_room_t, live rooms joined */
     ngx_queue_t        groups;       /* im_peer_group_t, stored groups */
+    uint64_t           group;        /* the last one whose head was compared */
     ngx_uint_t         running;      /* commands in flight */
 
     ngx_msec_t         second;       /* frames of this second, for the limit */

@@ -19,6 +19,7 @@
 #define IM_PEER_GROUPS_SLICE  64
 #define IM_PEER_GROUPS_PAUSE  200    /* ms */
 #define IM_PEER_GROUPS_TRIES  20
+#define IM_PEER_GROUPS_CHECK  32     /* heads that are compared at once */
 
 
 static void im_peer_groups_run(void *data);
@@ -273,6 +274,60 @@ im_peer_groups_once(im_ctx_t *ctx)
         if (i % IM_PEER_GROUPS_SLICE == IM_PEER_GROUPS_SLICE - 1) {
             im_co_yield();
         }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_peer_groups_check(im_ctx_t *ctx)
+{
+    int64_t           head;
+    uint64_t          last, gnos[IM_PEER_GROUPS_CHECK];
+    ngx_int_t         rc;
+    im_peer_t        *peer;
+    ngx_uint_t        i, n, pass;
+    ngx_queue_t      *q;
+    im_peer_group_t  *pg;
+
+    peer = im_peer_groups_peer(ctx);
+
+    if (peer == NULL) {
+        return NGX_DECLINED;
+    }
+
+    /* on from the last one, and then those before it */
+
+    n = 0;
+    last = peer->group;
+
+    for (pass = 0; pass < 2; pass++) {
+
+        for (q = ngx_queue_head(&peer->groups);
+             q != ngx_queue_sentinel(&peer->groups)
+             && n < IM_PEER_GROUPS_CHECK;
+             q = ngx_queue_next(q))
+        {
+            pg = ngx_queue_data(q, im_peer_group_t, queue);
+
+            if ((pg->gno <= last) == pass
+                && im_room_unchecked(ctx->app->id, pg->gno))
+            {
+                gnos[n++] = pg->gno;
+                peer->group = pg->gno;
+            }
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+
+        rc = im_group_head(ctx, gnos[i], &head, NULL);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        im_room_heard(ctx->app->id, gnos[i], head);
     }
 
     return NGX_OK;

@@ -46,6 +46,11 @@ ngx_int_t im_peer_groups_sync(im_ctx_t *ctx);
 /* The same in a coroutine of its own. */
 void im_peer_groups_start(im_peer_t *peer);
 
+/* Compares what the worker has handed out with the heads of some groups,
+ * with those of others the next time.  The connection may be gone afterwards.
+ * As im_peer_groups_sync(). */
+ngx_int_t im_peer_groups_check(im_ctx_t *ctx);
+
 /* "+" or "-" and a group's number: the user has joined or left. */
 void im_peer_groups_event(im_peer_t *peer, ngx_str_t *text);
 

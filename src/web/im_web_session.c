@@ -314,7 +314,7 @@ im_web_session_check(im_ctx_t *ctx)
         im_session_behind(s);
     }
 
-    return NGX_OK;
+    return im_peer_groups_check(ctx);
 }
 
 

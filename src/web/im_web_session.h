@@ -32,7 +32,8 @@ void im_web_session_end(im_peer_t *peer, ngx_uint_t logout);
 /* Fills the caller from the login of the connection. */
 im_code_t im_web_session_caller(im_ctx_t *ctx, im_peer_t *peer);
 
-/* Compares the cursor with the inbox, catches up if events were lost. */
+/* Compares the cursors with the inbox and with the heads of some groups,
+ * catches up if events were lost. */
 ngx_int_t im_web_session_check(im_ctx_t *ctx);
 
 /* What encoded[] of a record holds: frames, freed by the function. */
