@@ -322,6 +322,7 @@ im_group_gone_member(im_ctx_t *ctx, int64_t gno, ngx_str_t *user)
 {
     im_key_t     key;
     im_code_t    code;
+    ngx_int_t    rc;
     ngx_str_t    name;
     im_batch_t  *batch;
     im_group_t   group;
@@ -338,14 +339,21 @@ im_group_gone_member(im_ctx_t *ctx, int64_t gno, ngx_str_t *user)
         return (code == IM_OK) ? NGX_OK : NGX_BUSY;
     }
 
-    /* it is being dissolved */
+    /* it is being dissolved, by a job that may have come to him meanwhile */
 
+    ngx_memzero(&group, sizeof(im_group_t));
     group.gno = gno;
 
     batch = im_store_batch(ctx, IM_ATOMIC);
 
     im_group_member_key(ctx, &group, user, &key);
+    im_store_expect(batch, IM_T_MEMBER, &key, -1);
     im_store_delete(batch, IM_T_MEMBER, &key);
 
-    return im_cache_commit(ctx, batch);
+    im_group_read_delete(ctx, batch, &group, user);
+    im_group_quota_leave(ctx, batch, user);
+
+    rc = im_cache_commit(ctx, batch);
+
+    return (rc == NGX_DECLINED) ? NGX_OK : rc;
 }
