@@ -173,7 +173,7 @@ subtest 'ordinary users' => sub {
                           ApplyJoinOption => 'NeedPermission');
 
     $bob->request("$svc.apply_join_group", { GroupId => $need })
-        ->code_is(10007);
+        ->code_is(0)->json_is('/JoinedStatus', 'WaitAdminApproval');
     $bob->request("$svc.apply_join_group", {
         GroupId => $gid, ApplyMsg => 'x' x 301 })->code_is(10004);
     $bob->request("$svc.apply_join_group", {

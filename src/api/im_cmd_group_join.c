@@ -795,7 +795,7 @@ im_cmd_handle_apply_join_group(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_PARAM;
     }
 
-    code = im_cmd_stored(ctx, &req->gid, &group);
+    code = im_group_load(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -902,7 +902,8 @@ im_cmd_get_pendency(im_ctx_t *ctx, void *data)
         im_json_add_str(item, "Authentication", &pend[i].auth);
         im_json_add_int(item, "MsgTimeStamp", pend[i].time);
         im_json_add_int(item, "AddTime", pend[i].time / 1000);
-        im_json_add_int(item, "PendencyType", pend[i].to.len ? 2 : 1);
+        im_json_add_int(item, "PendencyType",
+                        (pend[i].kind == IM_PEND_APPLY) ? 1 : 2);
         im_json_add_int(item, "Handled",
                         (pend[i].state == IM_PEND_OPEN) ? 0
                         : im_str_eq(&pend[i].handler, &ctx->user) ? 2 : 1);

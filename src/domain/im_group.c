@@ -22,6 +22,7 @@
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
+#include "domain/im_group_pend.h"
 #include "domain/im_group_quota.h"
 #include "domain/im_word.h"
 
@@ -784,6 +785,7 @@ im_group_end(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report)
     /* nobody asks for them any more, and they expire */
 
     im_group_mute_delete_all(ctx, group);
+    im_group_pend_delete_all(ctx, group);
 
     return IM_OK;
 }

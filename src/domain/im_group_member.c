@@ -551,8 +551,18 @@ im_group_member_may_join(im_ctx_t *ctx, im_group_t *group)
         return IM_E_GROUP_RIGHT;
     }
 
-    if (group->apply == IM_APPLY_PERMISSION && group->type->live) {
-        ngx_str_set(&ctx->info, "applications to this group are not offered");
+    if (group->apply != IM_APPLY_PERMISSION || !group->type->live) {
+        return IM_OK;
+    }
+
+    if (ctx->role == IM_ROLE_GUEST) {
+        ngx_str_set(&ctx->info, "guests cannot apply to this group");
+        return IM_E_GROUP_RIGHT;
+    }
+
+    if (group->owner.len == 0) {
+        ngx_str_set(&ctx->info, "nobody decides on applications to this "
+                                "group");
         return IM_E_GROUP_RIGHT;
     }
 

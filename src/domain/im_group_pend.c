@@ -17,6 +17,7 @@
 #define IM_PEND_TRIES   8
 #define IM_PEND_GROUPS  200          /* that one answer looks into */
 #define IM_PEND_ROWS    500          /* of a group */
+#define IM_PEND_PAGE    100          /* rows removed by one commit */
 
 
 static void im_group_pend_load(im_row_t *row, im_group_pend_t *pend);
@@ -27,6 +28,7 @@ static im_code_t im_group_pend_decide(im_ctx_t *ctx, im_group_t *group,
 static im_code_t im_group_pend_join(im_ctx_t *ctx, im_group_t *group,
     im_group_pend_t *pend, im_group_new_t *fresh,
     im_group_notice_t *notice);
+static ngx_int_t im_group_pend_key_row(im_row_t *row, void *data);
 static ngx_int_t im_group_pend_row(im_row_t *row, void *data);
 static void im_group_pend_seen_key(im_ctx_t *ctx, im_key_t *key);
 static void im_group_pend_key(im_ctx_t *ctx, im_group_t *group,
@@ -39,7 +41,7 @@ static int ngx_libc_cdecl im_group_pend_cmp(const void *one,
 
 typedef struct {
     ngx_array_t       *pends;
-    ngx_uint_t         invited;      /* those of the caller, or the groups' */
+    ngx_uint_t         invited;      /* those to the caller, or the groups' */
 } im_group_pend_walk_t;
 
 
@@ -118,6 +120,11 @@ im_group_pend_apply(im_ctx_t *ctx, im_group_t *group, ngx_str_t *text,
         pend.kind = IM_PEND_APPLY;
         pend.from = ctx->user;
         ngx_str_null(&pend.to);
+
+        if (group->type->live) {         /* the list of its owner has it so */
+            pend.to = group->owner;
+        }
+
         pend.text = *text;
         pend.data = *data;
 
@@ -164,6 +171,92 @@ im_group_pend_apply(im_ctx_t *ctx, im_group_t *group, ngx_str_t *text,
     }
 
     return IM_E_GROUP_INTERNAL;
+}
+
+
+im_code_t
+im_group_pend_admit(im_ctx_t *ctx, im_group_t *group, ngx_uint_t *admitted)
+{
+    ngx_int_t         rc;
+    im_code_t         code;
+    im_group_pend_t   pend;
+    im_group_role_e   role;
+
+    *admitted = 1;
+
+    code = im_group_role(ctx, group, &role);
+
+    if (code != IM_OK || role != IM_GROUP_NOBODY) {
+        return code;
+    }
+
+    rc = im_group_pend_get(ctx, group, &ctx->user, &pend);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return im_group_code(rc);
+    }
+
+    *admitted = (rc == NGX_OK
+                 && pend.state == IM_PEND_AGREED
+                 && pend.expire > ngx_time());
+
+    return IM_OK;
+}
+
+
+void
+im_group_pend_delete_all(im_ctx_t *ctx, im_group_t *group)
+{
+    im_key_t      prefix, *key;
+    ngx_int_t     rc;
+    ngx_uint_t    i;
+    im_batch_t   *batch;
+    ngx_array_t   keys;
+
+    im_group_row_key(ctx, group->gno, &prefix);
+
+    do {
+        if (ngx_array_init(&keys, ctx->pool, 8, sizeof(im_key_t)) != NGX_OK) {
+            return;
+        }
+
+        rc = im_store_scan(ctx, IM_T_PEND, 0, &prefix, NULL, NULL, IM_ASC,
+                           IM_PEND_PAGE, im_group_pend_key_row, &keys);
+
+        if ((rc != NGX_OK && rc != NGX_DECLINED) || keys.nelts == 0) {
+            return;
+        }
+
+        batch = im_store_batch(ctx, IM_ORDERED);
+        key = keys.elts;
+
+        for (i = 0; i < keys.nelts; i++) {
+            im_store_delete(batch, IM_T_PEND, &key[i]);
+        }
+
+        rc = im_store_commit(ctx, batch);
+
+    } while (rc == NGX_OK && keys.nelts == IM_PEND_PAGE);
+}
+
+
+static ngx_int_t
+im_group_pend_key_row(im_row_t *row, void *data)
+{
+    ngx_array_t  *keys = data;
+
+    im_key_t  *key;
+
+    key = ngx_array_push(keys);
+    if (key == NULL) {
+        return NGX_ERROR;
+    }
+
+    key->invalid = 0;
+    key->len = row->key.len;
+    ngx_memcpy(key->data, row->key.data, key->len);
+
+    return NGX_OK;
 }
 
 
@@ -371,7 +464,10 @@ im_group_pend_decide(im_ctx_t *ctx, im_group_t *group, im_group_pend_t *pend,
     notice.report = im_group_pend_reports[pend->kind][agree];
     notice.text = pend->reply;
     notice.data = pend->reply_data;
-    notice.invited = pend->to;
+
+    if (pend->kind != IM_PEND_APPLY) {
+        notice.invited = pend->to;
+    }
 
     user = &pend->from;
 
@@ -388,7 +484,7 @@ im_group_pend_decide(im_ctx_t *ctx, im_group_t *group, im_group_pend_t *pend,
         notice.from = pend->from;
         user = &pend->to;
 
-    } else if (agree) {
+    } else if (agree && !group->type->live) {
 
         ngx_memzero(&fresh, sizeof(im_group_new_t));
 
@@ -556,7 +652,7 @@ im_group_pend_row(im_row_t *row, void *data)
 
     im_group_pend_load(row, &p);
 
-    if ((p.kind == IM_PEND_INVITE) != walk->invited
+    if (p.kind == (walk->invited ? IM_PEND_PERMIT : IM_PEND_INVITE)
         || p.expire <= ngx_time())
     {
         return NGX_OK;

@@ -38,7 +38,8 @@ typedef struct {
     ngx_str_t          id;           /* key column */
     int64_t            kind;         /* im_group_pend_kind_e */
     ngx_str_t          from;         /* the applicant or inviter */
-    ngx_str_t          to;           /* the invited, empty: an application */
+    ngx_str_t          to;           /* the invited; of an application to a
+                                        live room: its owner; or empty */
     ngx_str_t          gid;
     ngx_str_t          name;         /* of the group */
     int64_t            time;         /* milliseconds: MsgKey of the notice */
@@ -58,7 +59,15 @@ typedef struct {
 im_code_t im_group_pend_apply(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *text, ngx_str_t *data);
 
-/* The key of an application (to empty) or invitation. */
+/* May the caller enter a live room that is entered with permission?  Besides
+ * those who are in it, who has an application that was approved. */
+im_code_t im_group_pend_admit(im_ctx_t *ctx, im_group_t *group,
+    ngx_uint_t *admitted);
+
+/* Of a live room that was dissolved. */
+void im_group_pend_delete_all(im_ctx_t *ctx, im_group_t *group);
+
+/* The key of an application or invitation. */
 ngx_int_t im_group_pend_id(im_ctx_t *ctx, im_group_pend_t *pend);
 
 /* NGX_DECLINED: there is none. */

@@ -55,6 +55,8 @@ static im_code_t im_cmd_apply_stored(im_ctx_t *ctx, im_group_t *group,
 static ngx_int_t im_cmd_apply_history(im_ctx_t *ctx, im_group_t *group,
     int64_t start);
 static ngx_int_t im_cmd_apply_item(im_bus_buf_t *buf, void *data);
+static im_code_t im_cmd_apply_wait(im_ctx_t *ctx, im_group_t *group,
+    im_apply_req_t *req);
 static im_code_t im_cmd_apply_key(im_ctx_t *ctx, im_group_t *group,
     int64_t start);
 static im_code_t im_cmd_quit_group(im_ctx_t *ctx, void *data);
@@ -127,7 +129,7 @@ im_cmd_apply_join_group(im_ctx_t *ctx, void *data)
     int64_t      start;
     im_code_t    code;
     im_group_t   group;
-    ngx_uint_t   waited;
+    ngx_uint_t   waited, admitted;
 
     code = im_cmd_apply_check(ctx, &req->gid, &group);
 
@@ -145,6 +147,16 @@ im_cmd_apply_join_group(im_ctx_t *ctx, void *data)
 
     if (!group.type->live) {
         return im_cmd_apply_stored(ctx, &group, req);
+    }
+
+    if (ctx->role != IM_ROLE_GUEST && group.apply == IM_APPLY_PERMISSION) {
+
+        code = im_group_pend_admit(ctx, &group, &admitted);
+
+        if (code != IM_OK || !admitted) {
+            return (code == IM_OK) ? im_cmd_apply_wait(ctx, &group, req)
+                                   : code;
+        }
     }
 
     if (im_room_open(ctx->app->id, group.gno) != NGX_OK) {
@@ -348,13 +360,7 @@ im_cmd_apply_stored(im_ctx_t *ctx, im_group_t *group, im_apply_req_t *req)
     }
 
     if (group->apply == IM_APPLY_PERMISSION && role != IM_GROUP_APP) {
-        code = im_group_pend_apply(ctx, group, &req->msg, &req->data);
-
-        if (code == IM_OK) {
-            im_json_add_cstr(ctx->reply, "JoinedStatus", "WaitAdminApproval");
-        }
-
-        return code;
+        return im_cmd_apply_wait(ctx, group, req);
     }
 
     ngx_memzero(&fresh, sizeof(im_group_new_t));
@@ -377,6 +383,21 @@ im_cmd_apply_stored(im_ctx_t *ctx, im_group_t *group, im_apply_req_t *req)
     im_json_add_cstr(ctx->reply, "JoinedStatus", "JoinedSuccess");
 
     return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_apply_wait(im_ctx_t *ctx, im_group_t *group, im_apply_req_t *req)
+{
+    im_code_t  code;
+
+    code = im_group_pend_apply(ctx, group, &req->msg, &req->data);
+
+    if (code == IM_OK) {
+        im_json_add_cstr(ctx->reply, "JoinedStatus", "WaitAdminApproval");
+    }
+
+    return code;
 }
 
 
