@@ -86,13 +86,27 @@ sub kill_after {
 my @readers = map { $im->ws_login($_) } qw/ u1 u2 u3 /;
 my $half = int($count / 2);
 
+# As the SDK: who is silent for ws_timeout is closed.
+
+Mojo::IOLoop->recurring(10 => sub {
+    for my $ws (grep { !defined $_->closed } @readers) {
+        $ws->send_request('im_open_status.wshello');
+        $ws->answers({});
+    }
+});
+
 Mojo::IOLoop->timer(0.3 => sub { kill HUP => $im->master_pid });
 kill_after(1.2);
 all_send(1, $half);
 
 push @readers, map { $im->ws_login($_) } qw/ u4 u5 u6 u7 u8 u9 /;
 kill_after(0.3);
-all_send($half + 1, $count);
+all_send($half + 1, $half + int($count / 4));
+
+# Nothing ends these.
+
+push @readers, map { $im->ws_login($_) } qw/ u11 u12 u13 /;
+all_send($half + int($count / 4) + 1, $count);
 
 is $failed, undef, 'all were answered';
 
@@ -146,6 +160,9 @@ for my $ws (@readers) {
     ok defined $ws->closed || @items && $items[-1]{MsgSeq} == $total + 1,
         'and all of them, as long as he is connected';
     $whole++ unless defined $ws->closed;
+
+    # by the reload, or with his worker
+    like $ws->closed // 'open', qr/^(?:open|1012|1006)$/, 'and is he still?';
 }
 
 ok $whole > 0, "$whole readers stayed";
