@@ -185,6 +185,8 @@ subtest 'redis and node' => sub {
     refused 'no redis', $im->('node a;'), 'write: redis 127.0.0.1:6379;';
     refused 'port', $im->('redis 127.0.0.1:x; node a;'),
             'invalid port in "redis 127.0.0.1:x"';
+    refused 'URL', $im->('redis redis://u:secret@h; node a;'),
+            '"redis" directive has "@" in the address, write: redis HOST:PORT';
     refused 'name', $im->("$redis; node a/b;"), 'invalid node "a/b"';
     refused 'long name', $im->("$redis; node " . 'x' x 65 . ';'),
             'invalid node "x+"';

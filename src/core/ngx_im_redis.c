@@ -43,6 +43,15 @@ ngx_im_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     u.url = value[1];
     u.default_port = 6379;
 
+    /* there is a password before it, which is not for the log */
+
+    if (ngx_strncmp(u.url.data, "unix:", 5) != 0
+        && ngx_strlchr(u.url.data, u.url.data + u.url.len, '@'))
+    {
+        return "has \"@\" in the address, write: "
+               "redis HOST:PORT user=... password=...;";
+    }
+
     if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"redis %V\"",
                            u.err ? u.err : "no address", &value[1]);

@@ -80,9 +80,16 @@ im_mongo_init_conf(ngx_conf_t *cf, im_conf_t *conf)
     uri = im_mongo_uri(conf, &error);
 
     if (uri == NULL) {
+
+        /* libmongoc quotes a password that it cannot read */
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid address in \"store %V\": %s",
-                           &conf->store.name, error.message);
+                           &conf->store.name,
+                           ngx_strstr(error.message, "assword")
+                           ? "write what is neither a letter nor a digit in "
+                             "the user and the password as %XX"
+                           : error.message);
         return NGX_ERROR;
     }
 
