@@ -159,6 +159,19 @@ subtest 'a client that compresses' => sub {
     $raw->frame(1, deflate(alive(padding => 'x' x 1_000_000)), rsv => RSV1);
     is_alive($raw, 'a long one');
 
+    $raw->frame(1, "\x00\x00\x00\xff\xff" x 1000 . deflate(alive()),
+                rsv => RSV1);
+    is_alive($raw, 'after empty blocks');
+
+    # nothing that deflate makes shorter, nor Huffman's fixed codes
+    my $wide = join '', map { chr 0x80 + int rand 0x700 } 1 .. 400_000;
+    utf8::encode($wide);
+
+    $raw->frame(1, deflate(qq({"head":{"servcmd":"heartbeat.alive","seq":)
+                           . ++$seq . qq(},"body":{"x":"$wide"}}),
+                           -Strategy => Z_FIXED, -Level => 1), rsv => RSV1);
+    is_alive($raw, 'fixed codes');
+
     my ($bin) = offer('permessage-deflate', '/binfo');
 
     $bin->frame(2, deflate(alive()), rsv => RSV1);
@@ -174,6 +187,8 @@ subtest 'what is refused' => sub {
         [1007, 'a cut stream', [1, substr(deflate(alive(p => 'x' x 99)), 0, 9),
                                 rsv => RSV1]],
         [1007, 'no UTF-8', [1, deflate("\xff\xfe"), rsv => RSV1]],
+        [1007, 'empty blocks', [1, "\x00\x00\x00\xff\xff" x 200_000,
+                                rsv => RSV1]],
         [1009, 'a bomb', [1, deflate("\0" x 10_000_000), rsv => RSV1]],
         [1009, 'one byte too much', [1, deflate(' ' x (1024 * 1024 + 1)),
                                      rsv => RSV1]],

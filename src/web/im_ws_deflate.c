@@ -12,6 +12,12 @@
 
 
 #define IM_WS_INFLATE_BUFFER  16384
+#define IM_WS_INFLATE_SLICE   4096
+
+/* What a compressor makes is hardly longer than the text.  Blocks that are
+ * empty cost time for nothing, so they are limited by what has come out. */
+
+#define im_ws_inflate_most(made)  ((made) + (made) / 8 + 16384)
 
 
 typedef enum {
@@ -51,6 +57,9 @@ static u_char      im_ws_in_buffer[IM_WS_INFLATE_BUFFER];
 static ngx_uint_t  im_ws_in_ready;
 static ngx_uint_t  im_ws_in_tail;
 static ngx_uint_t  im_ws_in_whole;
+static size_t      im_ws_in_left;    /* that zlib does not have yet */
+static size_t      im_ws_in_used;
+static size_t      im_ws_in_made;
 
 
 ngx_int_t
@@ -309,8 +318,12 @@ im_ws_inflate_start(ngx_str_t *payload)
     im_ws_in_tail = 0;
     im_ws_in_whole = 0;
 
+    im_ws_in_left = payload->len;
+    im_ws_in_used = 0;
+    im_ws_in_made = 0;
+
     z->next_in = payload->data;
-    z->avail_in = payload->len;
+    z->avail_in = 0;
 
     return NGX_OK;
 }
@@ -328,7 +341,20 @@ im_ws_inflate(ngx_str_t *piece)
     z->avail_out = IM_WS_INFLATE_BUFFER;
 
     do {
-        if (z->avail_in == 0 && !im_ws_in_tail) {
+        if (z->avail_in == 0 && im_ws_in_left) {
+
+            if (im_ws_in_used
+                > im_ws_inflate_most(im_ws_in_made + IM_WS_INFLATE_BUFFER
+                                     - z->avail_out))
+            {
+                return NGX_DECLINED;
+            }
+
+            z->avail_in = ngx_min(im_ws_in_left, IM_WS_INFLATE_SLICE);
+            im_ws_in_left -= z->avail_in;
+            im_ws_in_used += z->avail_in;
+
+        } else if (z->avail_in == 0 && !im_ws_in_tail) {
             im_ws_in_tail = 1;
             z->next_in = im_ws_deflate_tail;
             z->avail_in = sizeof(im_ws_deflate_tail);
@@ -354,10 +380,13 @@ im_ws_inflate(ngx_str_t *piece)
             return NGX_DECLINED;
         }
 
-    } while (z->avail_out && (z->avail_in || !im_ws_in_tail));
+    } while (z->avail_out
+             && (z->avail_in || im_ws_in_left || !im_ws_in_tail));
 
     piece->data = im_ws_in_buffer;
     piece->len = IM_WS_INFLATE_BUFFER - z->avail_out;
+
+    im_ws_in_made += piece->len;
 
     if (piece->len) {
         return NGX_OK;
