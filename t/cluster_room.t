@@ -198,6 +198,32 @@ subtest 'bans, attributes, the end' => sub {
     $_->close for $ann, $bob;
 };
 
+subtest 'a broadcast' => sub {
+    my @gid = map { room() } 1 .. 3;
+    my @ws = (join_room($one, 'ann', $gid[0]), join_room($two, 'bob', $gid[1]));
+
+    $_->request("$svc.apply_join_group", { GroupId => $gid[2] })->code_is(0)
+        for @ws;
+    ok $one->wait_for(sub { $cl->redis('ZCARD', 'im:o:1400000001') >= 3 }),
+        'the rooms are known';
+
+    for my $im ($one, $two) {
+        $im->rest("$svc/send_broadcast_msg", { From_Account => 'ann',
+            Random => $random++, MsgBody => text('all') })->code_is(0);
+
+        for my $i (0, 1) {
+            my %got = map { $_ => 1 }
+                      map { my $m = message($ws[$i]); $m ? $m->{ToGroupId} : '' }
+                      1 .. 2;
+            is_deeply [sort keys %got], [sort @gid[$i, 2]],
+                'to the rooms of both nodes';
+            $ws[$i]->no_event('GroupMsgArray', 0.3, 'once');
+        }
+    }
+
+    $_->close for @ws;
+};
+
 subtest 'without Redis' => sub {
     my $gid = room();
     my @ws = (join_room($one, 'ann', $gid), join_room($two, 'bob', $gid));

@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_str.h"
 #include "live/im_limit.h"
+#include "live/im_room_node.h"
 #include "live/im_zone.h"
 #include "domain/im_group_broadcast.h"
 #include "domain/im_group_item.h"
@@ -110,18 +111,22 @@ im_group_broadcast_rooms(im_ctx_t *ctx, im_group_send_t *send)
 {
     im_ctx_t    slice;
     uint64_t    after, gnos[IM_BROADCAST_SLICE];
-    ngx_uint_t  i, n;
+    ngx_uint_t  i, n, other;
 
     after = 0;
+    other = 0;
     slice = *ctx;
 
-    do {
+    for ( ;; ) {
         slice.pool = ngx_create_pool(IM_BROADCAST_POOL, ctx->log);
         if (slice.pool == NULL) {
             return;
         }
 
-        n = im_room_each(ctx->app->id, &after, gnos, IM_BROADCAST_SLICE);
+        n = other ? im_room_each_other(ctx->app->id, &after, gnos,
+                                       IM_BROADCAST_SLICE)
+                  : im_room_each(ctx->app->id, &after, gnos,
+                                 IM_BROADCAST_SLICE);
 
         for (i = 0; i < n; i++) {
             im_group_broadcast_room(&slice, send, gnos[i]);
@@ -131,7 +136,12 @@ im_group_broadcast_rooms(im_ctx_t *ctx, im_group_send_t *send)
 
         im_co_yield();
 
-    } while (after);
+        /* after the rooms of this node those that only others have */
+
+        if (after == 0 && other++) {
+            break;
+        }
+    }
 }
 
 

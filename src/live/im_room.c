@@ -525,6 +525,25 @@ im_room_said(ngx_uint_t app, uint64_t gno)
 }
 
 
+ngx_int_t
+im_room_is_open(ngx_uint_t app, uint64_t gno)
+{
+    ngx_int_t        rc;
+    im_zone_sh_t    *sh;
+    im_zone_node_t   key;
+
+    im_zone_node_init(&key, app, gno, 0, NULL);
+
+    sh = im_zone_lock();
+
+    rc = im_zone_node_find(&sh->rooms, &key) ? NGX_OK : NGX_DECLINED;
+
+    im_zone_unlock(sh);
+
+    return rc;
+}
+
+
 ngx_uint_t
 im_room_each(ngx_uint_t app, uint64_t *after, uint64_t *gnos, ngx_uint_t max)
 {

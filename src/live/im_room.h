@@ -70,6 +70,9 @@ ngx_int_t im_room_notify(ngx_uint_t app, uint64_t gno, int64_t seq,
 int64_t im_room_last(ngx_uint_t app, uint64_t gno);
 time_t im_room_said(ngx_uint_t app, uint64_t gno);
 
+/* NGX_OK: it is open on this node; NGX_DECLINED. */
+ngx_int_t im_room_is_open(ngx_uint_t app, uint64_t gno);
+
 /* The next rooms of the app that are open, at most max; *after is 0 at first,
  * and when there are no others. */
 ngx_uint_t im_room_each(ngx_uint_t app, uint64_t *after, uint64_t *gnos,

@@ -70,7 +70,8 @@ static im_redis_script_t  im_room_block_script = im_redis_script(
     "return 1\n");
 
 
-/* beats, id, value, channel, record; value "": only asks */
+/* audience, open rooms; beats, id, value, channel, record, gno; value "":
+ * only asks */
 
 static im_redis_script_t  im_room_tell_script = im_redis_script(
     im_room_lua
@@ -82,6 +83,8 @@ static im_redis_script_t  im_room_tell_script = im_redis_script(
     "  else\n"
     "    redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])\n"
     "    redis.call('EXPIRE', KEYS[1], 600)\n"
+    "    redis.call('ZADD', KEYS[2], ARGV[6], ARGV[6])\n"
+    "    redis.call('EXPIRE', KEYS[2], 604800)\n"
     "  end\n"
     "  if (old or '0 0 0') ~= ARGV[3] then\n"
     "    redis.call('PUBLISH', ARGV[4], ARGV[5])\n"
@@ -97,6 +100,23 @@ static im_redis_script_t  im_room_tell_script = im_redis_script(
     "  end\n"
     "end\n"
     "return sum\n");
+
+
+/* open rooms; after, how many, key of an audience: the next rooms; those
+ * without an audience are forgotten */
+
+static im_redis_script_t  im_room_each_script = im_redis_script(
+    "local list = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1],\n"
+    "                        '+inf', 'LIMIT', 0, ARGV[2])\n"
+    "local rooms = { list[#list] or '0' }\n"
+    "for _, gno in ipairs(list) do\n"
+    "  if redis.call('EXISTS', ARGV[3] .. ':' .. gno) == 1 then\n"
+    "    rooms[#rooms + 1] = gno\n"
+    "  else\n"
+    "    redis.call('ZREM', KEYS[1], gno)\n"
+    "  end\n"
+    "end\n"
+    "return rooms\n");
 
 
 /* beats, buses, id, user, gno, value, record */
@@ -186,6 +206,14 @@ typedef struct {
 
 
 typedef struct {
+    uint64_t            *gnos;
+    uint64_t             last;
+    ngx_uint_t           n;
+    ngx_uint_t           max;
+} im_room_next_t;
+
+
+typedef struct {
     im_room_user_t      *users;
     uint64_t            *rooms;
     time_t              *joined;
@@ -198,6 +226,7 @@ typedef struct {
 static ngx_uint_t im_room_add_others(ngx_uint_t app, uint64_t gno,
     ngx_uint_t newest, ngx_uint_t skip, im_room_user_t *all, ngx_uint_t n,
     im_room_user_t *users, ngx_uint_t max);
+static ngx_int_t im_room_take_next(void *data, redisReply *reply);
 static ngx_int_t im_room_take_int(void *data, redisReply *reply);
 static ngx_int_t im_room_take_sums(void *data, redisReply *reply);
 static ngx_int_t im_room_take_user(void *data, redisReply *reply);
@@ -425,8 +454,8 @@ im_room_take_sums(void *data, redisReply *reply)
 void
 im_room_audience_all(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
 {
-    u_char      key[IM_REDIS_KEY_MAX];
-    ngx_str_t   args[6];
+    u_char      key[IM_REDIS_KEY_MAX], open[IM_REDIS_KEY_MAX];
+    ngx_str_t   args[8];
     ngx_uint_t  sums[3];
 
     im_room_audience_here(app, gno, a);
@@ -438,10 +467,11 @@ im_room_audience_all(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
     ngx_memzero(args, sizeof(args));
 
     im_redis_key(&args[0], key, "a", app, gno, NULL);
-    args[1] = *im_node_beats();
-    args[2] = *im_node_id();
+    im_redis_key(&args[1], open, "o", app, 0, NULL);
+    args[2] = *im_node_beats();
+    args[3] = *im_node_id();
 
-    if (im_redis_wait(&im_room_tell_script, 1, args, 6, im_room_take_sums,
+    if (im_redis_wait(&im_room_tell_script, 2, args, 8, im_room_take_sums,
                       sums)
         == NGX_OK)
     {
@@ -456,8 +486,9 @@ void
 im_room_node_tell(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
 {
     u_char            key[IM_REDIS_KEY_MAX], channel[IM_REDIS_KEY_MAX];
-    u_char            value[IM_ROOM_VALUE];
-    ngx_str_t         args[6];
+    u_char            open[IM_REDIS_KEY_MAX];
+    u_char            value[IM_ROOM_VALUE], num[NGX_INT64_LEN];
+    ngx_str_t         args[8];
     im_bus_meta_t     meta;
     im_room_asked_t  *asked;
 
@@ -469,7 +500,7 @@ im_room_node_tell(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
     meta.app = app;
     meta.chain = gno;
 
-    if (im_node_record(&args[5], IM_BUS_AUDIENCE, &meta, NULL, 0) != NGX_OK) {
+    if (im_node_record(&args[6], IM_BUS_AUDIENCE, &meta, NULL, 0) != NGX_OK) {
         return;
     }
 
@@ -480,15 +511,17 @@ im_room_node_tell(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
         asked->gno = gno;
 
         im_redis_key(&args[0], key, "a", app, gno, NULL);
-        args[1] = *im_node_beats();
-        args[2] = *im_node_id();
-        args[3].data = value;
-        args[3].len = ngx_sprintf(value, "%ui %ui %ui", a->joined, a->guests,
+        im_redis_key(&args[1], open, "o", app, 0, NULL);
+        args[2] = *im_node_beats();
+        args[3] = *im_node_id();
+        args[4].data = value;
+        args[4].len = ngx_sprintf(value, "%ui %ui %ui", a->joined, a->guests,
                                   a->sockets)
                       - value;
-        im_node_channel(&args[4], channel, im_node_group(app, gno));
+        im_node_channel(&args[5], channel, im_node_group(app, gno));
+        im_redis_int(&args[7], num, gno);
 
-        if (im_redis_call(&im_room_tell_script, 1, args, 6,
+        if (im_redis_call(&im_room_tell_script, 2, args, 8,
                           im_room_tell_handler, asked)
             != NGX_OK)
         {
@@ -496,7 +529,7 @@ im_room_node_tell(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
         }
     }
 
-    ngx_free(args[5].data);
+    ngx_free(args[6].data);
 }
 
 
@@ -516,6 +549,64 @@ im_room_tell_handler(void *data, ngx_int_t rc, redisReply *reply)
     }
 
     ngx_free(asked);
+}
+
+
+ngx_uint_t
+im_room_each_other(ngx_uint_t app, uint64_t *after, uint64_t *gnos,
+    ngx_uint_t max)
+{
+    u_char           key[IM_REDIS_KEY_MAX], prefix[IM_REDIS_KEY_MAX];
+    u_char           num[2][NGX_INT64_LEN];
+    ngx_str_t        args[4];
+    ngx_uint_t       i, n;
+    im_room_next_t   next;
+
+    next.gnos = gnos;
+    next.last = 0;
+    next.n = 0;
+    next.max = max;
+
+    if (im_room_shared()) {
+        im_redis_key(&args[0], key, "o", app, 0, NULL);
+        im_redis_int(&args[1], num[0], *after);
+        im_redis_int(&args[2], num[1], max);
+        im_redis_key(&args[3], prefix, "a", app, 0, NULL);
+
+        (void) im_redis_wait(&im_room_each_script, 1, args, 4,
+                             im_room_take_next, &next);
+    }
+
+    *after = next.last;
+
+    for (i = 0, n = 0; i < next.n; i++) {
+        if (im_room_is_open(app, gnos[i]) != NGX_OK) {
+            gnos[n++] = gnos[i];
+        }
+    }
+
+    return n;
+}
+
+
+static ngx_int_t
+im_room_take_next(void *data, redisReply *reply)
+{
+    im_room_next_t  *next = data;
+
+    ngx_uint_t  i;
+
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        return NGX_ERROR;
+    }
+
+    next->last = im_redis_reply_int(reply, 0);
+
+    for (i = 1; i < reply->elements && next->n < next->max; i++) {
+        next->gnos[next->n++] = im_redis_reply_int(reply, i);
+    }
+
+    return NGX_OK;
 }
 
 

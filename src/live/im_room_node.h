@@ -33,6 +33,11 @@ int64_t im_room_last_all(ngx_uint_t app, uint64_t gno);
 void im_room_audience_all(ngx_uint_t app, uint64_t gno,
     im_room_audience_t *a);
 
+/* As im_room_each(), rooms that have an audience on other nodes and are not
+ * open on this one. */
+ngx_uint_t im_room_each_other(ngx_uint_t app, uint64_t *after,
+    uint64_t *gnos, ngx_uint_t max);
+
 ngx_int_t im_room_join_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     uint32_t inst, time_t joined, ngx_msec_t ttl);
 ngx_int_t im_room_leave_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user);
