@@ -33,6 +33,8 @@ typedef struct {
 
 
 static im_code_t im_cmd_querystate(im_ctx_t *ctx, void *data);
+static void im_cmd_query_entry(void *data, ngx_uint_t i,
+    im_session_entry_t *entry);
 static ngx_int_t im_cmd_query_status(im_ctx_t *ctx, ngx_str_t *user,
     u_char *classes, ngx_uint_t *status);
 
@@ -83,7 +85,7 @@ im_cmd_querystate(im_ctx_t *ctx, void *data)
 {
     im_query_req_t  *req = data;
 
-    u_char      *exists, classes[IM_CLASSES];
+    u_char      *exists, *all, *classes;
     ngx_int_t    rc;
     ngx_str_t   *users;
     im_json_t   *node, *result, *errors, *item, *detail;
@@ -104,8 +106,9 @@ im_cmd_querystate(im_ctx_t *ctx, void *data)
 
     users = ngx_palloc(ctx->pool, req->to->n * sizeof(ngx_str_t));
     exists = ngx_palloc(ctx->pool, req->to->n);
+    all = ngx_pcalloc(ctx->pool, req->to->n * IM_CLASSES);
 
-    if (users == NULL || exists == NULL) {
+    if (users == NULL || exists == NULL || all == NULL) {
         return IM_E_C2C_INTERNAL;
     }
 
@@ -135,6 +138,8 @@ im_cmd_querystate(im_ctx_t *ctx, void *data)
         return im_message_code(ctx, rc);
     }
 
+    im_session_each_all(ctx->app->id, users, n, im_cmd_query_entry, all);
+
     result = NULL;
     errors = NULL;
 
@@ -154,6 +159,8 @@ im_cmd_querystate(im_ctx_t *ctx, void *data)
         if (result == NULL) {
             result = im_json_add_list(ctx->reply, "QueryResult");
         }
+
+        classes = all + i * IM_CLASSES;
 
         rc = im_cmd_query_status(ctx, &users[i], classes, &status);
         if (rc != NGX_OK) {
@@ -190,6 +197,16 @@ im_cmd_querystate(im_ctx_t *ctx, void *data)
 }
 
 
+static void
+im_cmd_query_entry(void *data, ngx_uint_t i, im_session_entry_t *entry)
+{
+    u_char  *all = data;
+
+    all[i * IM_CLASSES + im_platform_class(entry->platform)]
+        = IM_STATUS_ONLINE;
+}
+
+
 /* A phone or tablet that is logged in without a connection can be pushed to
  * (specification, rest-account-message.md 10). */
 
@@ -197,11 +214,8 @@ static ngx_int_t
 im_cmd_query_status(im_ctx_t *ctx, ngx_str_t *user, u_char *classes,
     ngx_uint_t *status)
 {
-    ngx_int_t           rc;
-    ngx_uint_t          i, n, class, platforms[IM_QUERY_ENTRIES];
-    im_session_entry_t  entries[IM_QUERY_ENTRIES];
-
-    ngx_memzero(classes, IM_CLASSES);
+    ngx_int_t   rc;
+    ngx_uint_t  i, n, class, platforms[IM_QUERY_ENTRIES];
 
     rc = im_login_platforms(ctx, user, platforms, IM_QUERY_ENTRIES, &n);
     if (rc != NGX_OK) {
@@ -215,14 +229,8 @@ im_cmd_query_status(im_ctx_t *ctx, ngx_str_t *user, u_char *classes,
             || class == IM_CLASS_IPHONE
             || class == IM_CLASS_IPAD)
         {
-            classes[class] = IM_STATUS_PUSH;
+            classes[class] = ngx_max(classes[class], IM_STATUS_PUSH);
         }
-    }
-
-    n = im_session_list_all(ctx->app->id, user, entries, IM_QUERY_ENTRIES);
-
-    for (i = 0; i < n; i++) {
-        classes[im_platform_class(entries[i].platform)] = IM_STATUS_ONLINE;
     }
 
     *status = IM_STATUS_OFFLINE;

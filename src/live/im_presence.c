@@ -14,6 +14,7 @@
 #define IM_PRESENCE_LIFE   "10800"
 
 #define IM_PRESENCE_TEXT   128
+#define IM_PRESENCE_EACH   500           /* users in a call */
 #define IM_PRESENCE_VALUE  (4 * NGX_INT64_LEN + 4)
 
 
@@ -120,6 +121,30 @@ static im_redis_script_t  im_presence_list_script = im_redis_script(
     "return list\n");
 
 
+/* beats, node, keys, one a line: place of the key, instance, platform,
+ * transport */
+
+static im_redis_script_t  im_presence_each_script = im_redis_script(
+    "local beats, list, n = {}, {}, 0\n"
+    im_presence_lua
+    "for key in string.gmatch(ARGV[3], '[^\\n]+') do\n"
+    "  local all = redis.call('HGETALL', key)\n"
+    "  for i = 1, #all, 2 do\n"
+    "    local node, epoch, inst = string.match(all[i], "
+                                                 im_presence_field ")\n"
+    "    local p, t = string.match(all[i + 1], " im_presence_value ")\n"
+    "    if node and p and node ~= ARGV[2] and beat(node) == epoch then\n"
+    "      list[#list + 1] = n\n"
+    "      list[#list + 1] = inst\n"
+    "      list[#list + 1] = p\n"
+    "      list[#list + 1] = t\n"
+    "    end\n"
+    "  end\n"
+    "  n = n + 1\n"
+    "end\n"
+    "return list\n");
+
+
 /* Arguments of the first script, and the memory that they are in. */
 
 typedef struct {
@@ -145,6 +170,14 @@ typedef struct {
 } im_presence_list_t;
 
 
+typedef struct {
+    im_session_each_pt   fn;
+    void                *data;
+    ngx_uint_t           first;
+    ngx_uint_t           n;
+} im_presence_each_t;
+
+
 static ngx_int_t im_presence_args(im_session_t *s, ngx_uint_t again,
     im_presence_args_t *a);
 static void im_presence_value_text(im_session_t *s, ngx_str_t *value,
@@ -152,6 +185,9 @@ static void im_presence_value_text(im_session_t *s, ngx_str_t *value,
 static void im_presence_again_handler(void *data, ngx_int_t rc,
     redisReply *reply);
 static ngx_int_t im_presence_take(void *data, redisReply *reply);
+static void im_presence_entry(im_session_entry_t *entry, redisReply *reply,
+    ngx_uint_t i);
+static ngx_int_t im_presence_each_take(void *data, redisReply *reply);
 
 
 void
@@ -363,23 +399,107 @@ im_presence_take(void *data, redisReply *reply)
     im_presence_list_t  *list = data;
 
     ngx_uint_t           i;
-    im_session_entry_t  *entry;
 
     if (reply->type != REDIS_REPLY_ARRAY) {
         return NGX_ERROR;
     }
 
     for (i = 0; i + 2 < reply->elements && list->n < list->max; i += 3) {
-        entry = &list->entries[list->n++];
+        im_presence_entry(&list->entries[list->n++], reply, i);
+    }
 
-        ngx_memzero(entry, sizeof(im_session_entry_t));
+    return NGX_OK;
+}
 
-        entry->inst = im_redis_reply_int(reply, i);
-        entry->platform = im_redis_reply_int(reply, i + 1);
-        entry->transport = im_redis_reply_int(reply, i + 2);
-        entry->slot = IM_SLOTS;
 
-        entry->platform = ngx_min(entry->platform, IM_SESSION_PLATFORMS - 1);
+static void
+im_presence_entry(im_session_entry_t *entry, redisReply *reply, ngx_uint_t i)
+{
+    ngx_memzero(entry, sizeof(im_session_entry_t));
+
+    entry->inst = im_redis_reply_int(reply, i);
+    entry->platform = im_redis_reply_int(reply, i + 1);
+    entry->transport = im_redis_reply_int(reply, i + 2);
+    entry->slot = IM_SLOTS;
+
+    entry->platform = ngx_min(entry->platform, IM_SESSION_PLATFORMS - 1);
+}
+
+
+void
+im_presence_each(ngx_uint_t app, ngx_str_t *users, ngx_uint_t n,
+    im_session_each_pt fn, void *data)
+{
+    u_char              *p, *text;
+    ngx_str_t            args[3], key, *id;
+    ngx_uint_t           i, end;
+    im_presence_each_t   each;
+
+    text = ngx_alloc(ngx_min(n, IM_PRESENCE_EACH) * (IM_REDIS_KEY_MAX + 1),
+                     ngx_cycle->log);
+    if (text == NULL) {
+        return;
+    }
+
+    id = im_node_id();
+    p = ngx_strlchr(id->data, id->data + id->len, '|');
+
+    args[0] = *im_node_beats();
+    args[1].data = id->data;
+    args[1].len = p - id->data;
+    args[2].data = text;
+
+    each.fn = fn;
+    each.data = data;
+
+    for (i = 0; i < n; i = end) {
+
+        each.first = i;
+        each.n = ngx_min(n - i, IM_PRESENCE_EACH);
+        end = i + each.n;
+        p = text;
+
+        for ( /* void */ ; i < end; i++) {
+            im_redis_key(&key, p, "s", app, 0, &users[i]);
+
+            if (ngx_strlchr(p, p + key.len, LF)) {
+                key.len = 1;             /* no account has such a name */
+            }
+
+            p += key.len;
+            *p++ = LF;
+        }
+
+        args[2].len = p - text;
+
+        (void) im_redis_wait(&im_presence_each_script, 0, args, 3,
+                             im_presence_each_take, &each);
+    }
+
+    ngx_free(text);
+}
+
+
+static ngx_int_t
+im_presence_each_take(void *data, redisReply *reply)
+{
+    im_presence_each_t  *each = data;
+
+    ngx_uint_t          i, k;
+    im_session_entry_t  entry;
+
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i + 3 < reply->elements; i += 4) {
+
+        k = im_redis_reply_int(reply, i);
+
+        if (k < each->n) {
+            im_presence_entry(&entry, reply, i + 1);
+            each->fn(each->data, each->first + k, &entry);
+        }
     }
 
     return NGX_OK;

@@ -35,5 +35,9 @@ void im_presence_publish(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
 ngx_uint_t im_presence_list(ngx_uint_t app, ngx_str_t *user,
     im_session_entry_t *entries, ngx_uint_t max);
 
+/* Instances of n users on other nodes; suspends.  fn is called for each. */
+void im_presence_each(ngx_uint_t app, ngx_str_t *users, ngx_uint_t n,
+    im_session_each_pt fn, void *data);
+
 
 #endif /* _IM_PRESENCE_H_INCLUDED_ */

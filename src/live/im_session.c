@@ -16,6 +16,7 @@
 
 
 #define IM_SESSION_BUCKETS   16384
+#define IM_SESSION_EACH       32     /* instances of a user looked at */
 #define IM_SESSION_LISTS     16      /* different timeouts */
 #define IM_SESSION_SLICE     512
 #define IM_SESSION_CLEAR     256     /* entries removed under one lock */
@@ -841,6 +842,28 @@ im_session_online_all(ngx_uint_t app, ngx_str_t *user)
     im_session_entry_t  entry;
 
     return im_session_list_all(app, user, &entry, 1);
+}
+
+
+void
+im_session_each_all(ngx_uint_t app, ngx_str_t *users, ngx_uint_t n,
+    im_session_each_pt fn, void *data)
+{
+    ngx_uint_t          i, k, found;
+    im_session_entry_t  entries[IM_SESSION_EACH];
+
+    for (i = 0; i < n; i++) {
+
+        found = im_session_list(app, &users[i], entries, IM_SESSION_EACH);
+
+        for (k = 0; k < found; k++) {
+            fn(data, i, &entries[k]);
+        }
+    }
+
+    if (im_redis_up()) {
+        im_presence_each(app, users, n, fn, data);
+    }
 }
 
 

@@ -154,6 +154,14 @@ ngx_uint_t im_session_list_all(ngx_uint_t app, ngx_str_t *user,
     im_session_entry_t *entries, ngx_uint_t max);
 ngx_uint_t im_session_online_all(ngx_uint_t app, ngx_str_t *user);
 
+/* Calls fn for the instances of n users on all nodes, i is the user's place in
+ * the list; suspends if there are other nodes. */
+typedef void (*im_session_each_pt)(void *data, ngx_uint_t i,
+    im_session_entry_t *entry);
+
+void im_session_each_all(ngx_uint_t app, ngx_str_t *users, ngx_uint_t n,
+    im_session_each_pt fn, void *data);
+
 /* The user is online, or may be on another node: there is somebody to publish
  * to. */
 ngx_uint_t im_session_reachable(ngx_uint_t app, ngx_str_t *user);
