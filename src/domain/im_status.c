@@ -8,12 +8,13 @@
 #include <ngx_core.h>
 #include "core/im_co.h"
 #include "core/im_str.h"
+#include "core/im_worker.h"
 #include "domain/im_friend.h"
 #include "domain/im_inbox.h"
 #include "domain/im_login.h"
 #include "domain/im_message.h"
 #include "domain/im_status.h"
-#include "live/im_session.h"
+#include "live/im_presence.h"
 
 
 #define IM_STATUS_LIFE   (30 * 86400)    /* of a subscription, seconds */
@@ -45,6 +46,8 @@ typedef struct {
 } im_status_rows_t;
 
 
+static ngx_int_t im_status_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
+static void im_status_gone(ngx_uint_t app, ngx_str_t *user);
 static void im_status_enqueue(ngx_uint_t queue, ngx_uint_t app,
     ngx_str_t *user, ngx_msec_t delay, ngx_uint_t ended);
 static void im_status_main(void *data);
@@ -60,9 +63,36 @@ static void im_status_sub_key(im_ctx_t *ctx, ngx_str_t *user,
     ngx_str_t *watcher, im_key_t *key);
 
 
+im_worker_hook_t  im_status_hook = {
+    ngx_string("status"),
+    NULL,                                  /* init conf */
+    NULL,                                  /* init module */
+    im_status_init_process,                /* init process */
+    NULL                                   /* exit process */
+};
+
+
 /* at once, and after a while */
 
 static im_status_queue_t  im_status_queues[2];
+
+
+static ngx_int_t
+im_status_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    im_presence_gone_handler(im_status_gone);
+
+    return NGX_OK;
+}
+
+
+/* His node has died. */
+
+static void
+im_status_gone(ngx_uint_t app, ngx_str_t *user)
+{
+    im_status_ended(app, user, 0);
+}
 
 
 ngx_int_t

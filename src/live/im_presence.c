@@ -15,6 +15,7 @@
 
 #define IM_PRESENCE_TEXT   128
 #define IM_PRESENCE_EACH   500           /* users in a call */
+#define IM_PRESENCE_SWEEP  500           /* users of a dead node in a second */
 #define IM_PRESENCE_VALUE  (4 * NGX_INT64_LEN + 4)
 
 
@@ -38,7 +39,8 @@
 #define im_presence_value  "'^(%d+) (%d+) (%d+) (%d+)$'"
 
 
-/* beats, buses, node, epoch, inst, value, serial, since, again, record */
+/* user, users of the node; beats, buses, node, epoch, inst, value, serial,
+ * since, again, record, app and user */
 
 static im_redis_script_t  im_presence_enter_script = im_redis_script(
     "local beats = {}\n"
@@ -72,16 +74,40 @@ static im_redis_script_t  im_presence_enter_script = im_redis_script(
     "end\n"
     "redis.call('HSET', KEYS[1], mine, ARGV[6])\n"
     "redis.call('EXPIRE', KEYS[1], " IM_PRESENCE_LIFE ")\n"
+    "redis.call('SADD', KEYS[2], ARGV[11])\n"
+    "redis.call('EXPIRE', KEYS[2], " IM_PRESENCE_LIFE ")\n"
     "return 1\n");
 
 
-/* field, value */
+/* user, users of the node; field, value, node and epoch, app and user */
 
 static im_redis_script_t  im_presence_leave_script = im_redis_script(
     "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then\n"
-    "  return redis.call('HDEL', KEYS[1], ARGV[1])\n"
+    "  redis.call('HDEL', KEYS[1], ARGV[1])\n"
     "end\n"
-    "return 0\n");
+    "local mine = ARGV[3] .. '|'\n"
+    "for _, f in ipairs(redis.call('HKEYS', KEYS[1])) do\n"
+    "  if string.sub(f, 1, #mine) == mine then return 0 end\n"
+    "end\n"
+    "return redis.call('SREM', KEYS[2], ARGV[4])\n");
+
+
+/* nodes; beats, this node and epoch, users of a node, how many: some of the
+ * users of a node that has died */
+
+static im_redis_script_t  im_presence_sweep_script = im_redis_script(
+    "local beats = {}\n"
+    im_presence_lua
+    "redis.call('SADD', KEYS[1], ARGV[2])\n"
+    "for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do\n"
+    "  local node, epoch = string.match(id, '^(.-)|(%d+)$')\n"
+    "  if id ~= ARGV[2] and (not node or beat(node) ~= epoch) then\n"
+    "    local users = redis.call('SPOP', ARGV[3] .. ':' .. id, ARGV[4])\n"
+    "    if #users > 0 then return users end\n"
+    "    redis.call('SREM', KEYS[1], id)\n"
+    "  end\n"
+    "end\n"
+    "return {}\n");
 
 
 /* beats, buses, node, inst, record */
@@ -148,8 +174,10 @@ static im_redis_script_t  im_presence_each_script = im_redis_script(
 /* Arguments of the first script, and the memory that they are in. */
 
 typedef struct {
-    ngx_str_t            args[11];
+    ngx_str_t            args[13];
     u_char               key[IM_REDIS_KEY_MAX];
+    u_char               users[IM_REDIS_KEY_MAX];
+    u_char               member[IM_REDIS_KEY_MAX];
     u_char               num[5][NGX_INT64_LEN];
     u_char               value[IM_PRESENCE_VALUE];
 } im_presence_args_t;
@@ -180,6 +208,10 @@ typedef struct {
 
 static ngx_int_t im_presence_args(im_session_t *s, ngx_uint_t again,
     im_presence_args_t *a);
+static void im_presence_member(im_session_t *s, ngx_str_t *member,
+    u_char *buf);
+static void im_presence_sweep_handler(void *data, ngx_int_t rc,
+    redisReply *reply);
 static void im_presence_value_text(im_session_t *s, ngx_str_t *value,
     u_char *buf);
 static void im_presence_again_handler(void *data, ngx_int_t rc,
@@ -188,6 +220,9 @@ static ngx_int_t im_presence_take(void *data, redisReply *reply);
 static void im_presence_entry(im_session_entry_t *entry, redisReply *reply,
     ngx_uint_t i);
 static ngx_int_t im_presence_each_take(void *data, redisReply *reply);
+
+
+static im_presence_gone_pt  im_presence_gone;
 
 
 void
@@ -199,10 +234,10 @@ im_presence_enter(im_session_t *s)
         return;
     }
 
-    (void) im_redis_wait(&im_presence_enter_script, 1, a.args, 11, NULL,
+    (void) im_redis_wait(&im_presence_enter_script, 2, a.args, 13, NULL,
                          NULL);
 
-    ngx_free(a.args[10].data);
+    ngx_free(a.args[11].data);
 }
 
 
@@ -234,14 +269,14 @@ im_presence_again(im_session_t *s)
         return;
     }
 
-    if (im_redis_call(&im_presence_enter_script, 1, a.args, 11,
+    if (im_redis_call(&im_presence_enter_script, 2, a.args, 13,
                       im_presence_again_handler, again)
         != NGX_OK)
     {
         ngx_free(again);
     }
 
-    ngx_free(a.args[10].data);
+    ngx_free(a.args[11].data);
 }
 
 
@@ -277,24 +312,38 @@ im_presence_args(im_session_t *s, ngx_uint_t again, im_presence_args_t *a)
     id = im_node_id();
 
     im_redis_key(&args[0], a->key, "s", s->app, 0, &s->user);
+    im_redis_key(&args[1], a->users, "p", 0, 0, id);
 
-    args[1] = *im_node_beats();
-    args[2] = *im_node_buses();
+    args[2] = *im_node_beats();
+    args[3] = *im_node_buses();
 
     p = ngx_strlchr(id->data, id->data + id->len, '|');
 
-    args[3].data = id->data;
-    args[3].len = p - id->data;
-    args[4].data = p + 1;
-    args[4].len = id->data + id->len - args[4].data;
+    args[4].data = id->data;
+    args[4].len = p - id->data;
+    args[5].data = p + 1;
+    args[5].len = id->data + id->len - args[5].data;
 
-    im_redis_int(&args[5], a->num[0], s->inst);
-    im_presence_value_text(s, &args[6], a->value);
-    im_redis_int(&args[7], a->num[1], s->serial);
-    im_redis_int(&args[8], a->num[2], s->since);
-    im_redis_int(&args[9], a->num[3], again);
+    im_redis_int(&args[6], a->num[0], s->inst);
+    im_presence_value_text(s, &args[7], a->value);
+    im_redis_int(&args[8], a->num[1], s->serial);
+    im_redis_int(&args[9], a->num[2], s->since);
+    im_redis_int(&args[10], a->num[3], again);
+    im_presence_member(s, &args[12], a->member);
 
-    return im_session_replaced_record(s, &args[10]);
+    return im_session_replaced_record(s, &args[11]);
+}
+
+
+/* a user among those of a node */
+
+static void
+im_presence_member(im_session_t *s, ngx_str_t *member, u_char *buf)
+{
+    member->data = buf;
+    member->len = ngx_snprintf(buf, IM_REDIS_KEY_MAX, "%ui:%V", s->app,
+                               &s->user)
+                  - buf;
 }
 
 
@@ -311,24 +360,99 @@ im_presence_value_text(im_session_t *s, ngx_str_t *value, u_char *buf)
 void
 im_presence_leave(im_session_t *s)
 {
-    u_char      key[IM_REDIS_KEY_MAX];
+    u_char      key[IM_REDIS_KEY_MAX], users[IM_REDIS_KEY_MAX];
     u_char      field[IM_PRESENCE_TEXT], value[IM_PRESENCE_VALUE];
-    ngx_str_t   args[3];
+    u_char      member[IM_REDIS_KEY_MAX];
+    ngx_str_t   args[6];
 
     if (!im_redis_up()) {
         return;
     }
 
     im_redis_key(&args[0], key, "s", s->app, 0, &s->user);
+    im_redis_key(&args[1], users, "p", 0, 0, im_node_id());
 
-    args[1].data = field;
-    args[1].len = ngx_snprintf(field, IM_PRESENCE_TEXT, "%V|%uD",
+    args[2].data = field;
+    args[2].len = ngx_snprintf(field, IM_PRESENCE_TEXT, "%V|%uD",
                                im_node_id(), s->inst)
                   - field;
 
-    im_presence_value_text(s, &args[2], value);
+    im_presence_value_text(s, &args[3], value);
+    args[4] = *im_node_id();
+    im_presence_member(s, &args[5], member);
 
-    (void) im_redis_call(&im_presence_leave_script, 1, args, 3, NULL, NULL);
+    (void) im_redis_call(&im_presence_leave_script, 2, args, 6, NULL, NULL);
+}
+
+
+void
+im_presence_gone_handler(im_presence_gone_pt fn)
+{
+    im_presence_gone = fn;
+}
+
+
+/* Each second the worker that listens looks for nodes that have died; of
+ * several survivors one gets a user. */
+
+void
+im_presence_tick(void)
+{
+    u_char      nodes[IM_REDIS_KEY_MAX], num[NGX_INT64_LEN];
+    ngx_str_t   args[5];
+
+    if (!im_redis_up()
+        || !im_bus_node()->up
+        || im_presence_gone == NULL
+        || (im_bus_node()->owner & 0xff) != im_slot_self()
+        || im_slot_draining())
+    {
+        return;
+    }
+
+    im_redis_key(&args[0], nodes, "p", 0, 0, NULL);
+
+    args[1] = *im_node_beats();
+    args[2] = *im_node_id();
+    args[3] = args[0];
+    im_redis_int(&args[4], num, IM_PRESENCE_SWEEP);
+
+    (void) im_redis_call(&im_presence_sweep_script, 1, args, 5,
+                         im_presence_sweep_handler, NULL);
+}
+
+
+static void
+im_presence_sweep_handler(void *data, ngx_int_t rc, redisReply *reply)
+{
+    u_char      *p;
+    ngx_int_t    app;
+    ngx_str_t    user;
+    ngx_uint_t   i;
+
+    if (rc != NGX_OK || reply->type != REDIS_REPLY_ARRAY) {
+        return;
+    }
+
+    for (i = 0; i < reply->elements; i++) {
+
+        im_redis_reply_str(reply, i, &user);
+
+        p = ngx_strlchr(user.data, user.data + user.len, ':');
+
+        if (p == NULL) {
+            continue;
+        }
+
+        app = ngx_atoi(user.data, p - user.data);
+
+        user.len -= p + 1 - user.data;
+        user.data = p + 1;
+
+        if (app > 0 && user.len) {
+            im_presence_gone(app, &user);
+        }
+    }
 }
 
 

@@ -16,7 +16,8 @@
 
 /*
  * Sessions as all nodes see them: a hash in Redis for each user, an entry for
- * each instance, which names its node.  For im_session only.
+ * each instance, which names its node; a set for each node of the users that
+ * it has.  For im_session only, but im_presence_gone_handler().
  */
 
 /* Enters a session, and ends those of the same instance on other nodes; by a
@@ -38,6 +39,15 @@ ngx_uint_t im_presence_list(ngx_uint_t app, ngx_str_t *user,
 /* Instances of n users on other nodes; suspends.  fn is called for each. */
 void im_presence_each(ngx_uint_t app, ngx_str_t *users, ngx_uint_t n,
     im_session_each_pt fn, void *data);
+
+/* fn is called in one worker of one node for users of a node that has died,
+ * who may be on another one meanwhile. */
+typedef void (*im_presence_gone_pt)(ngx_uint_t app, ngx_str_t *user);
+
+void im_presence_gone_handler(im_presence_gone_pt fn);
+
+/* Each second. */
+void im_presence_tick(void);
 
 
 #endif /* _IM_PRESENCE_H_INCLUDED_ */

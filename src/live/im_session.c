@@ -1274,6 +1274,8 @@ im_session_tick(void)
         im_session_walk(IM_SESSION_PRESENT);
     }
 
+    im_presence_tick();
+
     n = 0;
 
     for (i = 0; i < im_session_nlists; i++) {
