@@ -40,7 +40,7 @@ sub skip ($class) {
 }
 
 # The one that all nodes with this folder share.
-sub for_folder ($class, $folder, $port) {
+sub for_folder ($class, $folder, $port = 0) {
     return $by_folder{$folder} //= $class->new(port => $port)->start;
 }
 
