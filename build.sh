@@ -51,6 +51,12 @@ im_modules="--with-threads --with-stream --with-stream_ssl_module
             --with-http_v2_module --with-http_dav_module
             --with-http_secure_link_module"
 
+# what runs on MongoDB, too
+mongo_tests="msg_send msg_read msg_recall conv_list rest_account profile
+             sns_friend sns_property group_members group_messages
+             group_sequence room_send web_login callback_c2c
+             cluster_session cluster_group cluster_fault"
+
 
 die() {
     echo "$0: error: $*" >&2
@@ -469,6 +475,12 @@ run_tests() {
 
     IM_TEST_NGINX=$build/optimised/nginx prove -j"$jobs" -It/lib \
         $(ls t/*.t | grep -vE '/(unit|docs)\.t$')
+
+    # the same on MongoDB, and on two nodes that share it
+
+    if [ -x "${IM_TEST_MONGO:-$build/mongo/bin/secantusd-py}" ]; then
+        IM_TEST_STORE=mongo prove -It/lib $(printf 't/%s.t\n' $mongo_tests)
+    fi
 }
 
 

@@ -284,14 +284,6 @@ sub write_conf ($self) {
 
     die "unknown store $store" unless $store =~ /^(?:lmdb|mongo)$/;
 
-    my $address = "lmdb:$folder size=1g";
-
-    if ($store eq 'mongo' && !$o{im_block}) {
-        Test::IM::Mongo->skip;
-        $address = Test::IM::Mongo->for_folder($folder, $self->free_port)
-                   ->uri;
-    }
-
     # a node alone
     if ($ENV{IM_TEST_REDIS} && $o{im} !~ /redis /) {
         $o{im} .= "redis $ENV{IM_TEST_REDIS} timeout=2s prefix=im"
@@ -300,12 +292,11 @@ sub write_conf ($self) {
 
     my $stream = $o{stream} ? "stream {\n$o{stream}\n}\n" : '';
 
-    # an im {} that a test gives as a whole
+    # an im {} that a test gives as a whole, with a store or without
     my $im = $o{im_block} // <<"END";
 im {
     zone 16m;
     bus 8m;
-    store $address;
     drain_time 500ms;
     $o{im}
 
@@ -315,6 +306,18 @@ im {
     }
 }
 END
+
+    if ($im =~ /^\s*im \{/ && $im !~ /^\s*store /m) {
+        my $address = "lmdb:$folder size=1g";
+
+        if ($store eq 'mongo') {
+            Test::IM::Mongo->skip;
+            $address = Test::IM::Mongo->for_folder($folder, $self->free_port)
+                       ->uri;
+        }
+
+        $im =~ s/im \{\n/im {\n    store $address;\n/;
+    }
 
     $self->conf(load_modules() . <<"END");
 daemon off;
