@@ -21,7 +21,9 @@ use warnings;
 use lib 't/lib';
 
 use Mojo::JSON qw/ encode_json true /;
+use Mojo::Promise;
 use Test::IM;
+use Test::IM::Reply;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
 
@@ -146,6 +148,29 @@ sub rest {
     return $im->rest($name =~ m{/} ? $name : "$svc/$name", \%body);
 }
 
+# Several commands at once: [name, body].
+sub rests {
+    my (@calls) = @_;
+    my @replies;
+
+    my $sig = $im->usersig($im->admin);
+
+    Mojo::Promise->all(map {
+        my ($name, $body) = @$_;
+        $name = "$svc/$name" unless $name =~ m{/};
+
+        $im->ua->post_p($im->url("/v4/$name", sdkappid => $im->app_id,
+            identifier => $im->admin, usersig => $sig, random => 1,
+            contenttype => 'json') => json => $body);
+    } @calls)->then(sub {
+        @replies = map { Test::IM::Reply->new(name => 'rests',
+            status => $_->[0]->res->code // 0,
+            text => $_->[0]->res->body) } @_;
+    })->catch(sub { fail("no answer: @_") })->wait;
+
+    return @replies;
+}
+
 sub say_as {
     my ($gid, $from, %body) = @_;
     return rest('send_group_msg', GroupId => $gid, Random => $random++,
@@ -183,45 +208,53 @@ sub call {
     return ask($user{$role}, $name, $body);
 }
 
-sub group {
-    my ($type, $owner) = @_;
+sub groups {
+    my ($n, $type, $owner) = @_;
     my $live = $type =~ /^(?:AV|B)/;
 
     $_->events([])->pushes([]) for values %ws;
 
     my $admins = $type =~ /Public|^ChatRoom/;
 
-    my $gid = rest('create_group', Type => $type, Name => 'group',
+    my @gids = map { $_->json('/GroupId') } rests((['create_group', {
+        Type => $type, Name => 'group',
         $owner && $type ne 'BChatRoom' ? (Owner_Account => 'own') : (),
         $live ? () : (MemberList => [
             map({ { Member_Account => $_ } } qw/ mem wat /),
             map({ { Member_Account => $_, Role => 'Admin' } }
-                $admins ? qw/ adm adm2 / : ()) ]))->json('/GroupId');
+                $admins ? qw/ adm adm2 / : ()) ]) }]) x $n);
 
-    if ($live) {
+    for my $gid ($live ? @gids : ()) {
         ask($_, "$svc.apply_join_group", { GroupId => $gid })
             for qw/ mem wat /;
     }
 
-    say_as($gid, 'mem') if $type eq 'Private';
+    rests(map { ['send_group_msg', { GroupId => $_, Random => $random++,
+        From_Account => 'mem', MsgBody => text('x') }] } @gids)
+        if $type eq 'Private';
 
-    return $gid;
+    return @gids;
 }
+
+sub destroy { rests(map { ['destroy_group', { GroupId => $_ }] } @_) if @_ }
 
 # What a refused command must not change.
 sub state_of {
     my ($gid) = @_;
 
-    my %info = %{ $im->group_info($gid) };
+    my ($info, @rest) = rests(
+        ['get_group_info', { GroupIdList => [$gid] }],
+        ['get_group_shutted_uin', { GroupId => $gid }],
+        ['get_group_ban_member', { GroupId => $gid, Offset => 0 }],
+        ['group_open_attr_http_svc/get_group_attr', { GroupId => $gid }],
+        ['get_group_counter', { GroupId => $gid }],
+        ['group_msg_get_simple', { GroupId => $gid, ReqMsgNumber => 20 }]);
+
+    my %info = %{ $info->json('/GroupInfo/0') };
     $info{MemberList} = [sort { $a->{Member_Account} cmp $b->{Member_Account} }
                          @{ $info{MemberList} // [] }];
 
-    return [\%info,
-        map { $_->data } rest('get_group_shutted_uin', GroupId => $gid),
-        rest('get_group_ban_member', GroupId => $gid, Offset => 0),
-        rest('group_open_attr_http_svc/get_group_attr', GroupId => $gid),
-        rest('get_group_counter', GroupId => $gid),
-        rest('group_msg_get_simple', GroupId => $gid, ReqMsgNumber => 20)];
+    return [\%info, map { $_->data } @rest];
 }
 
 sub member {
@@ -519,9 +552,10 @@ sub expected_tips {
 }
 
 # One action in a type, by all roles: first those who are refused, in one
-# group, then each of the others in a group of his own.
+# group, then each of the others in a group of his own.  What only reads is
+# done in a group for all of them.
 sub check {
-    my ($type, $name, $cell, $tip, $owner) = @_;
+    my ($type, $name, $cell, $tip, $owner, $readable) = @_;
     my $a = $action{$name};
 
     my ($may, @codes) = split /,/, $cell;
@@ -555,8 +589,14 @@ sub check {
         return ($code, $reply);
     };
 
+    my @allowed = grep { $may =~ /$_/ } @roles;
+    my @gids = $a->{reads} ? ($readable) x (@allowed + 1)
+               : groups(@allowed + !!@refused, $type, $owner);
+    my @left = $a->{reads} || $name eq 'destroy' && !@refused ? ()
+               : $name eq 'destroy' ? $gids[0] : @gids;
+
     if (@refused) {
-        my $gid = group($type, $owner);
+        my $gid = shift @gids;
         my %arg = map { $_ => $a->{before} && $a->{before}->($gid, $_) }
                   @refused;
         my $before = $a->{reads} ? undef : state_of($gid);
@@ -572,15 +612,13 @@ sub check {
 
         push @bad, 'something has changed'
             if $before && !eq_array(state_of($gid), $before);
-
-        rest('destroy_group', GroupId => $gid);
     }
 
-    for my $role (grep { $may =~ /$_/ } @roles) {
-        my $gid = group($type, $owner);
+    for my $role (@allowed) {
+        my $gid = shift @gids;
         my $arg = $a->{before} ? $a->{before}->($gid, $role) : undef;
 
-        tips($gid) if $name ne 'destroy' && !$told;
+        tips($gid) if $name ne 'destroy' && !$told && !$a->{reads};
 
         my ($code, $reply) = $run->($gid, $role, $arg);
 
@@ -599,9 +637,9 @@ sub check {
             my $want = expected_tips($type, $name, $tip);
             push @bad, "tips are \"$got\", not \"$want\"" if $got ne $want;
         }
-
-        rest('destroy_group', GroupId => $gid) if $name ne 'destroy';
     }
+
+    destroy(@left);
 
     ok !@bad, "$name: $cell";
     diag "$type, $name: $_" for @bad;
@@ -618,6 +656,9 @@ for my $i (0 .. $#types) {
 
         subtest $type . ($owner || $type eq 'BChatRoom' ? ''
                          : ', without owner') => sub {
+            my ($readable) = $owner || $type eq 'BChatRoom'
+                             ? groups(1, $type, $owner) : ();
+
             for (@lines) {
                 my ($name, @cells) = split ' ';
                 my $tip = pop @cells;
@@ -626,8 +667,10 @@ for my $i (0 .. $#types) {
                         || (!$owner && $type ne 'BChatRoom'
                             && ($action{$name}{owner}
                                 || $action{$name}{reads}));
-                check($type, $name, $cells[$i], $tip, $owner);
+                check($type, $name, $cells[$i], $tip, $owner, $readable);
             }
+
+            destroy($readable // ());
         };
     }
 }
