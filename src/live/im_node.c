@@ -35,6 +35,7 @@ static void im_node_take(void);
 static void im_node_beat(void);
 static void im_node_beat_handler(void *data, ngx_int_t rc, redisReply *reply);
 static void im_node_up(im_redis_conn_t *conn);
+static void im_node_ask(void);
 static void im_node_down(im_redis_conn_t *conn);
 static void im_node_subscribe(ngx_str_t *names, ngx_uint_t n);
 static void im_node_reply(redisAsyncContext *ac, void *reply, void *data);
@@ -111,6 +112,8 @@ im_node_tick(void)
     if (im_node_ticks++ % IM_NODE_BEAT == 0) {
         im_node_beat();
     }
+
+    im_node_ask();
 
     if (im_node_ticks % IM_NODE_TIDY == 0) {
         im_node_tidy();
@@ -222,6 +225,31 @@ im_node_beat_handler(void *data, ngx_int_t rc, redisReply *reply)
 static void
 im_node_up(im_redis_conn_t *conn)
 {
+    ngx_str_t   names[2];
+    ngx_uint_t  i;
+
+    for (i = 0; i < IM_BUS_CHANNELS; i++) {
+        im_bus_node()->channels[i] = 0;
+    }
+
+    im_node_ask();
+
+    /* with the last one the node is up */
+
+    names[0] = im_node_all;
+    names[1] = im_node_bus;
+
+    im_node_subscribe(names, 2);
+
+    im_node_heard = ngx_current_msec;
+}
+
+
+/* for all that is wanted: who has said so may not have been heard */
+
+static void
+im_node_ask(void)
+{
     u_char          buf[IM_NODE_BATCH][IM_REDIS_KEY_MAX];
     ngx_str_t       names[IM_NODE_BATCH];
     ngx_uint_t      i, n;
@@ -232,9 +260,7 @@ im_node_up(im_redis_conn_t *conn)
 
     for (i = 0; i < IM_BUS_CHANNELS; i++) {
 
-        node->channels[i] = 0;
-
-        if (im_slots_empty(&node->interests[i])) {
+        if (node->channels[i] || im_slots_empty(&node->interests[i])) {
             continue;
         }
 
@@ -250,15 +276,6 @@ im_node_up(im_redis_conn_t *conn)
     if (n) {
         im_node_subscribe(names, n);
     }
-
-    /* with the last one the node is up */
-
-    names[0] = im_node_all;
-    names[1] = im_node_bus;
-
-    im_node_subscribe(names, 2);
-
-    im_node_heard = ngx_current_msec;
 }
 
 
