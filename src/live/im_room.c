@@ -18,12 +18,7 @@
 
 #define IM_ROOM_WALK     4096        /* records of a chain looked at */
 #define IM_ROOM_IDLE     600000      /* then an empty room is forgotten */
-#define IM_ROOM_BATCH    128         /* nodes removed under one lock */
-#define IM_ROOM_BATCHES  32          /* of them in a tick */
 #define IM_ROOM_GUESTS   4           /* part of the zone that guests have */
-#define IM_ROOM_SOON     50          /* then other nodes are told */
-#define IM_ROOM_TOLD     60000       /* then they are told again */
-#define IM_ROOM_TELLS    64          /* rooms told under one lock */
 
 
 /* in the zone, with those of im_room_zone.h */
@@ -66,11 +61,6 @@ static ngx_int_t im_room_notify_here(ngx_uint_t kind, im_bus_meta_t *meta,
     ngx_str_t *parts, ngx_uint_t n);
 static void im_room_node_publish(im_node_record_t *rec, ngx_str_t *payload);
 static void im_room_close_here(ngx_uint_t app, uint64_t gno);
-static void im_room_changed_locked(im_zone_sh_t *sh, im_room_t *room);
-static void im_room_counts(im_room_t *room, im_room_audience_t *a);
-static void im_room_tell_handler(ngx_event_t *ev);
-static void im_room_node_event(im_node_event_e event, ngx_uint_t channel);
-static void im_room_gone(void);
 static im_room_list_t *im_room_list_get(im_zone_sh_t *sh, ngx_uint_t app,
     ngx_str_t *user, ngx_uint_t create);
 static void im_room_list_free(im_zone_sh_t *sh, im_room_list_t *list);
@@ -93,20 +83,6 @@ im_worker_hook_t  im_room_hook = {
 };
 
 
-/* users whose end in the zone the other nodes do not know of yet */
-
-typedef struct {
-    ngx_uint_t         app;
-    uint64_t           gno;
-    size_t             len;
-    u_char             name[IM_ROOM_NAME_MAX];
-} im_room_gone_t;
-
-static im_room_gone_t  im_room_gones[IM_ROOM_BATCH];
-static ngx_uint_t      im_room_ngones;
-static ngx_event_t     im_room_tell_event;
-
-
 static ngx_int_t
 im_room_init(ngx_cycle_t *cycle, im_conf_t *conf)
 {
@@ -121,16 +97,8 @@ im_room_init_process(ngx_cycle_t *cycle)
     im_node_handler(IM_BUS_ROOM_CLOSE, im_room_node_publish);
     im_node_handler(IM_BUS_MEMBER, im_room_node_publish);
 
-    im_room_ngones = 0;
-
-    ngx_memzero(&im_room_tell_event, sizeof(ngx_event_t));
-    im_room_tell_event.handler = im_room_tell_handler;
-    im_room_tell_event.data = &im_room_tell_event;
-    im_room_tell_event.log = cycle->log;
-    im_room_tell_event.cancelable = 1;
-
     if (im_room_node_init_process() != NGX_OK
-        || im_node_event_add(im_room_node_event) != NGX_OK
+        || im_room_tell_init_process(cycle) != NGX_OK
         || im_slot_tick_add(im_room_tick) != NGX_OK)
     {
         return NGX_ERROR;
@@ -1005,7 +973,7 @@ im_room_leave(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst)
 
     im_zone_unlock(sh);
 
-    im_room_gone();
+    im_room_gone_tell();
 
     return rc;
 }
@@ -1038,17 +1006,7 @@ im_room_leaving(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst)
 static void
 im_room_user_free(im_zone_sh_t *sh, im_room_joined_t *j)
 {
-    im_room_gone_t  *gone;
-
-    if (im_redis_configured() && im_room_ngones < IM_ROOM_BATCH) {
-        gone = &im_room_gones[im_room_ngones++];
-
-        gone->app = j->node.app;
-        gone->gno = j->node.gno;
-        gone->len = ngx_min(j->node.len, IM_ROOM_NAME_MAX);
-        ngx_memcpy(gone->name, j->name, gone->len);
-    }
-
+    im_room_gone_locked(j);
     im_room_changed_locked(sh, j->room);
 
     ngx_queue_remove(&j->place);
@@ -1064,25 +1022,6 @@ im_room_user_free(im_zone_sh_t *sh, im_room_joined_t *j)
     sh->njoined--;
 
     im_zone_free_locked(sh, j);
-}
-
-
-/* after the lock was released */
-
-static void
-im_room_gone(void)
-{
-    ngx_str_t        user;
-    im_room_gone_t  *gone;
-
-    while (im_room_ngones) {
-        gone = &im_room_gones[--im_room_ngones];
-
-        user.data = gone->name;
-        user.len = gone->len;
-
-        im_room_node_leave(gone->app, gone->gno, &user);
-    }
 }
 
 
@@ -1375,194 +1314,6 @@ im_room_audience(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
 
 
 void
-im_room_audience_here(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
-{
-    im_room_t     *room;
-    im_zone_sh_t  *sh;
-
-    ngx_memzero(a, sizeof(im_room_audience_t));
-
-    sh = im_zone_lock();
-
-    room = im_room_get(sh, app, gno, 0);
-
-    if (room) {
-        im_room_counts(room, a);
-    }
-
-    im_zone_unlock(sh);
-}
-
-
-static void
-im_room_counts(im_room_t *room, im_room_audience_t *a)
-{
-    a->joined = room->njoined;
-    a->guests = room->guests + room->npolls;
-    a->sockets = room->users;
-}
-
-
-void
-im_room_others(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
-{
-    im_room_t       *room;
-    im_zone_sh_t    *sh;
-    im_zone_node_t   key;
-
-    im_zone_node_init(&key, app, gno, 0, NULL);
-
-    sh = im_zone_lock();
-
-    room = im_zone_node_find(&sh->rooms, &key);
-
-    if (room) {
-        room->others = a->joined;
-        room->other_guests = a->guests;
-        room->other_sockets = a->sockets;
-    }
-
-    im_zone_unlock(sh);
-}
-
-
-void
-im_room_due(ngx_uint_t app, uint64_t gno)
-{
-    im_room_t       *room;
-    im_zone_sh_t    *sh;
-    im_zone_node_t   key;
-
-    im_zone_node_init(&key, app, gno, 0, NULL);
-
-    sh = im_zone_lock();
-
-    room = im_zone_node_find(&sh->rooms, &key);
-
-    if (room) {
-        room->counted = 1;
-        im_room_changed_locked(sh, room);
-    }
-
-    im_zone_unlock(sh);
-}
-
-
-/* The other nodes are told of it soon. */
-
-static void
-im_room_changed_locked(im_zone_sh_t *sh, im_room_t *room)
-{
-    if (!im_redis_configured()) {
-        return;
-    }
-
-    if (room->tell.next) {
-        ngx_queue_remove(&room->tell);
-    }
-
-    ngx_queue_insert_head(&sh->tell, &room->tell);
-    room->told = 0;
-
-    if (!im_room_tell_event.timer_set) {
-        ngx_add_timer(&im_room_tell_event, IM_ROOM_SOON);
-    }
-}
-
-
-static void
-im_room_tell_handler(ngx_event_t *ev)
-{
-    im_room_tell();
-}
-
-
-/* Rooms that were changed, or were told of long ago. */
-
-void
-im_room_tell(void)
-{
-    ngx_uint_t           i, n, batch;
-    ngx_queue_t         *q;
-    im_room_t           *room;
-    im_zone_sh_t        *sh;
-    im_room_audience_t  *a;
-
-    static struct {
-        ngx_uint_t          app;
-        uint64_t            gno;
-        im_room_audience_t  a;
-    } tells[IM_ROOM_TELLS];
-
-    for (batch = 0; batch < IM_ROOM_BATCHES && im_redis_up(); batch++) {
-
-        n = 0;
-
-        sh = im_zone_lock();
-
-        for (i = 0; i < IM_ROOM_BATCH && n < IM_ROOM_TELLS
-                    && !ngx_queue_empty(&sh->tell); i++)
-        {
-            q = ngx_queue_head(&sh->tell);
-            room = ngx_queue_data(q, im_room_t, tell);
-
-            if (room->told
-                && room->round == sh->round
-                && ngx_current_msec - room->told < IM_ROOM_TOLD)
-            {
-                break;
-            }
-
-            ngx_queue_remove(q);
-            ngx_queue_insert_tail(&sh->tell, q);
-
-            room->told = ngx_current_msec | 1;
-            room->round = sh->round;
-
-            tells[n].app = room->node.app;
-            tells[n].gno = room->node.gno;
-
-            a = &tells[n].a;
-            im_room_counts(room, a);
-
-            if (a->joined + a->guests + a->sockets) {
-                room->counted = 1;
-                n++;
-
-            } else if (room->counted) {
-                room->counted = 0;
-                n++;
-            }
-        }
-
-        im_zone_unlock(sh);
-
-        while (n) {
-            n--;
-            im_room_node_tell(tells[n].app, tells[n].gno, &tells[n].a);
-        }
-
-        if (i < IM_ROOM_BATCH) {
-            break;
-        }
-    }
-}
-
-
-static void
-im_room_node_event(im_node_event_e event, ngx_uint_t channel)
-{
-    im_zone_sh_t  *sh;
-
-    if (event == IM_NODE_REBUILD) {
-        sh = im_zone_lock();
-        sh->round++;
-        im_zone_unlock(sh);
-    }
-}
-
-
-void
 im_room_contribute(ngx_uint_t app, uint64_t gno, ngx_uint_t users,
     ngx_uint_t guests)
 {
@@ -1663,7 +1414,7 @@ im_room_tick(void)
 
         im_zone_unlock(sh);
 
-        im_room_gone();
+        im_room_gone_tell();
 
         if (n < IM_ROOM_BATCH) {
             break;

@@ -14,8 +14,12 @@
 #include "live/im_zone.h"
 
 
-/* What im_room.c and im_room_mark.c have in the zone; all of it under the
- * lock. */
+#define IM_ROOM_BATCH    128         /* nodes removed under one lock */
+#define IM_ROOM_BATCHES  32          /* of them in a tick */
+
+
+/* What im_room.c, im_room_mark.c and im_room_tell.c have in the zone; all of
+ * it under the lock. */
 
 typedef struct {
     im_zone_node_t     node;         /* app, gno */
@@ -84,6 +88,13 @@ im_room_t *im_room_get(im_zone_sh_t *sh, ngx_uint_t app, uint64_t gno,
 im_room_joined_t *im_room_user(im_zone_sh_t *sh, ngx_uint_t app,
     uint64_t gno, ngx_str_t *user);
 void im_room_user_copy(im_room_user_t *u, im_room_joined_t *j);
+
+/* im_room_tell.c: what other nodes are told of rooms.  A room was changed, a
+ * user ends; im_room_gone_tell() follows after the lock was released. */
+void im_room_changed_locked(im_zone_sh_t *sh, im_room_t *room);
+void im_room_gone_locked(im_room_joined_t *j);
+void im_room_gone_tell(void);
+ngx_int_t im_room_tell_init_process(ngx_cycle_t *cycle);
 
 /* He loses all marks. */
 void im_room_unmark(im_room_joined_t *j);
