@@ -35,6 +35,7 @@ use File::Basename qw/ dirname /;
 use File::Path qw/ remove_tree /;
 use File::Temp ();
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use MIME::Base64 qw/ encode_base64 /;
 use Mojo::File qw/ path /;
 use Mojo::IOLoop;
@@ -241,16 +242,25 @@ sub load_modules {
 }
 
 # Each test takes ports of its own, below those that the system gives out.
+# Who has taken one holds an abstract socket of its name, which goes with the
+# process.
 sub free_port ($self) {
-    state $next = 10000 + ($$ % 1000) * 20;
+    state $next = 10000 + ($$ % 200) * 100;
+    state @taken;
 
     for (1 .. 1000) {
         my $port = $next++;
         $next = 10000 if $next > 32000;
 
-        return $port if IO::Socket::INET->new(Listen => 1, ReuseAddr => 1,
-                                              LocalAddr => '127.0.0.1',
-                                              LocalPort => $port);
+        my $mark = IO::Socket::UNIX->new(Listen => 1,
+                                         Local => "\0im-test-$port") or next;
+
+        IO::Socket::INET->new(Listen => 1, ReuseAddr => 1,
+                              LocalAddr => '127.0.0.1', LocalPort => $port)
+            or next;
+
+        push @taken, $mark;
+        return $port;
     }
 
     die 'no free port';
