@@ -27,6 +27,16 @@ port=${IM_BENCH_PORT:-18900}
 nginx=${IM_BENCH_NGINX:-${IM_BUILD:-$top/build}/optimised/nginx}
 app=1400000001
 
+# Of the node that im_start starts next: its name, store, lines of im {} and of
+# the main block; all that run, and what stops them.
+
+node=im
+node_store='lmdb:store size=16g'
+node_block=
+node_main=
+nodes=
+stop=im_stop
+
 
 die() {
     echo "$0: error: $*" >&2
@@ -92,17 +102,20 @@ build_tools() {
 }
 
 
-# Starts nginx with $1 workers.
+# Starts nginx with $1 workers.  All nodes have the app's key of the first.
 
 im_start() {
-    im=$work/im
+    im=$work/$node
     rm -rf "$im"
     mkdir -p "$im/tmp"
 
     # workers are not root
     chmod 755 "$out" "$work" "$im"
 
-    head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > "$im/app.key"
+    [ -n "${IM_KEY:-}" ] \
+        || IM_KEY=$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')
+
+    printf %s "$IM_KEY" > "$im/app.key"
 
     user=
     [ "$(id -u)" -ne 0 ] || user="user nobody nogroup;"
@@ -113,13 +126,15 @@ worker_processes $1;
 worker_rlimit_nofile $(ulimit -n);
 pid nginx.pid;
 error_log error.log warn;
+$node_main
 
 events {
     worker_connections ${IM_BENCH_CONNECTIONS:-32768};
 }
 
 im {
-    store lmdb:store size=16g;
+    store $node_store;
+    $node_block
     zone ${IM_BENCH_ZONE:-64m};
 
     app $app {
@@ -157,15 +172,15 @@ http {
 CONF
 
     "$nginx" -p "$im/" -c nginx.conf -e error.log
+    nodes="$nodes $node"
 
     IM_APP=$app
-    IM_KEY=$(cat "$im/app.key")
     export IM_APP IM_KEY
 
     query="sdkappid=$app&identifier=administrator"
     query="$query&usersig=$(im_usersig administrator)"
 
-    trap im_stop EXIT
+    trap $stop EXIT
 
     tries=100
 
@@ -178,16 +193,20 @@ CONF
 
 
 im_stop() {
-    [ -s "$work/im/nginx.pid" ] || return 0
+    for started in $nodes; do
+        [ -s "$work/$started/nginx.pid" ] || continue
 
-    pid=$(cat "$work/im/nginx.pid")
-    kill -TERM "$pid"
+        pid=$(cat "$work/$started/nginx.pid")
+        kill -TERM "$pid"
 
-    while kill -0 "$pid" 2> /dev/null; do
-        sleep 0.1
+        while kill -0 "$pid" 2> /dev/null; do
+            sleep 0.1
+        done
+
+        rm -f "$work/$started/nginx.pid"
     done
 
-    rm -f "$work/im/nginx.pid"
+    nodes=
 }
 
 
@@ -294,25 +313,27 @@ im_group() {
 
 
 im_usersig() {
-    IM_DIR=$work/im "$top/build.sh" usersig "$1" 86400
+    IM_DIR=$work/$node "$top/build.sh" usersig "$1" 86400
 }
 
 
 im_workers() {
-    pgrep -P "$(cat "$work/im/nginx.pid")"
+    pgrep -P "$(cat "$work/$node/nginx.pid")"
 }
 
 
-# Accounts u0 .. u($1 - 1).
+# Accounts u0 .. u($1 - 1), or of another letter than u, $2.
 
 im_accounts() {
     perl -e '
-        for (my $i = 0; $i < $ARGV[0]; $i += 100) {
-            my $n = $i + 100 > $ARGV[0] ? $ARGV[0] : $i + 100;
-            print "{\"Accounts\":[", join(",", map { "\"u$_\"" } $i .. $n - 1),
-                  "]}\n";
+        my ($max, $u) = @ARGV;
+
+        for (my $i = 0; $i < $max; $i += 100) {
+            my $n = $i + 100 > $max ? $max : $i + 100;
+            print "{\"Accounts\":[",
+                  join(",", map { "\"$u$_\"" } $i .. $n - 1), "]}\n";
         }
-    ' "$1" | while read -r body; do
+    ' "$1" "${2:-u}" | while read -r body; do
         im_rest im_open_login_svc/multiaccount_import "$body" > /dev/null
     done
 }

@@ -2,7 +2,8 @@
 
 # Copyright (C) The ngx_im authors
 
-# All measurements, and their tables as Markdown.  Takes some 40 minutes.
+# All measurements, and their tables as Markdown.  Takes some 40 minutes, and
+# needs ./build.sh mongo and redis-server.
 #
 #   bench/run.sh [FOLDER]
 #
@@ -31,6 +32,7 @@ mkdir -p "$IM_BENCH_OUT"
 
 "$here/idle.sh" 10000 1
 "$here/sendmsg.sh" 5 10000 1
+"$here/store.sh" 5 500
 "$here/callback.sh" 5 10000 1
 "$here/room.sh" 5 1 1000 5000 20000
 "$here/room.sh" 5 2 1000

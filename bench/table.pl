@@ -118,6 +118,43 @@ if (my @rows = lines('sendmsg.tsv')) {
 }
 
 
+if (my @rows = lines('store.tsv')) {
+    my (%v, %lmdb);
+
+    my @cases = ([lmdb => 'LMDB, one node', 1],
+                 [mongo => 'MongoDB, one node', 2],
+                 [redis => 'MongoDB and Redis, one node', 3],
+                 [nodes => 'MongoDB and Redis, two nodes', 3]);
+
+    shift @rows;
+
+    for (@rows) {
+        my ($case, $round, @n) = split /\t/;
+
+        push @{ $v{$case}[$_] }, $n[$_] for 0 .. $#n;
+
+        $lmdb{$round} = $n[0] if $case eq 'lmdb';
+        push @{ $v{$case}[6] }, $n[0] / $lmdb{$round} if $lmdb{$round};
+    }
+
+    print "### openim/sendmsg by store, 64 connections, durable\n\n";
+    head('', 'messages/s', 'x', 'CPU us/message of the workers',
+         'of the MongoDB server', 'of Redis', 'p50 ms', 'p99 ms');
+
+    for (@cases) {
+        my ($case, $name, $programs) = @$_;
+        my $s = $v{$case} or next;
+
+        row($name, spread('%.0f', @{ $s->[0] }), spread('%.3f', @{ $s->[6] }),
+            map { $_ < $programs + 1 || $_ > 3
+                  ? spread('%.0f', @{ $s->[$_] }) : '' } 1 .. 5);
+    }
+
+    print "\n$_\n" for lines('store.note');
+    print "\n";
+}
+
+
 if (my @rows = lines('callback.tsv')) {
     my (%v, %round);
 
