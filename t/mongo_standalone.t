@@ -84,6 +84,7 @@ for (["$secret?replicaSet=rs0&tls=maybe", 'a wrong option'],
      ['mongodb://ann:Hidden1@127.0.0.1:port/im', 'a wrong port'],
      ['mongodb://ann:x:Hidden1@127.0.0.1/im', 'a password to be escaped'],
      ['mongodb://ann:Hidden1%zz@127.0.0.1/im', 'one that is escaped badly'],
+     ['mongodb://ann:1/x?Hidden1@127.0.0.1/im', 'a password with a slash'],
      ["$secret size=1g", 'a parameter of the other store'],
      ['mongo://ann:Hidden1@127.0.0.1/im', 'another word'])
 {

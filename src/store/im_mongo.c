@@ -264,7 +264,7 @@ im_mongo_other_set(bson_error_t *error)
 static mongoc_uri_t *
 im_mongo_uri(im_conf_t *conf, bson_error_t *error)
 {
-    u_char                  text[2048];
+    u_char                  *p, text[2048];
     bool                     ok;
     mongoc_uri_t            *uri;
     mongoc_read_prefs_t     *prefs;
@@ -276,6 +276,18 @@ im_mongo_uri(im_conf_t *conf, bson_error_t *error)
     }
 
     (void) ngx_cpystrn(text, conf->store.path.data, conf->store.path.len + 1);
+
+    /* what libmongoc takes for a database or an option, it would quote */
+
+    p = (u_char *) ngx_strstr(text, "://");
+    p = p ? (u_char *) ngx_strchr(p + 3, '/') : NULL;
+
+    if (p && ngx_strchr(p, '@')) {
+        ngx_explicit_memzero(text, sizeof(text));
+        bson_set_error(error, 0, 0, "write \"/\" in the user or the password "
+                       "as %%2F, and \"@\" in an option as %%40");
+        return NULL;
+    }
 
     uri = mongoc_uri_new_with_error((char *) text, error);
 
