@@ -49,7 +49,8 @@ subtest 'friends' => sub {
     is_deeply codes(add('ann', 'bob')), [0], 'added';
 
     for my $name (qw/ ann bob /) {
-        my @list = map { all($_, 'FriendListMod') } $name eq 'ann' ? @ann : @bob;
+        my @list = map { all($_, 'FriendListMod') }
+                   $name eq 'ann' ? @ann : @bob;
         ok @{ $list[0] }, "news for $name";
         is_deeply $list[0], $list[1], 'the same on both nodes';
     }
@@ -58,7 +59,8 @@ subtest 'friends' => sub {
         DeleteType => 'Delete_Type_Both')->code_is(0);
 
     for my $name (qw/ ann bob /) {
-        my @list = map { all($_, 'FriendListMod') } $name eq 'ann' ? @ann : @bob;
+        my @list = map { all($_, 'FriendListMod') }
+                   $name eq 'ann' ? @ann : @bob;
         is @{ $list[0] }, 1, "deleted: news for $name";
         is_deeply $list[0], $list[1], 'the same on both nodes';
     }

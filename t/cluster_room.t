@@ -212,9 +212,8 @@ subtest 'a broadcast' => sub {
             Random => $random++, MsgBody => text('all') })->code_is(0);
 
         for my $i (0, 1) {
-            my %got = map { $_ => 1 }
-                      map { my $m = message($ws[$i]); $m ? $m->{ToGroupId} : '' }
-                      1 .. 2;
+            my %got = map { ($_ ? $_->{ToGroupId} : '') => 1 }
+                      map { scalar message($ws[$i]) } 1 .. 2;
             is_deeply [sort keys %got], [sort @gid[$i, 2]],
                 'to the rooms of both nodes';
             $ws[$i]->no_event('GroupMsgArray', 0.3, 'once');

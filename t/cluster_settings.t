@@ -56,6 +56,7 @@ sub count { scalar(my @list = $_[0]->requests) }
 
 for my $i (0, 1) {
     my ($here, $there) = @nodes[$i, 1 - $i];
+    my $tag = 'Tag_Profile_Custom_' . qw/ Agea Ageb /[$i];
 
     subtest "set on node $i" => sub {
 
@@ -72,12 +73,12 @@ for my $i (0, 1) {
         my $set = sub {
             return $there->rest('profile/portrait_set', {
                 From_Account => 'ann', ProfileItem => [{
-                    Tag => "Tag_Profile_Custom_@{[ qw{ Agea Ageb }[$i] ]}", Value => 3 }] })->code;
+                    Tag => $tag, Value => 3 }] })->code;
         };
 
         ok $set->(), 'no such field' for 1 .. 4;
         $here->rest('profile/custom_field_set', { FieldList => [
-            { Tag => "Tag_Profile_Custom_@{[ qw{ Agea Ageb }[$i] ]}", Type => 'Integer' }] })
+            { Tag => $tag, Type => 'Integer' }] })
             ->code_is(0);
         soon('a field', sub { !$set->() });
 
