@@ -129,14 +129,9 @@ im_cb_ask(im_ctx_t *ctx, im_callback_call_t *call, im_json_t **answer)
         return NGX_ERROR;
     }
 
-    if (st->flying >= IM_CB_FLYING) {
+    if (st->flying >= IM_CB_FLYING || !im_cb_gate(st)) {
         im_callback_count(call, IM_CB_RESULT_SKIPPED);
-        return NGX_BUSY;
-    }
-
-    if (!im_cb_gate(st)) {
-        im_callback_count(call, IM_CB_RESULT_SKIPPED);
-        return NGX_BUSY;
+        return NGX_DECLINED;
     }
 
     st->flying++;

@@ -60,6 +60,7 @@
     C(OUTBOX_IN,      "im_outbox_events_total{result=\"stored\"}")            \
     C(OUTBOX_OUT,     "im_outbox_events_total{result=\"delivered\"}")         \
     C(OUTBOX_DROPPED, "im_outbox_events_total{result=\"dropped\"}")           \
+    C(OUTBOX_EXPIRED, "im_outbox_events_total{result=\"expired\"}")           \
     C(OUTBOX_TRIES,   "im_outbox_tries_total")                                \
     G(CB_FLYING,      "im_callbacks_in_flight")                               \
     G(CB_QUEUE,       "im_callbacks_queued")                                  \

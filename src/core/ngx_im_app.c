@@ -540,6 +540,7 @@ ngx_im_app_init(im_app_t *app)
     app->notices_life = NGX_CONF_UNSET;
     app->contacts_max = NGX_CONF_UNSET;
     app->outbox_max = NGX_CONF_UNSET;
+    app->outbox_life = NGX_CONF_UNSET;
     app->unread_max = NGX_CONF_UNSET;
     app->history_page = NGX_CONF_UNSET;
 
@@ -626,6 +627,7 @@ ngx_im_app_merge(im_app_t *prev, im_app_t *app)
                              7 * 86400);
     ngx_conf_merge_value(app->contacts_max, prev->contacts_max, 100);
     ngx_conf_merge_value(app->outbox_max, prev->outbox_max, 10000);
+    ngx_conf_merge_sec_value(app->outbox_life, prev->outbox_life, 86400);
     ngx_conf_merge_value(app->unread_max, prev->unread_max, 100);
     ngx_conf_merge_value(app->history_page, prev->history_page, 100);
 

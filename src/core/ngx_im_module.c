@@ -337,6 +337,8 @@ static ngx_command_t  ngx_im_commands[] = {
     ngx_im_setting(notices_life, ngx_conf_set_sec_slot,
                    &ngx_im_positive_sec),
     ngx_im_setting(outbox_max, ngx_conf_set_num_slot, &ngx_im_count),
+    ngx_im_setting(outbox_life, ngx_conf_set_sec_slot,
+                   &ngx_im_positive_sec),
     ngx_im_setting(contacts_max, ngx_conf_set_num_slot, &ngx_im_count),
     ngx_im_setting(unread_max, ngx_conf_set_num_slot, &ngx_im_count),
     ngx_im_setting(history_page, ngx_conf_set_num_slot, &ngx_im_count),

@@ -186,6 +186,7 @@ typedef struct {
     time_t           notices_life;
     ngx_int_t        contacts_max;
     ngx_int_t        outbox_max;           /* events of each of its streams */
+    time_t           outbox_life;          /* of an event that fails */
     ngx_int_t        unread_max;
     ngx_int_t        history_page;
 

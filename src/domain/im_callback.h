@@ -67,7 +67,8 @@ typedef struct {
 
 typedef struct {
     /* Suspends.  NGX_OK: HTTP status 200, and the answer; NGX_BUSY, NGX_ERROR:
-     * none, which is counted and logged. */
+     * none, which is counted and logged; NGX_DECLINED: it was not sent for
+     * a limit, which is counted. */
     ngx_int_t        (*ask)(im_ctx_t *ctx, im_callback_call_t *call,
                             im_json_t **answer);
 

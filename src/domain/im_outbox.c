@@ -65,6 +65,7 @@ typedef struct {
     ngx_str_t          id;
     ngx_str_t          dk;
     int64_t            gno;
+    int64_t            time;         /* seconds; 0: not known */
 } im_outbox_row_t;
 
 
@@ -112,6 +113,7 @@ static ngx_int_t im_outbox_trim(im_ctx_t *ctx, im_outbox_shard_t *sh,
     int64_t first);
 static ngx_int_t im_outbox_send(im_ctx_t *ctx, im_outbox_shard_t *sh,
     im_outbox_row_t *rows, ngx_uint_t n);
+static ngx_uint_t im_outbox_expired(im_ctx_t *ctx, im_outbox_row_t *row);
 static ngx_int_t im_outbox_complete(im_ctx_t *ctx, im_outbox_row_t *row,
     ngx_str_t *body);
 static ngx_int_t im_outbox_remove(im_ctx_t *ctx, im_outbox_shard_t *sh,
@@ -143,6 +145,7 @@ static im_record_t  im_outbox_record[] = {
     { ngx_string("id"), IM_COL_STR, offsetof(im_outbox_row_t, id) },
     { ngx_string("dk"), IM_COL_STR, offsetof(im_outbox_row_t, dk) },
     { ngx_string("gno"), IM_COL_INT, offsetof(im_outbox_row_t, gno) },
+    { ngx_string("time"), IM_COL_INT, offsetof(im_outbox_row_t, time) },
       im_null_record
 };
 
@@ -197,6 +200,7 @@ im_outbox_put(im_ctx_t *ctx, im_batch_t *batch, im_callback_call_t *call,
     row.platform.len = ngx_strlen(call->platform);
     row.id.data = id;
     row.id.len = sizeof(id);
+    row.time = ngx_time();
 
     if (msg) {
         row.gno = msg->gno;
@@ -662,11 +666,25 @@ im_outbox_send(im_ctx_t *ctx, im_outbox_shard_t *sh, im_outbox_row_t *rows,
         rc = im_outbox_complete(ctx, &rows[i], &call.body);
 
         if (rc == NGX_OK && call.platform) {
-            im_stat_add(IM_STAT_OUTBOX_TRIES, 1);
             rc = im_callback_client->ask(ctx, &call, &answer);
+
+            if (rc == NGX_DECLINED) {    /* not tried */
+                rc = NGX_BUSY;
+                break;
+            }
+
+            im_stat_add(IM_STAT_OUTBOX_TRIES, 1);
 
         } else {
             rc = NGX_ERROR;
+        }
+
+        if (rc != NGX_OK && sh->app->callback
+            && im_outbox_expired(ctx, &rows[i]))
+        {
+            im_stat_add(IM_STAT_OUTBOX_EXPIRED, 1);
+            rc = NGX_AGAIN;
+            continue;
         }
 
         if (rc != NGX_OK) {
@@ -691,6 +709,27 @@ im_outbox_send(im_ctx_t *ctx, im_outbox_shard_t *sh, im_outbox_row_t *rows,
     }
 
     return rc;
+}
+
+
+/* A try has failed.  1: it was the last one, so that others get by. */
+
+static ngx_uint_t
+im_outbox_expired(im_ctx_t *ctx, im_outbox_row_t *row)
+{
+    time_t  age;
+
+    age = ngx_time() - (time_t) row->time;
+
+    if (row->time == 0 || age < ctx->app->outbox_life) {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
+                  "callback %V of app %ui is dropped, delivery %V has failed "
+                  "for %T s", &row->command, ctx->app->id, &row->id, age);
+
+    return 1;
 }
 
 

@@ -13,7 +13,7 @@ package Test::IM::Receiver;
 #
 # A request is { query, headers, body, text }.  Modes: hang, reset, drip,
 # text (answer is a text), bytes (that are not HTTP), huge; status => 500,
-# delay => seconds.
+# with match => 'text' for bodies that have it only; delay => seconds.
 
 use Mojo::Base -base, -signatures;
 
@@ -172,7 +172,9 @@ sub serve (@listen) {
 }
 
 sub render ($c, $answer, $mode) {
-    $c->res->code($answer->{status}) if $answer->{status};
+    $c->res->code($answer->{status})
+        if $answer->{status}
+           && index($c->req->body, $answer->{match} // '') >= 0;
 
     if ($mode eq 'hang') {
         push @{ $c->app->{hanging} }, $c->render_later->tx;
