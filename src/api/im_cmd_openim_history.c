@@ -379,7 +379,8 @@ im_cmd_admin_set_msg_read(im_ctx_t *ctx, void *data)
     }
 
     return im_read_report(ctx, &req->user, &req->peer,
-                          req->time.set ? req->time.value : ngx_time(), 0);
+                          req->time.set ? req->time.value : ngx_time(), 0,
+                          -1);
 }
 
 

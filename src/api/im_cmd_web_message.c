@@ -425,7 +425,7 @@ im_cmd_msgreaded(im_ctx_t *ctx, void *data)
         }
 
         code = im_read_report(ctx, &ctx->user, &item.peer, item.time.value,
-                              0);
+                              0, -1);
         if (code != IM_OK) {
             return code;
         }
@@ -663,6 +663,7 @@ im_cmd_read_all_unread_msg(im_ctx_t *ctx, void *data)
 static im_code_t
 im_cmd_read_all_c2c(im_ctx_t *ctx)
 {
+    int64_t          left;
     ngx_int_t        rc;
     im_code_t        code;
     ngx_uint_t       i;
@@ -681,9 +682,17 @@ im_cmd_read_all_c2c(im_ctx_t *ctx)
     }
 
     peer = peers.elts;
+    left = 0;
 
     for (i = 0; i < peers.nelts; i++) {
-        code = im_read_report(ctx, &ctx->user, &peer[i].peer, ngx_time(), 1);
+        left += peer[i].unread;
+    }
+
+    for (i = 0; i < peers.nelts; i++) {
+        left -= peer[i].unread;
+
+        code = im_read_report(ctx, &ctx->user, &peer[i].peer, ngx_time(), 1,
+                              left);
         if (code != IM_OK) {
             return code;
         }

@@ -122,7 +122,22 @@ static im_callback_row_t  im_callback_rows[] = {
     { ngx_string("Sns.CallbackBlackListDelete"), 0, 0, 0 },
 
     /* IM_CB_PROFILE */
-    { ngx_string("Profile.CallbackPortraitSet"), 0, 0, 0 }
+    { ngx_string("Profile.CallbackPortraitSet"), 0, 0, 0 },
+
+    /* IM_CB_C2C_READ */
+    { ngx_string("C2C.CallbackAfterMsgReport"), 0, 0, 0 },
+
+    /* IM_CB_GROUP_REFUSED */
+    { ngx_string("Group.CallbackSendMsgException"), 0, 0, 0 },
+
+    /* IM_CB_GROUP_MEMBER */
+    { ngx_string("Group.CallbackAfterMemberFieldChanged"), 0, 0, 0 },
+
+    /* IM_CB_GROUP_ATTR */
+    { ngx_string("Group.CallbackAfterGroupAttrChanged"), 0, 0, 0 },
+
+    /* IM_CB_GROUP_RECEIPT */
+    { ngx_string("Group.CallbackAfterReadReceipt"), 0, 0, 0 }
 };
 
 

@@ -47,6 +47,11 @@ typedef enum {
     IM_CB_BLACK_ADD,
     IM_CB_BLACK_DELETE,
     IM_CB_PROFILE,
+    IM_CB_C2C_READ,
+    IM_CB_GROUP_REFUSED,
+    IM_CB_GROUP_MEMBER,
+    IM_CB_GROUP_ATTR,
+    IM_CB_GROUP_RECEIPT,
     IM_CALLBACKS
 } im_callback_e;
 
@@ -153,6 +158,9 @@ im_code_t im_callback_c2c_before(im_ctx_t *ctx, im_message_t *msg,
 void im_callback_c2c_after(im_ctx_t *ctx, im_message_t *msg, im_code_t code);
 void im_callback_c2c_recall(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *to,
     im_msg_key_t *key);
+/* unread: of all conversations of the user */
+void im_callback_c2c_read(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
+    int64_t time, int64_t unread);
 
 /* dk: of the message, for im_callback_stage(). */
 void im_callback_group_sent(im_ctx_t *ctx, struct im_batch_s *batch,
@@ -162,6 +170,10 @@ im_code_t im_callback_group_before_send(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, im_verdict_t *verdict);
 void im_callback_group_after_send(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send);
+
+/* The message was refused, or dropped by the limiter, with that code. */
+void im_callback_group_refused(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, im_code_t code);
 
 /* members: list of objects with Member_Account, or NULL. */
 im_code_t im_callback_group_before_create(im_ctx_t *ctx, im_group_t *group,
@@ -194,6 +206,15 @@ void im_callback_group_recall(im_ctx_t *ctx, im_group_t *group,
 /* info: MsgGroupNewInfo of the tip; custom: fields that have changed. */
 void im_callback_group_info(im_ctx_t *ctx, im_group_t *group,
     im_json_t *info, im_json_t *custom);
+/* role, card: what has changed, or NULL */
+void im_callback_group_member(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *user, ngx_str_t *role, ngx_str_t *card);
+/* list: attributes that were given, as {key, value}, or NULL */
+void im_callback_group_attr(im_ctx_t *ctx, im_group_t *group,
+    const char *option, im_json_t *list);
+/* The caller has told that he has read a message. */
+void im_callback_group_receipt(im_ctx_t *ctx, im_group_t *group,
+    int64_t seq, int64_t read, int64_t unread);
 
 
 typedef enum {

@@ -157,6 +157,23 @@ im_callback_c2c_recall(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *to,
 }
 
 
+void
+im_callback_c2c_read(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
+    int64_t time, int64_t unread)
+{
+    im_json_t  *body;
+
+    body = im_callback_body(ctx, IM_CB_C2C_READ);
+
+    im_json_add_str(body, "Report_Account", user);
+    im_json_add_str(body, "Peer_Account", peer);
+    im_json_add_int(body, "LastReadTime", time);
+    im_json_add_int(body, "UnreadMsgNum", unread);
+
+    im_callback_pair(ctx, IM_CB_C2C_READ, body, user, peer);
+}
+
+
 /* What concerns two accounts keeps its order, whoever is the sender. */
 
 static void
@@ -235,6 +252,25 @@ im_callback_group_after_send(im_ctx_t *ctx, im_group_t *group,
     im_json_add_int(body, "MsgTime", send->time);
 
     im_callback_tell(ctx, IM_CB_GROUP_AFTER_SEND, body, &group->gid);
+}
+
+
+void
+im_callback_group_refused(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, im_code_t code)
+{
+    im_json_t  *body;
+
+    if (!im_callback_wants(ctx->app, IM_CB_GROUP_REFUSED)) {
+        return;
+    }
+
+    body = im_callback_group_send_body(ctx, IM_CB_GROUP_REFUSED, group, send);
+
+    im_json_add_int(body, "ErrorCode", code);
+    im_json_add_str(body, "ErrorInfo", im_error_text(code));
+
+    im_callback_tell(ctx, IM_CB_GROUP_REFUSED, body, &group->gid);
 }
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "live/im_zone.h"
+#include "domain/im_callback.h"
 #include "domain/im_group_attr.h"
 #include "domain/im_group_message.h"
 
@@ -64,6 +65,13 @@ static void im_group_set_key(im_ctx_t *ctx, im_group_t *group,
     const char *name, im_key_t *key);
 
 
+/* OptionType of the callback, by im_attr_op_e. */
+
+static const char  *im_attr_options[] = {
+    NULL, "set", "modify", "clear", "delete"
+};
+
+
 im_code_t
 im_group_attr_change(im_ctx_t *ctx, im_group_t *group, im_attr_op_e op,
     im_json_t *list, ngx_uint_t race, int64_t main_seq)
@@ -99,6 +107,8 @@ im_group_attr_change(im_ctx_t *ctx, im_group_t *group, im_attr_op_e op,
 
         if (rc == NGX_OK) {
             im_group_attr_tell(ctx, group, set, op);
+            im_callback_group_attr(ctx, group, im_attr_options[op],
+                                   (op == IM_ATTR_CLEAR) ? NULL : list);
 
             im_json_add_int(ctx->reply, "AttrMainSeq", set->seq);
             ary = im_json_add_list(ctx->reply, "GroupAttrAry");

@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_fault.h"
 #include "core/im_str.h"
+#include "domain/im_callback.h"
 #include "domain/im_group_direct.h"
 #include "domain/im_group_edit.h"
 #include "domain/im_group_item.h"
@@ -406,6 +407,8 @@ im_group_receipt(im_ctx_t *ctx, im_group_t *group, int64_t seq)
     if (rc != NGX_OK) {
         return im_group_code(rc);
     }
+
+    im_callback_group_receipt(ctx, group, seq, read, unread);
 
     body = im_json_new_obj(ctx->pool);
 

@@ -724,7 +724,7 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
     ngx_int_t            rc;
     im_code_t            code;
     im_json_t           *custom;
-    ngx_uint_t           tries, role, flag;
+    ngx_uint_t           tries, role, flag, card;
     im_batch_t          *batch;
     im_group_member_t    m;
     im_group_notice_t    notice;
@@ -750,6 +750,7 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
 
         role = (ch->role != -1 && ch->role != m.role);
         flag = (ch->flag != -1 && ch->flag != m.flag);
+        card = (ch->card.data != NULL && !im_str_eq(&ch->card, &m.card));
 
         if (im_group_custom_put(ctx, &m.custom, ch->custom, &custom)
             != NGX_OK)
@@ -757,9 +758,7 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
             return IM_E_GROUP_INTERNAL;
         }
 
-        if (!role && !flag && custom->n == 0
-            && (ch->card.data == NULL || im_str_eq(&ch->card, &m.card)))
-        {
+        if (!role && !flag && !card && custom->n == 0) {
             return IM_OK;
         }
 
@@ -771,7 +770,7 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
             m.flag = ch->flag;
         }
 
-        if (ch->card.data) {
+        if (card) {
             m.card = ch->card;
         }
 
@@ -827,6 +826,10 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
                 im_group_joined_hint(ctx, group->gno, user, 1);
             }
 
+            im_callback_group_member(ctx, group, user,
+                                     role ? im_group_role_word(m.role) : NULL,
+                                     card ? &m.card : NULL);
+
             return IM_OK;
         }
 
@@ -851,7 +854,7 @@ im_group_owner_modify(im_ctx_t *ctx, im_group_t *group,
     ngx_int_t           rc;
     im_code_t           code;
     ngx_str_t           gid;
-    ngx_uint_t          tries, flag;
+    ngx_uint_t          tries, flag, card;
     im_batch_t         *batch;
     im_group_notice_t   notice;
 
@@ -865,11 +868,10 @@ im_group_owner_modify(im_ctx_t *ctx, im_group_t *group,
         }
 
         flag = (ch->flag != -1 && ch->flag + 1 != group->owner_flag);
+        card = (ch->card.data != NULL
+                && !im_str_eq(&ch->card, &group->owner_card));
 
-        if (!flag
-            && (ch->card.data == NULL
-                || im_str_eq(&ch->card, &group->owner_card)))
-        {
+        if (!flag && !card) {
             return IM_OK;
         }
 
@@ -877,7 +879,7 @@ im_group_owner_modify(im_ctx_t *ctx, im_group_t *group,
             group->owner_flag = ch->flag + 1;
         }
 
-        if (ch->card.data) {
+        if (card) {
             group->owner_card = ch->card;
         }
 
@@ -900,6 +902,9 @@ im_group_owner_modify(im_ctx_t *ctx, im_group_t *group,
                                      im_str_eq(&group->owner, &ctx->user)
                                      ? ctx->inst : 0);
             }
+
+            im_callback_group_member(ctx, group, &group->owner, NULL,
+                                     card ? &group->owner_card : NULL);
 
             return IM_OK;
         }

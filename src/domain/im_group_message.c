@@ -95,6 +95,9 @@ im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
     im_code_t   code;
     ngx_int_t   rc;
     ngx_str_t   result;
+    im_group_t  old;
+
+    old = *group;                    /* it may be gone afterwards */
 
     rc = im_group_message_marker(ctx, group, send, key);
 
@@ -111,6 +114,11 @@ im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 
     if (code != IM_OK) {
         im_marker_release(key);
+
+        if (!send->refused) {
+            im_callback_group_refused(ctx, &old, send, code);
+        }
+
         return code;
     }
 
@@ -124,6 +132,10 @@ im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 
     if (!send->dropped && !send->repeated) {
         im_callback_group_after_send(ctx, group, send);
+    }
+
+    if (send->dropped == IM_DROPPED_RATE) {
+        im_callback_group_refused(ctx, group, send, IM_E_GROUP_SENDER_FREQ);
     }
 
     return IM_OK;
@@ -195,8 +207,13 @@ im_group_message_ask(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
 
     code = im_callback_group_before_send(ctx, group, send, &verdict);
 
-    if (code != IM_OK || !verdict.waited) {
+    if (code != IM_OK) {
+        send->refused = 1;
         return code;
+    }
+
+    if (!verdict.waited) {
+        return IM_OK;
     }
 
     gid = group->gid;

@@ -10,6 +10,7 @@
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_callback.h"
 #include "domain/im_message.h"
 #include "domain/im_read.h"
 
@@ -36,6 +37,8 @@ static ngx_int_t im_read_second(im_ctx_t *ctx, im_key_t *prefix,
     im_read_t *read, ngx_uint_t *n);
 static ngx_int_t im_read_second_row(im_row_t *row, void *data);
 static ngx_int_t im_read_peer_row(im_row_t *row, void *data);
+static void im_read_told(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
+    int64_t time, int64_t left);
 static ngx_int_t im_read_mark(im_ctx_t *ctx, ngx_str_t *user,
     ngx_str_t *peer, int64_t time, ngx_uint_t quiet, ngx_uint_t tell);
 
@@ -328,7 +331,7 @@ im_read_peer_row(im_row_t *row, void *data)
 
 im_code_t
 im_read_report(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
-    ngx_uint_t quiet)
+    ngx_uint_t quiet, int64_t left)
 {
     u_char      exists;
     ngx_int_t   rc;
@@ -363,8 +366,46 @@ im_read_report(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
                           exists && !im_str_eq(user, peer));
     }
 
+    if (rc == NGX_OK && im_callback_wants(ctx->app, IM_CB_C2C_READ)) {
+        im_read_told(ctx, user, peer, time, left);
+    }
+
     return (rc == NGX_OK || rc == NGX_DECLINED) ? IM_OK
                                                 : im_message_code(ctx, rc);
+}
+
+
+/* What is left is counted as im_read_peers() does. */
+
+static void
+im_read_told(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
+    int64_t left)
+{
+    ngx_uint_t       i;
+    ngx_array_t      peers;
+    im_read_peer_t  *p;
+
+    if (left != -1) {
+        im_callback_c2c_read(ctx, user, peer, time, left);
+        return;
+    }
+
+    if (ngx_array_init(&peers, ctx->pool, 16, sizeof(im_read_peer_t))
+        != NGX_OK
+        || im_read_peers(ctx, user, IM_READ_PAGES * IM_READ_PAGE, &peers)
+           != NGX_OK)
+    {
+        return;
+    }
+
+    p = peers.elts;
+    left = 0;
+
+    for (i = 0; i < peers.nelts; i++) {
+        left += p[i].unread;
+    }
+
+    im_callback_c2c_read(ctx, user, peer, time, left);
 }
 
 

@@ -59,10 +59,11 @@ ngx_int_t im_read_peers(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t max,
 
 /*
  * The user has read the conversation up to that second; later than now is
- * now.  Tells his other instances (unless quiet) and the peer.
+ * now.  Tells his other instances (unless quiet) and the peer, and the app
+ * how many messages are unread then: left, or if it is -1 they are counted.
  */
 im_code_t im_read_report(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
-    int64_t time, ngx_uint_t quiet);
+    int64_t time, ngx_uint_t quiet, int64_t left);
 
 
 #endif /* _IM_READ_H_INCLUDED_ */
