@@ -25,6 +25,9 @@
 #define IM_CB_FAILURES  10               /* one after another: breaker opens */
 #define IM_CB_PAUSE     1000             /* ms until it is tried again */
 #define IM_CB_DRAIN     10000            /* ms that an old worker goes on */
+#define IM_CB_HOLD      12000            /* ms that a new one lets it go on */
+#define IM_CB_LOOK      20               /* ms: it looks again */
+#define IM_CB_SLOTS     128
 
 
 typedef struct im_cb_state_s  im_cb_state_t;
@@ -32,8 +35,10 @@ typedef struct im_cb_state_s  im_cb_state_t;
 
 typedef struct {
     ngx_queue_t            queue;        /* of im_cb_entry_t */
+    ngx_queue_t            held;         /* in im_cb_held */
     im_cb_state_t         *state;
     unsigned               busy:1;       /* the first one is on its way */
+    unsigned               holds:1;      /* old workers go first */
 } im_cb_lane_t;
 
 
@@ -72,6 +77,8 @@ static void im_cb_entry_free(im_cb_state_t *st, im_cb_entry_t *entry);
 static void im_cb_lane_run(im_cb_lane_t *lane);
 static void im_cb_lane_handler(void *data, ngx_int_t rc,
     im_curl_answer_t *answer);
+static ngx_uint_t im_cb_hold(void);
+static void im_cb_hold_handler(ngx_event_t *ev);
 static im_cb_state_t *im_cb_state(im_app_t *app);
 static ngx_uint_t im_cb_gate(im_cb_state_t *st);
 static ngx_int_t im_cb_result(im_cb_state_t *st, im_callback_call_t *call,
@@ -85,6 +92,7 @@ static ngx_int_t im_cb_delivery(ngx_pool_t *pool, im_callback_call_t *call,
     im_curl_request_t *request);
 static u_char *im_cb_sign(u_char *p, ngx_str_t *token);
 static ngx_uint_t im_cb_late(void);
+static ngx_int_t im_cb_init_module(ngx_cycle_t *cycle, im_conf_t *conf);
 static ngx_int_t im_cb_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_cb_exit_process(ngx_cycle_t *cycle);
 
@@ -106,11 +114,20 @@ static ngx_str_t   im_cb_headers[] = {
 static ngx_uint_t  im_cb_exiting;
 static ngx_msec_t  im_cb_drain;          /* since when, 0: does not */
 
+/* workers of the configuration before, as the master knows them */
+
+static u_char       im_cb_old[IM_CB_SLOTS];
+static ngx_uint_t   im_cb_olds;
+
+static ngx_queue_t  im_cb_held;          /* lanes */
+static ngx_event_t  im_cb_look;
+static ngx_msec_t   im_cb_started;
+
 
 im_worker_hook_t  im_callback_client_hook = {
     ngx_string("callback client"),
     NULL,
-    NULL,
+    im_cb_init_module,
     im_cb_init_process,
     im_cb_exit_process
 };
@@ -280,6 +297,21 @@ im_cb_lane_run(im_cb_lane_t *lane)
 
     st = lane->state;
 
+    if (lane->holds) {
+        return;
+    }
+
+    if (im_cb_hold()) {
+        lane->holds = 1;
+        ngx_queue_insert_tail(&im_cb_held, &lane->held);
+
+        if (!im_cb_look.timer_set) {
+            ngx_add_timer(&im_cb_look, IM_CB_LOOK);
+        }
+
+        return;
+    }
+
     while (!ngx_queue_empty(&lane->queue)) {
 
         entry = ngx_queue_data(ngx_queue_head(&lane->queue), im_cb_entry_t,
@@ -368,6 +400,62 @@ im_cb_late(void)
     }
 
     return ngx_current_msec - im_cb_drain >= IM_CB_DRAIN;
+}
+
+
+/*
+ * What old workers have still to send is older than all that is here.  They
+ * end sooner than the time that a new one waits for them.
+ */
+
+static ngx_uint_t
+im_cb_hold(void)
+{
+    ngx_uint_t  i;
+
+    if (im_cb_olds == 0) {
+        return 0;
+    }
+
+    if (ngx_current_msec - im_cb_started < IM_CB_HOLD) {
+
+        /* none now: they may get more until they are told to exit */
+
+        for (i = 0; i < IM_CB_SLOTS; i++) {
+            if (im_cb_old[i] && im_stat_of(i, IM_STAT_CB_QUEUE)) {
+                return 1;
+            }
+        }
+
+        return 0;
+    }
+
+    im_cb_olds = 0;
+
+    return 0;
+}
+
+
+static void
+im_cb_hold_handler(ngx_event_t *ev)
+{
+    ngx_queue_t   *q;
+    im_cb_lane_t  *lane;
+
+    if (im_cb_hold()) {
+        ngx_add_timer(ev, IM_CB_LOOK);
+        return;
+    }
+
+    while (!ngx_queue_empty(&im_cb_held)) {
+        q = ngx_queue_head(&im_cb_held);
+        ngx_queue_remove(q);
+
+        lane = ngx_queue_data(q, im_cb_lane_t, held);
+        lane->holds = 0;
+
+        im_cb_lane_run(lane);
+    }
 }
 
 
@@ -639,9 +727,45 @@ im_cb_sign(u_char *p, ngx_str_t *token)
 }
 
 
+/* In the master, before it makes new workers. */
+
+static ngx_int_t
+im_cb_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
+{
+    ngx_int_t  i;
+
+    ngx_memzero(im_cb_old, sizeof(im_cb_old));
+    im_cb_olds = 0;
+
+    for (i = 0; i < ngx_min(ngx_last_process, IM_CB_SLOTS); i++) {
+        if (ngx_processes[i].pid > 0 && !ngx_processes[i].exited) {
+            im_cb_old[i] = 1;
+            im_cb_olds++;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 im_cb_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
+    /* the slot of one who has ended is this one's now */
+
+    if (ngx_process_slot >= 0 && ngx_process_slot < IM_CB_SLOTS) {
+        im_cb_old[ngx_process_slot] = 0;
+    }
+
+    im_cb_started = ngx_current_msec;
+
+    ngx_queue_init(&im_cb_held);
+    ngx_memzero(&im_cb_look, sizeof(ngx_event_t));
+
+    im_cb_look.handler = im_cb_hold_handler;
+    im_cb_look.data = &im_cb_look;
+    im_cb_look.log = cycle->log;
+
     im_cb_exiting = 0;
     im_cb_drain = 0;
 
@@ -661,6 +785,10 @@ im_cb_exit_process(ngx_cycle_t *cycle)
     im_cb_state_t  *st;
 
     im_cb_exiting = 1;
+
+    if (im_cb_look.timer_set) {
+        ngx_del_timer(&im_cb_look);
+    }
 
     conf = ngx_im_get_conf(cycle);
     app = conf->apps.elts;

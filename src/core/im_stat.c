@@ -90,6 +90,17 @@ im_stat_get(ngx_uint_t stat)
 }
 
 
+uint64_t
+im_stat_of(ngx_uint_t slot, ngx_uint_t stat)
+{
+    if (im_stat_shared == NULL || slot >= IM_STAT_ROWS) {
+        return 0;
+    }
+
+    return im_stat_shared->rows[slot][stat];
+}
+
+
 char *
 im_stat_name(ngx_uint_t stat, ngx_uint_t *counter)
 {

@@ -96,6 +96,9 @@ enum {
 /* The sum of all workers. */
 uint64_t im_stat_get(ngx_uint_t stat);
 
+/* Of one worker, by its slot. */
+uint64_t im_stat_of(ngx_uint_t slot, ngx_uint_t stat);
+
 /* The name on the page; *counter: 1 counter, 0 gauge; NULL: has none. */
 char *im_stat_name(ngx_uint_t stat, ngx_uint_t *counter);
 
