@@ -55,7 +55,7 @@ subtest 'an event that is never taken' => sub {
     is $im->metric($expired), 1, 'it is dropped';
     is $im->metric('im_outbox_events_total{result="delivered"}'),
        $delivered + 4, 'the others are not';
-    $im->log_like(qr/callback C2C\.CallbackAfterSendMsg of app \d+ is dropped, /);
+    $im->log_like(qr/callback C2C\.\w+ of app \d+ is dropped, /);
     $im->log_like(qr/ delivery [0-9a-f]{32} has failed for \d+ s/);
 };
 
