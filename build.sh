@@ -11,6 +11,9 @@
 #   ./build.sh sanitize        nginx of Debian's source package, with
 #                              AddressSanitizer and UndefinedBehaviorSanitizer
 #   ./build.sh optimised       the same without sanitizers and debug code
+#   ./build.sh copy DIR ADDRESS [ROWS]
+#                              copies the LMDB store in the directory DIR into
+#                              the MongoDB of ADDRESS, see docs/store.md
 #   ./build.sh unit            the programs of t/unit/ (sanitize first)
 #   ./build.sh node            npm packages and a browser for the tests
 #   ./build.sh mongo           a MongoDB server for the tests
@@ -240,12 +243,11 @@ build_optimised() {
 # The programs may call everything that is in nginx but main().  They are
 # linked against an archive: a program that includes a .c file, to see what
 # is static there, has that file's functions instead of those in the archive.
+# $1: the build whose objects are used, then names of programs.
 
-build_unit() {
-    objs=$build/sanitize
-    units=$(cd "$here/t/unit" && ls *.c | sed 's/\.c$//')
-
-    [ -x "$objs/nginx" ] || die "write first: $0 sanitize"
+build_programs() {
+    objs=$build/$1
+    shift
 
     fetch_source
     mkdir -p "$objs/unit"
@@ -267,11 +269,33 @@ $objs/unit/libnginx.a: \$(OBJS)
 $objs/unit/%: $here/t/unit/%.c $objs/unit/libnginx.a
 	\$(CC) \$(CFLAGS) -I$here/src \$(ALL_INCS) -o \$@ \$< \\
 	        -Wl,-z,muldefs $objs/unit/libnginx.a $libs
+
+$objs/unit/%: $here/src/tool/%.c $objs/unit/libnginx.a
+	\$(CC) \$(CFLAGS) -I$here/src \$(ALL_INCS) -o \$@ \$< \\
+	        -Wl,-z,muldefs $objs/unit/libnginx.a $libs
 END
 
     (cd "$source" \
      && make -s -j2 -f "$objs/unit.mk" \
-             $(for u in $units; do echo "$objs/unit/$u"; done))
+             $(for u in "$@"; do echo "$objs/unit/$u"; done))
+}
+
+
+build_unit() {
+    [ -x "$build/sanitize/nginx" ] || die "write first: $0 sanitize"
+
+    build_programs sanitize \
+        $(cd "$here" && ls t/unit/*.c src/tool/*.c \
+          | sed 's|.*/||; s|\.c$||')
+}
+
+
+copy() {
+    install $build_packages
+    build_optimised > /dev/null
+    build_programs optimised im_copy
+
+    exec "$build/optimised/unit/im_copy" "$@"
 }
 
 
@@ -514,6 +538,12 @@ sanitize)
 
 optimised)
     build_optimised
+    ;;
+
+copy)
+    [ $# -eq 3 ] || [ $# -eq 4 ] || die "write: $0 copy DIR ADDRESS [ROWS]"
+    shift
+    copy "$@"
     ;;
 
 unit)

@@ -15,19 +15,11 @@
  */
 
 
-#define IM_LMDB_SCHEMA    1
-#define IM_LMDB_FILE      "im.mdb"
-#define IM_LMDB_DBS       128
-#define IM_LMDB_READERS   512
-
-
 static ngx_int_t im_lmdb_init_module(ngx_cycle_t *cycle, im_conf_t *conf);
 static ngx_int_t im_lmdb_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static int im_lmdb_open(ngx_cycle_t *cycle, im_conf_t *conf);
 static int im_lmdb_open_dbs(ngx_cycle_t *cycle, MDB_txn *txn);
 static int im_lmdb_open_table(MDB_txn *txn, im_table_t *table);
-static int im_lmdb_open_db(MDB_txn *txn, im_table_t *table, const char *name,
-    MDB_dbi *dbi);
 static int im_lmdb_schema(ngx_cycle_t *cycle, MDB_txn *txn);
 static void im_lmdb_exit_process(ngx_cycle_t *cycle);
 static void im_lmdb_check_handler(ngx_event_t *ev);
@@ -287,20 +279,20 @@ im_lmdb_open_table(MDB_txn *txn, im_table_t *table)
 
     t = &im_lmdb.tables[table->id];
 
-    err = im_lmdb_open_db(txn, table, NULL, &t->rows);
+    err = im_lmdb_open_db(txn, table, NULL, MDB_CREATE, &t->rows);
     if (err != 0) {
         return err;
     }
 
     if (table->ttl == IM_TTL_ROW || table->ttl == IM_TTL_STREAM) {
-        err = im_lmdb_open_db(txn, table, "ttl", &t->ttl);
+        err = im_lmdb_open_db(txn, table, "ttl", MDB_CREATE, &t->ttl);
         if (err != 0) {
             return err;
         }
     }
 
     if (table->kind == IM_STREAM) {
-        err = im_lmdb_open_db(txn, table, "head", &t->head);
+        err = im_lmdb_open_db(txn, table, "head", MDB_CREATE, &t->head);
         if (err != 0) {
             return err;
         }
@@ -312,7 +304,8 @@ im_lmdb_open_table(MDB_txn *txn, im_table_t *table)
             return MDB_DBS_FULL;
         }
 
-        err = im_lmdb_open_db(txn, table, table->index[i].name, &t->index[i]);
+        err = im_lmdb_open_db(txn, table, table->index[i].name, MDB_CREATE,
+                              &t->index[i]);
         if (err != 0) {
             return err;
         }
@@ -322,9 +315,9 @@ im_lmdb_open_table(MDB_txn *txn, im_table_t *table)
 }
 
 
-static int
+int
 im_lmdb_open_db(MDB_txn *txn, im_table_t *table, const char *name,
-    MDB_dbi *dbi)
+    unsigned flags, MDB_dbi *dbi)
 {
     char  buf[64];
 
@@ -336,7 +329,7 @@ im_lmdb_open_db(MDB_txn *txn, im_table_t *table, const char *name,
         (void) ngx_snprintf((u_char *) buf, sizeof(buf), "%s%Z", table->name);
     }
 
-    return mdb_dbi_open(txn, buf, MDB_CREATE, dbi);
+    return mdb_dbi_open(txn, buf, flags, dbi);
 }
 
 
@@ -347,18 +340,9 @@ im_lmdb_schema(ngx_cycle_t *cycle, MDB_txn *txn)
     int64_t   n;
     MDB_val   key, val;
 
-    key.mv_data = "schema";
-    key.mv_size = sizeof("schema") - 1;
-
-    err = mdb_get(txn, im_lmdb.sys, &key, &val);
+    err = im_lmdb_version(txn, &n);
 
     if (err == 0) {
-        n = 0;
-
-        if (val.mv_size == sizeof(int64_t)) {
-            ngx_memcpy(&n, val.mv_data, sizeof(int64_t));
-        }
-
         if (n != IM_LMDB_SCHEMA) {
             ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                           "\"%V\" needs migration: its schema has version %L, "
@@ -375,10 +359,34 @@ im_lmdb_schema(ngx_cycle_t *cycle, MDB_txn *txn)
     }
 
     n = IM_LMDB_SCHEMA;
+
+    key.mv_data = "schema";
+    key.mv_size = sizeof("schema") - 1;
     val.mv_data = &n;
     val.mv_size = sizeof(int64_t);
 
     return mdb_put(txn, im_lmdb.sys, &key, &val, 0);
+}
+
+
+int
+im_lmdb_version(MDB_txn *txn, int64_t *n)
+{
+    int      err;
+    MDB_val  key, val;
+
+    *n = 0;
+
+    key.mv_data = "schema";
+    key.mv_size = sizeof("schema") - 1;
+
+    err = mdb_get(txn, im_lmdb.sys, &key, &val);
+
+    if (err == 0 && val.mv_size == sizeof(int64_t)) {
+        ngx_memcpy(n, val.mv_data, sizeof(int64_t));
+    }
+
+    return err;
 }
 
 

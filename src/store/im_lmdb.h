@@ -17,6 +17,11 @@
 #include "store/im_store.h"
 
 
+#define IM_LMDB_SCHEMA     1
+#define IM_LMDB_FILE      "im.mdb"
+#define IM_LMDB_DBS       128
+#define IM_LMDB_READERS   512
+
 #define IM_LMDB_INDEXES    4
 #define IM_LMDB_FLAGS     16         /* flags and expire before the key */
 
@@ -84,6 +89,11 @@ extern im_lmdb_t  im_lmdb;
 
 /* Logs a failed call, once per second and process. */
 void im_lmdb_error(ngx_log_t *log, int err, const char *call);
+/* The database of a table, or of its part of that name. */
+int im_lmdb_open_db(MDB_txn *txn, im_table_t *table, const char *name,
+    unsigned flags, MDB_dbi *dbi);
+/* Of the schema that the store has. */
+int im_lmdb_version(MDB_txn *txn, int64_t *n);
 
 /* im_lmdb_read.c */
 

@@ -25,7 +25,8 @@ static ngx_int_t im_mongo_init_conf(ngx_conf_t *cf, im_conf_t *conf);
 static ngx_int_t im_mongo_init_module(ngx_cycle_t *cycle, im_conf_t *conf);
 static ngx_int_t im_mongo_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_mongo_changed(const mongoc_apm_server_changed_t *event);
-static mongoc_uri_t *im_mongo_uri(im_conf_t *conf, bson_error_t *error);
+static mongoc_uri_t *im_mongo_uri(im_conf_t *conf, int32_t timeout,
+    bson_error_t *error);
 static void im_mongo_uri_int(mongoc_uri_t *uri, const char *name,
     int32_t value);
 static void im_mongo_exit_process(ngx_cycle_t *cycle);
@@ -77,19 +78,12 @@ im_mongo_init_conf(ngx_conf_t *cf, im_conf_t *conf)
 
     mongoc_log_set_handler(im_mongo_log, NULL);
 
-    uri = im_mongo_uri(conf, &error);
+    uri = im_mongo_uri(conf, IM_MONGO_DEADLINE, &error);
 
     if (uri == NULL) {
-
-        /* libmongoc quotes a password that it cannot read */
-
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid address in \"store %V\": %s",
-                           &conf->store.name,
-                           ngx_strstr(error.message, "assword")
-                           ? "write what is neither a letter nor a digit in "
-                             "the user and the password as %XX"
-                           : error.message);
+                           &conf->store.name, error.message);
         return NGX_ERROR;
     }
 
@@ -111,10 +105,9 @@ im_mongo_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
 static ngx_int_t
 im_mongo_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
-    ngx_int_t                rc;
-    bson_error_t             error;
-    mongoc_client_t         *client;
-    mongoc_apm_callbacks_t  *callbacks;
+    ngx_int_t         rc;
+    bson_error_t      error;
+    mongoc_client_t  *client;
 
     ngx_memzero(&im_mongo, sizeof(im_mongo_t));
 
@@ -129,32 +122,12 @@ im_mongo_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
         return NGX_ERROR;
     }
 
-    mongoc_init();
-    mongoc_log_set_handler(im_mongo_log, NULL);
-
-    im_mongo.uri = im_mongo_uri(conf, &error);
-
-    if (im_mongo.uri) {
-        im_mongo.db = mongoc_uri_get_database(im_mongo.uri);
-        im_mongo.pool = mongoc_client_pool_new_with_error(im_mongo.uri,
-                                                          &error);
-    }
-
-    if (im_mongo.pool == NULL) {
+    if (im_mongo_connect(conf, IM_MONGO_DEADLINE, &error) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "store \"%V\" failed: %s", &im_mongo.name,
                       error.message);
         return NGX_ERROR;
     }
-
-    (void) mongoc_client_pool_set_error_api(im_mongo.pool,
-                                            MONGOC_ERROR_API_VERSION_2);
-
-    callbacks = mongoc_apm_callbacks_new();
-    mongoc_apm_set_server_changed_cb(callbacks, im_mongo_changed);
-    (void) mongoc_client_pool_set_apm_callbacks(im_mongo.pool, callbacks,
-                                                NULL);
-    mongoc_apm_callbacks_destroy(callbacks);
 
     if (im_mongo_commit_init(cycle) != NGX_OK
         || im_mongo_append_init(cycle) != NGX_OK)
@@ -194,6 +167,40 @@ im_mongo_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
     }
 
     im_mongo_sweep_init(cycle, conf);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_mongo_connect(im_conf_t *conf, int32_t timeout, bson_error_t *error)
+{
+    mongoc_apm_callbacks_t  *callbacks;
+
+    mongoc_init();
+    mongoc_log_set_handler(im_mongo_log, NULL);
+
+    im_mongo.uri = im_mongo_uri(conf, timeout, error);
+
+    if (im_mongo.uri == NULL) {
+        return NGX_ERROR;
+    }
+
+    im_mongo.db = mongoc_uri_get_database(im_mongo.uri);
+    im_mongo.pool = mongoc_client_pool_new_with_error(im_mongo.uri, error);
+
+    if (im_mongo.pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) mongoc_client_pool_set_error_api(im_mongo.pool,
+                                            MONGOC_ERROR_API_VERSION_2);
+
+    callbacks = mongoc_apm_callbacks_new();
+    mongoc_apm_set_server_changed_cb(callbacks, im_mongo_changed);
+    (void) mongoc_client_pool_set_apm_callbacks(im_mongo.pool, callbacks,
+                                                NULL);
+    mongoc_apm_callbacks_destroy(callbacks);
 
     return NGX_OK;
 }
@@ -262,7 +269,7 @@ im_mongo_other_set(bson_error_t *error)
 /* The address with our own defaults. */
 
 static mongoc_uri_t *
-im_mongo_uri(im_conf_t *conf, bson_error_t *error)
+im_mongo_uri(im_conf_t *conf, int32_t timeout, bson_error_t *error)
 {
     u_char                  *p, text[2048];
     bool                     ok;
@@ -294,6 +301,14 @@ im_mongo_uri(im_conf_t *conf, bson_error_t *error)
     ngx_explicit_memzero(text, sizeof(text));
 
     if (uri == NULL) {
+
+        /* libmongoc quotes a password that it cannot read */
+
+        if (ngx_strstr(error->message, "assword")) {
+            bson_set_error(error, 0, 0, "write what is neither a letter nor "
+                           "a digit in the user and the password as %%XX");
+        }
+
         return NULL;
     }
 
@@ -305,8 +320,8 @@ im_mongo_uri(im_conf_t *conf, bson_error_t *error)
 
     im_mongo_uri_int(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 2000);
     im_mongo_uri_int(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
-    im_mongo_uri_int(uri, MONGOC_URI_SOCKETTIMEOUTMS, IM_MONGO_DEADLINE);
-    im_mongo_uri_int(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, IM_MONGO_DEADLINE);
+    im_mongo_uri_int(uri, MONGOC_URI_SOCKETTIMEOUTMS, timeout);
+    im_mongo_uri_int(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, timeout);
     im_mongo_uri_int(uri, MONGOC_URI_MAXPOOLSIZE, 100);
 
     if (!mongoc_uri_has_option(uri, MONGOC_URI_APPNAME)) {

@@ -33,6 +33,8 @@
 #define IM_MONGO_EACH     20         /* ms more, for each operation of a
                                         large transaction */
 #define IM_MONGO_FRESH    20000      /* ms, of a tail that a worker knows */
+#define IM_MONGO_LAST     2592000    /* s, until the sweeper looks again at
+                                        the last row of a stream */
 #define IM_MONGO_GRACE    60         /* s, more than that and than clocks of
                                         nodes differ */
 
@@ -132,6 +134,10 @@ extern im_mongo_t  im_mongo;
 /* us of the monotonic clock */
 uint64_t im_mongo_now(void);
 
+/* Makes the client pool; a call of libmongoc lasts so many ms at most. */
+ngx_int_t im_mongo_connect(im_conf_t *conf, int32_t timeout,
+    bson_error_t *error);
+
 /*
  * Starts the call, or answers NGX_BUSY or NGX_ERROR: then it is freed.  If it
  * was started, its handler done() is called, which has to free it.
@@ -194,6 +200,13 @@ const char *im_mongo_last(im_table_t *table);
 
 /* In a thread: checks the server, makes collections and indexes. */
 ngx_int_t im_mongo_prepare(mongoc_client_t *client, bson_error_t *error);
+/*
+ * A copy into the database begins, or goes on: until its end no worker
+ * accepts the database.  *used: it is one that workers accept already.
+ */
+ngx_int_t im_mongo_copy_begin(mongoc_client_t *client, ngx_uint_t *used,
+    bson_error_t *error);
+ngx_int_t im_mongo_copy_end(mongoc_client_t *client, bson_error_t *error);
 
 /* im_mongo_read.c */
 

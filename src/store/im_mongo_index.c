@@ -18,7 +18,9 @@
  */
 
 
-#define IM_MONGO_SCHEMA  1
+#define IM_MONGO_SCHEMA   1
+#define IM_MONGO_COPYING  0          /* instead of it, during a copy */
+#define IM_MONGO_NONE     -1
 
 #define IM_MONGO_HASH    33          /* of a fingerprint, with a zero */
 
@@ -37,9 +39,11 @@ static ngx_int_t im_mongo_server(mongoc_client_t *client,
     bson_error_t *error);
 static void im_mongo_fingerprint(char *hash);
 static ngx_int_t im_mongo_schema(mongoc_client_t *client, const char *hash,
-    ngx_uint_t *made, bson_error_t *error);
+    int64_t *version, ngx_uint_t *made, bson_error_t *error);
 static ngx_int_t im_mongo_schema_put(mongoc_client_t *client,
-    const char *hash, bson_error_t *error);
+    int64_t version, const char *hash, bson_error_t *error);
+static ngx_int_t im_mongo_create_all(mongoc_client_t *client,
+    bson_error_t *error);
 static void im_mongo_put_indexes(bson_t *command, im_table_t *table);
 static void im_mongo_put_index(bson_t *array, const char *n,
     im_table_t *table, ngx_uint_t index);
@@ -53,8 +57,9 @@ ngx_int_t
 im_mongo_prepare(mongoc_client_t *client, bson_error_t *error)
 {
     char        hash[IM_MONGO_HASH];
+    int64_t     version;
     ngx_int_t   rc;
-    ngx_uint_t  i, made;
+    ngx_uint_t  made;
 
     ngx_memzero(error, sizeof(bson_error_t));
 
@@ -65,10 +70,100 @@ im_mongo_prepare(mongoc_client_t *client, bson_error_t *error)
 
     im_mongo_fingerprint(hash);
 
-    rc = im_mongo_schema(client, hash, &made, error);
+    rc = im_mongo_schema(client, hash, &version, &made, error);
+
+    if (rc == NGX_OK && version == IM_MONGO_COPYING) {
+        bson_set_error(error, 0, 0, "the copy into it has not ended: run "
+                       "\"build.sh copy\" again");
+        return NGX_DECLINED;
+    }
+
     if (rc != NGX_OK || made) {
         return rc;
     }
+
+    rc = im_mongo_create_all(client, error);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return im_mongo_schema_put(client, IM_MONGO_SCHEMA, hash, error);
+}
+
+
+ngx_int_t
+im_mongo_copy_begin(mongoc_client_t *client, ngx_uint_t *used,
+    bson_error_t *error)
+{
+    char        hash[IM_MONGO_HASH];
+    int64_t     version;
+    ngx_int_t   rc;
+    ngx_uint_t  made;
+
+    *used = 0;
+    ngx_memzero(error, sizeof(bson_error_t));
+
+    rc = im_mongo_server(client, error);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    im_mongo_fingerprint(hash);
+
+    rc = im_mongo_schema(client, hash, &version, &made, error);
+
+    /* a worker may be faster */
+
+    if (rc == NGX_OK && version == IM_MONGO_NONE) {
+        rc = im_mongo_schema_put(client, IM_MONGO_COPYING, "", error);
+
+        if (rc == NGX_OK) {
+            rc = im_mongo_schema(client, hash, &version, &made, error);
+        }
+    }
+
+    *used = (version == IM_MONGO_SCHEMA);
+
+    if (rc != NGX_OK || *used || made) {
+        return rc;
+    }
+
+    rc = im_mongo_create_all(client, error);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return im_mongo_schema_put(client, IM_MONGO_COPYING, hash, error);
+}
+
+
+ngx_int_t
+im_mongo_copy_end(mongoc_client_t *client, bson_error_t *error)
+{
+    bool                  ok;
+    bson_t               *filter, *change;
+    mongoc_collection_t  *c;
+
+    filter = BCON_NEW(IM_MONGO_ID, BCON_UTF8("schema"));
+    change = BCON_NEW("$set", "{", "version", BCON_INT64(IM_MONGO_SCHEMA),
+                      "}");
+
+    c = mongoc_client_get_collection(client, im_mongo.db, IM_MONGO_SYSTEM);
+    ok = mongoc_collection_update_one(c, filter, change, NULL, NULL, error);
+
+    mongoc_collection_destroy(c);
+    bson_destroy(change);
+    bson_destroy(filter);
+
+    return ok ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+im_mongo_create_all(mongoc_client_t *client, bson_error_t *error)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i;
 
     for (i = 0; i < IM_T_MAX; i++) {
         rc = im_mongo_create(client, &im_tables[i], error);
@@ -77,7 +172,7 @@ im_mongo_prepare(mongoc_client_t *client, bson_error_t *error)
         }
     }
 
-    return im_mongo_schema_put(client, hash, error);
+    return NGX_OK;
 }
 
 
@@ -150,11 +245,10 @@ im_mongo_fingerprint(char *hash)
 
 
 static ngx_int_t
-im_mongo_schema(mongoc_client_t *client, const char *hash, ngx_uint_t *made,
-    bson_error_t *error)
+im_mongo_schema(mongoc_client_t *client, const char *hash, int64_t *version,
+    ngx_uint_t *made, bson_error_t *error)
 {
     bson_t                *filter;
-    int64_t                n;
     ngx_int_t              rc;
     bson_iter_t            iter;
     const bson_t          *doc;
@@ -162,6 +256,7 @@ im_mongo_schema(mongoc_client_t *client, const char *hash, ngx_uint_t *made,
     mongoc_collection_t   *c;
 
     *made = 0;
+    *version = IM_MONGO_NONE;
 
     c = mongoc_client_get_collection(client, im_mongo.db, IM_MONGO_SYSTEM);
     filter = BCON_NEW(IM_MONGO_ID, BCON_UTF8("schema"));
@@ -170,16 +265,16 @@ im_mongo_schema(mongoc_client_t *client, const char *hash, ngx_uint_t *made,
     rc = NGX_OK;
 
     if (mongoc_cursor_next(cursor, &doc)) {
-        n = im_mongo_get_int(doc, "version");
+        *version = im_mongo_get_int(doc, "version");
 
         *made = bson_iter_init_find(&iter, doc, "indexes")
                 && BSON_ITER_HOLDS_UTF8(&iter)
                 && ngx_strcmp(bson_iter_utf8(&iter, NULL), hash) == 0;
 
-        if (n != IM_MONGO_SCHEMA) {
+        if (*version != IM_MONGO_SCHEMA && *version != IM_MONGO_COPYING) {
             bson_set_error(error, 0, 0, "it needs migration: its schema has "
                            "version %ld, this nginx knows version %d",
-                           (long) n, IM_MONGO_SCHEMA);
+                           (long) *version, IM_MONGO_SCHEMA);
             rc = NGX_DECLINED;
         }
 
@@ -196,8 +291,8 @@ im_mongo_schema(mongoc_client_t *client, const char *hash, ngx_uint_t *made,
 
 
 static ngx_int_t
-im_mongo_schema_put(mongoc_client_t *client, const char *hash,
-    bson_error_t *error)
+im_mongo_schema_put(mongoc_client_t *client, int64_t version,
+    const char *hash, bson_error_t *error)
 {
     bool                  ok;
     bson_t               *filter, *update, *opts;
@@ -206,7 +301,7 @@ im_mongo_schema_put(mongoc_client_t *client, const char *hash,
     c = mongoc_client_get_collection(client, im_mongo.db, IM_MONGO_SYSTEM);
 
     filter = BCON_NEW(IM_MONGO_ID, BCON_UTF8("schema"),
-                      "version", BCON_INT64(IM_MONGO_SCHEMA));
+                      "version", BCON_INT64(version));
     update = BCON_NEW("$set", "{", "indexes", BCON_UTF8(hash), "}");
     opts = BCON_NEW("upsert", BCON_BOOL(true));
 

@@ -18,7 +18,6 @@
 
 
 #define IM_MONGO_SLICE  500          /* rows that are removed at once */
-#define IM_MONGO_LAST   2592000      /* s, until a last one is looked at */
 
 
 typedef struct {
