@@ -56,9 +56,9 @@ im_modules="--with-threads --with-stream --with-stream_ssl_module
 
 # what runs on MongoDB, too
 mongo_tests="msg_send msg_read msg_recall conv_list rest_account profile
-             sns_friend sns_property group_members group_messages
-             group_sequence room_send web_login callback_c2c
-             cluster_session cluster_group cluster_fault"
+             sns_friend group_members group_messages group_sequence
+             room_send web_login callback_c2c cluster_session cluster_group
+             cluster_fault"
 
 
 die() {
