@@ -51,7 +51,7 @@ $im->stop;
 my $schema = $mongo->command(im => { find => 'im',
     filter => { _id => 'schema' } })->{cursor}{firstBatch}[0];
 
-like $schema->{indexes}, qr/^[0-9a-f]{32}$/, 'a fingerprint of all indexes';
+like $schema->{indexes}, qr/^[0-9a-f]{40}$/, 'a fingerprint of all indexes';
 
 sub indexes {
     return sort map { $_->{name} } @{ $mongo->command(im =>

@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_md5.h>
+#include <ngx_sha1.h>
 #include "store/im_mongo.h"
 
 
@@ -22,7 +22,7 @@
 #define IM_MONGO_COPYING  0          /* instead of it, during a copy */
 #define IM_MONGO_NONE     -1
 
-#define IM_MONGO_HASH    33          /* of a fingerprint, with a zero */
+#define IM_MONGO_HASH    41          /* of a fingerprint, with a zero */
 
 /* errors of createIndexes: one of this name, or with these keys, is there */
 
@@ -224,21 +224,21 @@ im_mongo_server(mongoc_client_t *client, bson_error_t *error)
 static void
 im_mongo_fingerprint(char *hash)
 {
-    u_char       digest[16];
+    u_char       digest[20];
     bson_t       command;
-    ngx_md5_t    md5;
+    ngx_sha1_t   sha1;
     ngx_uint_t   i;
 
-    ngx_md5_init(&md5);
+    ngx_sha1_init(&sha1);
 
     for (i = 0; i < IM_T_MAX; i++) {
         bson_init(&command);
         im_mongo_put_indexes(&command, &im_tables[i]);
-        ngx_md5_update(&md5, bson_get_data(&command), command.len);
+        ngx_sha1_update(&sha1, bson_get_data(&command), command.len);
         bson_destroy(&command);
     }
 
-    ngx_md5_final(digest, &md5);
+    ngx_sha1_final(digest, &sha1);
 
     *ngx_hex_dump((u_char *) hash, digest, sizeof(digest)) = '\0';
 }
