@@ -456,6 +456,8 @@ build_node() {
 # A server with MongoDB's protocol, in Python.  Without it tests are skipped.
 
 build_mongo() {
+    install python3-venv || true
+
     objs=$build/mongo
     package=secantusdb==0.7.0b3
 
@@ -464,8 +466,6 @@ build_mongo() {
     then
         return
     fi
-
-    install python3-venv || true
 
     if ! (rm -rf "$objs" && python3 -m venv "$objs" \
           && "$objs/bin/pip" install -q --disable-pip-version-check "$package")
