@@ -25,6 +25,12 @@ typedef struct {
 extern im_field_t  im_group_id_fields[];
 
 
+/* Loads a stored group of which the caller is a member; 10007: a live room,
+ * or the caller is none. */
+im_code_t im_cmd_group_stored(im_ctx_t *ctx, ngx_str_t *gid,
+    im_group_t *group);
+
+
 /* Fields of members that an answer has: lists of names. */
 
 typedef struct {

@@ -107,8 +107,6 @@ static ngx_uint_t im_cmd_group_row(im_json_t *list, im_group_t *group,
 static ngx_uint_t im_cmd_group_sees(im_ctx_t *ctx, im_group_row_t *row);
 static ngx_uint_t im_cmd_group_is_hidden(im_group_range_t *range,
     int64_t seq);
-static im_code_t im_cmd_group_reader(im_ctx_t *ctx, ngx_str_t *gid,
-    im_group_t *group);
 static im_code_t im_cmd_msg_read_report(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_group_msg_recall(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_group_notify(im_ctx_t *ctx, void *data);
@@ -328,24 +326,6 @@ im_command_t  im_cmd_group_history[] = {
 };
 
 
-/* A stored group whose messages the caller may read. */
-
-static im_code_t
-im_cmd_group_reader(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
-{
-    im_code_t  code;
-
-    code = im_group_load(ctx, gid, group);
-
-    if (code != IM_OK) {
-        return code;
-    }
-
-    return group->type->live ? IM_E_GROUP_RIGHT
-                             : im_group_require(ctx, group, IM_GROUP_MEMBER);
-}
-
-
 static im_code_t
 im_cmd_group_msg_get(im_ctx_t *ctx, void *data)
 {
@@ -359,7 +339,7 @@ im_cmd_group_msg_get(im_ctx_t *ctx, void *data)
     im_group_range_t    range;
     im_group_member_t   m;
 
-    code = im_cmd_group_reader(ctx, &req->gid, &group);
+    code = im_cmd_group_stored(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -433,7 +413,7 @@ im_cmd_group_msg_get_simple(im_ctx_t *ctx, void *data)
     im_group_t         group;
     im_group_range_t   range;
 
-    code = im_cmd_group_reader(ctx, &req->gid, &group);
+    code = im_cmd_group_stored(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -809,7 +789,7 @@ im_cmd_group_notify(im_ctx_t *ctx, im_notify_req_t *req, im_json_t *reply)
     ngx_array_t      rows;
     im_group_row_t  *row;
 
-    code = im_cmd_group_reader(ctx, &req->gid, &group);
+    code = im_cmd_group_stored(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -925,7 +905,7 @@ im_cmd_group_msg_receipt(im_ctx_t *ctx, void *data)
     im_json_t   *node;
     im_group_t   group;
 
-    code = im_cmd_group_reader(ctx, &req->gid, &group);
+    code = im_cmd_group_stored(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -958,7 +938,7 @@ im_cmd_get_group_msg_receipt(im_ctx_t *ctx, void *data)
     im_group_t       group;
     im_group_row_t   row;
 
-    code = im_cmd_group_reader(ctx, &req->gid, &group);
+    code = im_cmd_group_stored(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -1018,7 +998,7 @@ im_cmd_get_group_msg_receipt_detail(im_ctx_t *ctx, void *data)
     ngx_array_t      users;
     im_group_row_t   row;
 
-    code = im_cmd_group_reader(ctx, &req->gid, &group);
+    code = im_cmd_group_stored(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }

@@ -104,8 +104,6 @@ static im_code_t im_cmd_modify_room_owner(im_ctx_t *ctx,
 static im_code_t im_cmd_handle_apply_join_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_pendency(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_report_pendency(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_stored(im_ctx_t *ctx, ngx_str_t *gid,
-    im_group_t *group);
 
 
 static im_field_t  im_add_member_fields[] = {
@@ -496,7 +494,7 @@ im_cmd_get_role_in_group(im_ctx_t *ctx, void *data)
     ngx_uint_t           i;
     im_group_member_t   *members;
 
-    code = im_cmd_stored(ctx, &req->gid, &group);
+    code = im_cmd_group_stored(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }
@@ -539,7 +537,7 @@ im_cmd_get_specified(im_ctx_t *ctx, void *data)
     im_group_member_t   *members;
     im_member_filter_t   filter;
 
-    code = im_cmd_stored(ctx, &req->gid, &group);
+    code = im_cmd_group_stored(ctx, &req->gid, &group);
 
     if (code == IM_OK) {
         code = im_group_role(ctx, &group, &role);
@@ -590,10 +588,8 @@ im_cmd_get_specified(im_ctx_t *ctx, void *data)
 }
 
 
-/* A stored group of which the caller is a member. */
-
-static im_code_t
-im_cmd_stored(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
+im_code_t
+im_cmd_group_stored(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
 {
     im_code_t  code;
 
@@ -617,7 +613,7 @@ im_cmd_change_group_owner(im_ctx_t *ctx, void *data)
     ngx_str_t   old;
     im_group_t  group;
 
-    code = im_cmd_stored(ctx, &req->gid, &group);
+    code = im_cmd_group_stored(ctx, &req->gid, &group);
     if (code != IM_OK) {
         return code;
     }
