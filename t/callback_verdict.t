@@ -10,6 +10,7 @@ use warnings;
 
 use lib 't/lib';
 
+use List::Util qw/ max min /;
 use Mojo::File qw/ path /;
 use Mojo::IOLoop;
 use Test::IM;
@@ -252,7 +253,7 @@ subtest 'many requests to a receiver that hangs' => sub {
     my $ua = Mojo::UserAgent->new->max_connections(0)->request_timeout(30);
     my @rss;
 
-    for my $round (1 .. 4) {
+    for my $round (1 .. 6) {
         $app->clear;
         sleep 2 if $round > 1;        # the breaker
         $send{$c2c}{run}->() for 1 .. 2;
@@ -291,7 +292,8 @@ subtest 'many requests to a receiver that hangs' => sub {
 
     cmp_ok $im->metric('im_callbacks_total{result="skipped"}'), '>', 0,
            'some were not sent';
-    cmp_ok $rss[3] - $rss[1], '<', 4096, 'memory stays flat'
+    # what grows with every round is above the highest of the first rounds
+    cmp_ok min(@rss[4, 5]) - max(@rss[0 .. 2]), '<', 2048, 'memory stays flat'
         or diag "KB after each round: @rss";
 };
 

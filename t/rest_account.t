@@ -91,7 +91,7 @@ subtest 'multiaccount_import' => sub {
     $im->rest($multi, {})->code_is(70402, 'missing');
     $im->rest($multi, { Accounts => [map { "k$_" } 1 .. 100] })->code_is(0);
     $im->rest($multi, { Accounts => [map { "k$_" } 1 .. 101] })
-       ->code_is(70402, '101');
+       ->code_is(70402, '101 accounts');
 
     $im->rest($multi, { AccountList => [{ UserID => 'l1', Nick => 'L' },
                                         { UserID => 'l2', Nick => 7 }] })
