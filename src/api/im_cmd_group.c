@@ -13,6 +13,8 @@
 #include "domain/im_group_custom.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
+#include "domain/im_group_notice.h"
+#include "domain/im_group_tip.h"
 #include "api/im_cmd.h"
 #include "api/im_cmd_group.h"
 

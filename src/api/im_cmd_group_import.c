@@ -12,6 +12,7 @@
 #include "domain/im_group_edit.h"
 #include "domain/im_group_join.h"
 #include "domain/im_group_message.h"
+#include "domain/im_group_message_import.h"
 #include "domain/im_group_read.h"
 #include "domain/im_word.h"
 #include "api/im_cmd.h"

@@ -13,6 +13,7 @@
 #include "domain/im_group.h"
 #include "domain/im_group_custom.h"
 #include "domain/im_group_join.h"
+#include "domain/im_group_list.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_quota.h"

@@ -12,6 +12,8 @@
 #include "domain/im_group_custom.h"
 #include "domain/im_group_invite.h"
 #include "domain/im_group_join.h"
+#include "domain/im_group_leave.h"
+#include "domain/im_group_member_edit.h"
 #include "domain/im_group_mute.h"
 #include "domain/im_profile.h"
 #include "domain/im_word.h"

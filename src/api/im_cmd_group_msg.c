@@ -14,6 +14,7 @@
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_notice.h"
+#include "domain/im_group_tip.h"
 #include "domain/im_message.h"
 #include "api/im_cmd.h"
 #include "api/im_cmd_group.h"

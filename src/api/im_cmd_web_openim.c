@@ -9,6 +9,7 @@
 #include "core/im_str.h"
 #include "domain/im_account.h"
 #include "domain/im_conv.h"
+#include "domain/im_group_at.h"
 #include "domain/im_group_row.h"
 #include "domain/im_history.h"
 #include "domain/im_message.h"

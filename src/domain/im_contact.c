@@ -12,6 +12,7 @@
 #include "domain/im_group_direct.h"
 #include "domain/im_group_edit.h"
 #include "domain/im_group_join.h"
+#include "domain/im_group_list.h"
 #include "domain/im_group_read.h"
 
 

@@ -22,16 +22,16 @@
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
+#include "domain/im_group_notice.h"
 #include "domain/im_group_pend.h"
 #include "domain/im_group_quota.h"
+#include "domain/im_group_room.h"
+#include "domain/im_group_tip.h"
 #include "domain/im_word.h"
 
 
 #define IM_GROUP_TRIES      8
 #define IM_GROUP_GNO_BLOCK  1000
-#define IM_GROUP_LIST_PAGE  500
-#define IM_GROUP_LIST_POOL  16384
-#define IM_GROUP_LIST_WALK  100000   /* rows that one answer looks at */
 #define IM_GROUP_GONE       5        /* slices before the answer */
 
 
@@ -47,23 +47,8 @@ struct im_gno_block_s {
 };
 
 
-/* A walk over the groups of an app. */
-
-typedef struct {
-    im_ctx_t           *ctx;
-    im_group_type_t    *type;
-    int64_t             last;        /* row that was looked at */
-    int64_t             next;        /* the last one of the page */
-    ngx_uint_t          limit;
-    ngx_uint_t          n;
-    ngx_uint_t          more;
-    ngx_array_t        *gids;
-} im_group_walk_t;
-
-
 static im_code_t im_group_end(im_ctx_t *ctx, im_group_t *group,
     ngx_uint_t report);
-static ngx_int_t im_group_list_row(im_row_t *row, void *data);
 static im_code_t im_group_from_row(im_ctx_t *ctx, ngx_int_t rc, im_row_t *row,
     im_group_t *group);
 static ngx_int_t im_group_gno(im_ctx_t *ctx, int64_t *gno);
@@ -313,7 +298,7 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
         im_group_quota_add(ctx, batch, group, &quota);
 
         block = group->type->live
-                ? im_group_message_block_add(ctx, batch, group) : 0;
+                ? im_group_room_block_add(ctx, batch, group) : 0;
 
         m = 0;
 
@@ -352,8 +337,7 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
             im_fault("after_commit");
 
             if (group->type->live) {
-                im_group_message_block_take(ctx, group,
-                                            batch->ops[block].result);
+                im_group_room_block_take(ctx, group, batch->ops[block].result);
             }
 
             im_group_notice_tell(ctx, batch, noticed, k);
@@ -745,7 +729,7 @@ im_group_end(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report)
     im_group_quota_delete(ctx, batch, group);
 
     if (group->type->live) {
-        im_group_message_block_delete(ctx, batch, group);
+        im_group_room_block_delete(ctx, batch, group);
 
     } else if (im_group_gone_add(ctx, batch, group, report, &job)
                != NGX_OK) {
@@ -788,104 +772,6 @@ im_group_end(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report)
     im_group_pend_delete_all(ctx, group);
 
     return IM_OK;
-}
-
-
-ngx_int_t
-im_group_list(im_ctx_t *ctx, im_group_type_t *type, int64_t after,
-    ngx_uint_t limit, ngx_array_t *gids, int64_t *next)
-{
-    im_key_t           prefix, from;
-    ngx_int_t          rc;
-    im_ctx_t           page;
-    ngx_uint_t         looked;
-    im_group_walk_t    walk;
-
-    im_key_init(&prefix, ctx->app->id);
-
-    walk.ctx = ctx;
-    walk.type = type;
-    walk.limit = limit;
-    walk.gids = gids;
-    walk.next = after;
-    walk.last = after;
-    walk.more = 0;
-
-    page = *ctx;
-    looked = 0;
-
-    do {
-        walk.n = 0;
-
-        page.pool = ngx_create_pool(IM_GROUP_LIST_POOL, ctx->log);
-        if (page.pool == NULL) {
-            return NGX_ERROR;
-        }
-
-        from = prefix;
-        im_key_int(&from, walk.last + 1);
-
-        rc = im_store_scan(&page, IM_T_GNO, 0, &prefix, &from, NULL, IM_ASC,
-                           IM_GROUP_LIST_PAGE, im_group_list_row, &walk);
-
-        ngx_destroy_pool(page.pool);
-
-        if (rc != NGX_OK && rc != NGX_DECLINED) {
-            return rc;
-        }
-
-        looked += walk.n;
-
-        if (looked >= IM_GROUP_LIST_WALK && !walk.more) {
-            walk.more = 1;
-            walk.next = walk.last;
-        }
-
-        im_co_yield();
-
-    } while (walk.n == IM_GROUP_LIST_PAGE && !walk.more);
-
-    *next = walk.more ? walk.next : 0;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-im_group_list_row(im_row_t *row, void *data)
-{
-    im_group_walk_t  *walk = data;
-
-    ngx_str_t   gid, type, *g;
-
-    walk->n++;
-
-    if (im_row_int(row, "gno", &walk->last) != NGX_OK
-        || im_row_str(row, "gid", &gid) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (walk->type
-        && (im_row_str(row, "type", &type) != NGX_OK
-            || !im_str_eq(&type, &walk->type->name)))
-    {
-        return NGX_OK;
-    }
-
-    if (walk->gids->nelts == walk->limit) {
-        walk->more = 1;
-        return NGX_DONE;
-    }
-
-    g = ngx_array_push(walk->gids);
-    if (g == NULL) {
-        return NGX_ERROR;
-    }
-
-    walk->next = walk->last;
-
-    return im_str_dup(walk->ctx->pool, g, &gid);
 }
 
 

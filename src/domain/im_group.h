@@ -111,15 +111,6 @@ void im_group_put(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group);
 im_code_t im_group_modify(im_ctx_t *ctx, im_group_t *group,
     im_group_changes_t *changes);
 
-/*
- * Pushes ngx_str_t, the GroupIds of groups with a number above "after", in
- * order of creation, at most limit; type NULL: of all types.  *next: where
- * to go on, 0: there are no others.  Fewer come when a great many are of
- * other types.
- */
-ngx_int_t im_group_list(im_ctx_t *ctx, im_group_type_t *type, int64_t after,
-    ngx_uint_t limit, ngx_array_t *gids, int64_t *next);
-
 /* Dissolves the group and tells its members. */
 im_code_t im_group_destroy(im_ctx_t *ctx, im_group_t *group);
 

@@ -11,6 +11,7 @@
 #include "domain/im_callback.h"
 #include "domain/im_group_attr.h"
 #include "domain/im_group_message.h"
+#include "domain/im_group_tip.h"
 
 
 #define IM_ATTR_TRIES      8

@@ -13,6 +13,7 @@
 #include "live/im_zone.h"
 #include "domain/im_group_broadcast.h"
 #include "domain/im_group_item.h"
+#include "domain/im_group_room.h"
 
 
 #define IM_BROADCAST_SLICE  32       /* rooms at a time */
@@ -173,8 +174,8 @@ im_group_broadcast_room(im_ctx_t *ctx, im_group_send_t *send, int64_t gno)
     }
 
     if (rc == NGX_OK) {
-        rc = im_group_publish(ctx, &group, send->prio, &text,
-                              IM_ITEM_MESSAGE, 0, NULL);
+        rc = im_group_room_publish(ctx, &group, send->prio, &text,
+                                   IM_ITEM_MESSAGE, 0, NULL);
     }
 
     if (rc != NGX_OK && rc != NGX_ABORT) {

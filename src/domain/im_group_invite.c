@@ -11,6 +11,8 @@
 #include "core/im_str.h"
 #include "domain/im_callback.h"
 #include "domain/im_group_invite.h"
+#include "domain/im_group_list.h"
+#include "domain/im_group_notice.h"
 
 
 #define IM_INVITE_TRIES  8

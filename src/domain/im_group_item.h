@@ -14,8 +14,10 @@
 
 
 /*
- * Records of a room: {"Event":3,"GroupMsgArray":[{"Event":3,"MsgSeq":...}]}
- * and the like.  Only im_group_message.c and im_group_tip.c make them.
+ * A record of a room is one item of EventArray whose only array has one
+ * element; the element has "Event" for the answers of polls:
+ * {"Event":3,"GroupMsgArray":[{"Event":3,"MsgSeq":...}]} and the like.  Only
+ * im_group_message.c, im_group_broadcast.c and im_group_tip.c have them made.
  */
 
 typedef enum {
@@ -48,10 +50,18 @@ void im_group_item_tinyid(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *tinyid);
 /* Adds {User_Account, NickName, ImageUrl} of a user, from the cache. */
 void im_group_item_profile(im_ctx_t *ctx, im_json_t *obj, ngx_str_t *user);
 
-/* Takes the next number and publishes; seq may be NULL.  NGX_OK,
- * NGX_DECLINED: too long, NGX_BUSY, NGX_ABORT: the group is gone. */
-ngx_int_t im_group_publish(im_ctx_t *ctx, im_group_t *group, ngx_uint_t prio,
-    ngx_str_t *text, im_item_kind_e kind, uint64_t except, int64_t *seq);
+
+typedef struct {
+    ngx_str_t          text;         /* the element, within the payload */
+    ngx_uint_t         event;        /* 3 message, 5 notice, 6 tip */
+    unsigned           signal:1;     /* nothing for web SDK 1.7 */
+} im_group_item_t;
+
+/* NGX_OK, NGX_DECLINED: not such a record. */
+ngx_int_t im_group_item(ngx_str_t *payload, im_group_item_t *item);
+
+/* Where the digit of "Event" is in the text of an item. */
+#define IM_GROUP_ITEM_EVENT  (sizeof("{\"Event\":") - 1)
 
 
 #endif /* _IM_GROUP_ITEM_H_INCLUDED_ */

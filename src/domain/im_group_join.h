@@ -20,7 +20,6 @@
 
 #define IM_GROUP_ACCOUNTS  500       /* of one call */
 #define IM_GROUP_MEMBERS   10000     /* of one answer */
-#define IM_GROUPS_JOINED   5000      /* of one account that are listed */
 
 
 /* How somebody gets in. */
@@ -55,16 +54,6 @@ struct im_group_new_s {
 typedef struct im_group_new_s  im_group_new_t;
 
 
-/* A group of an account. */
-
-typedef struct {
-    int64_t            gno;
-    int64_t            role;
-    int64_t            joined;
-    int64_t            flag;
-} im_group_joined_t;
-
-
 /* Adds the operations that make accounts members; head: of the group. */
 void im_group_join_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
     im_group_new_t *fresh, ngx_uint_t n, int64_t head);
@@ -92,61 +81,8 @@ im_code_t im_group_join(im_ctx_t *ctx, im_group_t *group,
 im_code_t im_group_join_check(im_ctx_t *ctx, im_group_t *group,
     im_group_new_t *fresh, ngx_uint_t n);
 
-/* How somebody gets out. */
-
-typedef enum {
-    IM_LEAVE_KICKED = 0,
-    IM_LEAVE_QUIT,
-    IM_LEAVE_DELETED                 /* with the account: the owner, too */
-} im_group_leave_e;
-
-/* The users leave; those who are no members are left out. */
-im_code_t im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
-    ngx_uint_t n, im_group_leave_e how, ngx_uint_t silent, ngx_str_t *why);
-
-/* What is changed of a member; -1, data NULL: not given. */
-
-typedef struct {
-    int64_t            role;
-    int64_t            flag;
-    ngx_str_t          card;
-    im_json_t         *custom;       /* checked, NULL: not given */
-} im_member_changes_t;
-
-/* 10007: no member; 10004: role of the owner. */
-im_code_t im_group_member_modify(im_ctx_t *ctx, im_group_t *group,
-    ngx_str_t *user, im_member_changes_t *changes);
-
-/* The same of the owner of a live room: flag and card. */
-im_code_t im_group_owner_modify(im_ctx_t *ctx, im_group_t *group,
-    im_member_changes_t *changes);
-
-/* The new owner must be a member: 10007. */
-im_code_t im_group_owner_set(im_ctx_t *ctx, im_group_t *group,
-    ngx_str_t *user);
-
 /* The first message: everybody gets to know of the group. */
 im_code_t im_group_activate(im_ctx_t *ctx, im_group_t *group);
-
-/* Groups of an account, im_group_joined_t, by number. */
-ngx_int_t im_group_joined(im_ctx_t *ctx, ngx_str_t *user, ngx_array_t *list);
-
-/* Accounts that are owner or admins, ngx_str_t. */
-ngx_int_t im_group_admins(im_ctx_t *ctx, im_group_t *group,
-    ngx_array_t *users);
-
-/* A walk over the members, in order of their names. */
-
-typedef struct {
-    ngx_array_t       *users;        /* of ngx_str_t */
-    im_key_t          *last;
-    ngx_uint_t         n;
-    ngx_uint_t         admins;       /* only those */
-} im_members_walk_t;
-
-/* The next ones, at most limit; *last: len 0 at the beginning. */
-ngx_int_t im_group_members(im_ctx_t *ctx, int64_t gno, im_members_walk_t *walk,
-    ngx_uint_t limit);
 
 
 #endif /* _IM_GROUP_JOIN_H_INCLUDED_ */

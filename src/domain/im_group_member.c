@@ -17,11 +17,14 @@
 #include "domain/im_cache.h"
 #include "domain/im_callback.h"
 #include "domain/im_group_join.h"
+#include "domain/im_group_leave.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
+#include "domain/im_group_notice.h"
 #include "domain/im_group_read.h"
 #include "domain/im_group_row.h"
+#include "domain/im_group_tip.h"
 
 
 static im_code_t im_group_member_live(im_ctx_t *ctx, im_group_t *group,

@@ -8,47 +8,27 @@
 #include <ngx_core.h>
 #include "core/im_co.h"
 #include "core/im_fault.h"
-#include "core/im_stat.h"
 #include "core/im_str.h"
-#include "live/im_room_node.h"
 #include "live/im_limit.h"
 #include "live/im_zone.h"
-#include "domain/im_account.h"
-#include "domain/im_cache.h"
 #include "domain/im_callback.h"
+#include "domain/im_group_at.h"
 #include "domain/im_group_direct.h"
 #include "domain/im_group_item.h"
+#include "domain/im_group_join.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
-#include "domain/im_group_join.h"
-#include "domain/im_group_mute.h"
 #include "domain/im_group_read.h"
+#include "domain/im_group_room.h"
 #include "domain/im_group_row.h"
+#include "domain/im_group_speak.h"
 #include "domain/im_inbox.h"
 #include "domain/im_message.h"
-#include "domain/im_word.h"
 
 
 #define IM_SEND_MARKER  3000         /* ms that a send takes at most */
 #define IM_SEND_STEP    20
-#define IM_SEND_TRIES   4
-#define IM_KEY_SENDER_RATE  (IM_KEY_OTHER + 10)
-#define IM_AT_USERS     30
-#define IM_IMPORTED     -1           /* before */
-#define IM_IMPORTED_AS  -2           /* another one of the same call */
-#define IM_IMPORT_READS 500
 #define IM_SEND_RESULT  (3 * NGX_INT64_LEN)
-
-
-/* Who is mentioned. */
-
-typedef struct {
-    ngx_uint_t         n;
-    ngx_uint_t         all;
-    ngx_str_t          users[IM_AT_USERS];
-    ngx_str_t          events[IM_AT_USERS];
-    ngx_uint_t         ops[IM_AT_USERS];
-} im_group_at_t;
 
 
 static im_code_t im_group_message_live(im_ctx_t *ctx, im_group_t *group,
@@ -61,31 +41,13 @@ static ngx_int_t im_group_message_duplicate(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, im_group_row_t *row);
 static im_code_t im_group_message_after(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, im_group_row_t *row);
-static im_code_t im_group_message_import_read(im_ctx_t *ctx,
-    im_group_t *group);
 static ngx_int_t im_group_message_online(im_ctx_t *ctx, im_group_t *group,
     im_group_row_t *row);
-static void im_group_message_at(im_ctx_t *ctx, im_batch_t *batch,
-    im_group_t *group, im_group_send_t *send, im_group_row_t *row,
-    im_group_at_t *at);
-static ngx_int_t im_group_message_at_event(im_ctx_t *ctx, im_group_t *group,
-    im_group_row_t *row, ngx_uint_t me, ngx_uint_t all, ngx_str_t *event);
-static im_code_t im_group_message_rights(im_ctx_t *ctx, im_group_t *group,
-    im_group_send_t *send, ngx_str_t *card, ngx_uint_t *exempt);
-static im_code_t im_group_message_sender(im_ctx_t *ctx, im_group_t *group,
-    im_group_send_t *send);
-static im_code_t im_group_message_ask(im_ctx_t *ctx, im_group_t *group,
-    im_group_send_t *send, ngx_str_t *card, ngx_uint_t *exempt);
 static ngx_msec_t im_group_message_busy(im_ctx_t *ctx,
     im_group_send_t *send);
-static ngx_int_t im_group_message_rate(im_ctx_t *ctx, im_group_t *group,
-    im_group_send_t *send, ngx_uint_t exempt);
 static ngx_int_t im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, u_char *key);
 static void im_group_message_result(im_group_send_t *send, ngx_str_t *text);
-static ngx_int_t im_group_message_block(im_ctx_t *ctx, im_group_t *group);
-static void im_group_message_block_key(im_ctx_t *ctx, im_group_t *group,
-    im_key_t *key);
 
 
 im_code_t
@@ -150,14 +112,14 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
     ngx_str_t          text;
     ngx_uint_t         exempt;
 
-    code = im_group_message_rights(ctx, group, send, &send->card, &exempt);
+    code = im_group_speak_check(ctx, group, send, &send->card, &exempt);
 
     if (code == IM_OK) {
-        code = im_group_message_sender(ctx, group, send);
+        code = im_group_speak_sender(ctx, group, send);
     }
 
     if (code == IM_OK) {
-        code = im_group_message_ask(ctx, group, send, &send->card, &exempt);
+        code = im_group_speak_ask(ctx, group, send, &send->card, &exempt);
     }
 
     if (code != IM_OK) {
@@ -167,7 +129,7 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
     send->time = ngx_time();
 
     if (send->dropped
-        || im_group_message_rate(ctx, group, send, exempt) != NGX_OK)
+        || im_group_speak_rate(ctx, group, send, exempt) != NGX_OK)
     {
         return IM_OK;
     }
@@ -175,8 +137,8 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
     rc = im_group_item_message(ctx, group, send, &text);
 
     if (rc == NGX_OK) {
-        rc = im_group_publish(ctx, group, send->prio, &text, IM_ITEM_MESSAGE,
-                              ctx->peer, &send->seq);
+        rc = im_group_room_publish(ctx, group, send->prio, &text,
+                                   IM_ITEM_MESSAGE, ctx->peer, &send->seq);
     }
 
     if (rc == NGX_DECLINED) {
@@ -184,57 +146,6 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
     }
 
     return im_group_code(rc);
-}
-
-
-/* Dirty words, and the app's own verdict; after it the group and the rights
- * may be others. */
-
-static im_code_t
-im_group_message_ask(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
-    ngx_str_t *card, ngx_uint_t *exempt)
-{
-    int64_t        gno;
-    im_code_t      code;
-    ngx_str_t      gid;
-    im_verdict_t   verdict;
-
-    if (!(send->opts & IM_MSG_NO_CHECK)
-        && im_word_dirty_message(ctx, &send->body))
-    {
-        return IM_E_DIRTY;
-    }
-
-    code = im_callback_group_before_send(ctx, group, send, &verdict);
-
-    if (code != IM_OK) {
-        send->refused = 1;
-        return code;
-    }
-
-    if (!verdict.waited) {
-        return IM_OK;
-    }
-
-    gid = group->gid;
-    gno = group->gno;
-
-    code = im_group_load(ctx, &gid, group);
-
-    if (code == IM_OK && group->gno != gno) {
-        code = IM_E_GROUP_NONE;
-    }
-
-    if (code == IM_OK) {
-        code = im_group_message_rights(ctx, group, send, card, exempt);
-    }
-
-    if (verdict.drop) {
-        send->seq = 0;
-        send->dropped = IM_DROPPED_APP;
-    }
-
-    return code;
 }
 
 
@@ -276,10 +187,10 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
 
     ngx_memzero(&row, sizeof(im_group_row_t));
 
-    code = im_group_message_rights(ctx, group, send, &row.card, &exempt);
+    code = im_group_speak_check(ctx, group, send, &row.card, &exempt);
 
     if (code == IM_OK) {
-        code = im_group_message_sender(ctx, group, send);
+        code = im_group_speak_sender(ctx, group, send);
     }
 
     if (code == IM_OK && send->nto) {
@@ -288,7 +199,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     }
 
     if (code == IM_OK) {
-        code = im_group_message_ask(ctx, group, send, &row.card, &exempt);
+        code = im_group_speak_ask(ctx, group, send, &row.card, &exempt);
     }
 
     if (code != IM_OK) {
@@ -298,7 +209,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     send->time = ngx_time();
 
     if (send->dropped
-        || im_group_message_rate(ctx, group, send, exempt) != NGX_OK)
+        || im_group_speak_rate(ctx, group, send, exempt) != NGX_OK)
     {
         return IM_OK;
     }
@@ -400,177 +311,6 @@ im_group_message_dk(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
 }
 
 
-im_code_t
-im_group_message_import(im_ctx_t *ctx, im_group_t *group,
-    im_group_row_t *rows, im_code_t *codes, ngx_uint_t n)
-{
-    u_char          *p;
-    int64_t          head, newest;
-    ngx_int_t        rc;
-    ngx_uint_t       i, k, *ops;
-    im_batch_t      *batch;
-    im_group_row_t   last, same;
-
-    rc = im_group_head(ctx, group->gno, &head, &last);
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
-    }
-
-    ops = ngx_palloc(ctx->pool, n * sizeof(ngx_uint_t));
-    if (ops == NULL) {
-        return IM_E_GROUP_INTERNAL;
-    }
-
-    newest = last.time;
-
-    batch = im_store_batch(ctx, IM_ORDERED);
-
-    for (i = 0; i < n; i++) {
-
-        if (codes[i] != IM_OK) {
-            continue;
-        }
-
-        p = ngx_pnalloc(ctx->pool, rows[i].from.len
-                                   + 3 * (NGX_INT64_LEN + 1) + 3);
-        if (p == NULL) {
-            return IM_E_GROUP_INTERNAL;
-        }
-
-        rows[i].dk.data = p;
-        rows[i].dk.len = ngx_sprintf(p, "i|%V|%L|%uD|%L", &rows[i].from,
-                                     rows[i].random,
-                                     ngx_crc32_long(rows[i].body.data,
-                                                    rows[i].body.len),
-                                     rows[i].time)
-                         - p;
-
-        for (k = 0; k < i; k++) {
-            if (im_str_eq(&rows[k].dk, &rows[i].dk)) {
-                break;
-            }
-        }
-
-        if (k < i) {
-            ops[i] = k;
-            codes[i] = IM_IMPORTED_AS;
-            continue;
-        }
-
-        /* a call that is repeated finds what it has imported */
-
-        rc = im_group_row_by_dk(ctx, group->gno, &rows[i].dk, &same);
-
-        if (rc == NGX_OK) {
-            rows[i].seq = same.seq;
-            codes[i] = IM_IMPORTED;
-            continue;
-        }
-
-        if (rc != NGX_DECLINED) {
-            return im_group_code(rc);
-        }
-
-        if (rows[i].time <= group->created
-            || rows[i].time < newest
-            || rows[i].time >= ngx_time())
-        {
-            codes[i] = IM_E_GROUP_PARAM;
-            continue;
-        }
-
-        newest = rows[i].time;
-
-        rows[i].type = IM_ROW_MESSAGE;
-        rows[i].prio = IM_ROOM_NORMAL;
-        im_group_row_sender(ctx, &rows[i]);
-
-        ops[i] = im_group_row_append(ctx, batch, group, &rows[i]);
-    }
-
-    if (batch && batch->n) {
-
-        rc = im_store_commit(ctx, batch);
-
-        if (rc != NGX_OK) {
-            return IM_E_GROUP_INTERNAL;
-        }
-    }
-
-    for (i = 0; i < n; i++) {
-
-        if (codes[i] == IM_OK) {
-            rows[i].seq = batch->ops[ops[i]].result;
-
-        } else if (codes[i] == IM_IMPORTED) {
-            codes[i] = IM_OK;
-
-        } else if (codes[i] == IM_IMPORTED_AS) {
-            codes[i] = codes[ops[i]];
-            rows[i].seq = rows[ops[i]].seq;
-        }
-    }
-
-    return im_group_message_import_read(ctx, group);
-}
-
-
-/* Nothing of it is unread for those who are members already. */
-
-static im_code_t
-im_group_message_import_read(im_ctx_t *ctx, im_group_t *group)
-{
-    int64_t             head;
-    ngx_int_t           rc;
-    im_code_t           code;
-    ngx_uint_t          i;
-    im_batch_t         *batch;
-    ngx_array_t         members;
-    im_group_member_t  *m;
-
-    if (ngx_array_init(&members, ctx->pool, 16, sizeof(im_group_member_t))
-        != NGX_OK)
-    {
-        return IM_E_GROUP_INTERNAL;
-    }
-
-    code = im_group_member_list(ctx, group, &members);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    rc = im_group_head(ctx, group->gno, &head, NULL);
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
-    }
-
-    m = members.elts;
-    batch = NULL;
-
-    for (i = 0; i < members.nelts; i++) {
-
-        if (batch == NULL) {
-            batch = im_store_batch(ctx, IM_ORDERED);
-        }
-
-        im_group_read_max(ctx, batch, group, &m[i].user, head, 0);
-
-        if (i % IM_IMPORT_READS == IM_IMPORT_READS - 1
-            || i == members.nelts - 1)
-        {
-            rc = im_store_commit(ctx, batch);
-            if (rc != NGX_OK) {
-                return im_group_code(rc);
-            }
-
-            batch = NULL;
-        }
-    }
-
-    return IM_OK;
-}
-
-
 /* NGX_OK: it is one, row is the first one. */
 
 static ngx_int_t
@@ -649,7 +389,7 @@ im_group_message_after(im_ctx_t *ctx, im_group_t *group,
                           row->time);
     }
 
-    im_group_message_at(ctx, batch, group, send, row, at);
+    im_group_at_add(ctx, batch, group, send, row, at);
 
     rc = im_store_commit(ctx, batch);
 
@@ -667,157 +407,13 @@ im_group_message_after(im_ctx_t *ctx, im_group_t *group,
     }
 
     if (at->all
-        && im_group_message_at_event(ctx, group, row, 0, 1, &event)
+        && im_group_at_event(ctx, group, row, 0, 1, &event)
            == NGX_OK)
     {
         im_group_hint(ctx, group, &event, 0, ctx->peer);
     }
 
     return IM_OK;
-}
-
-
-/*
- * A row for each member who is mentioned by name; that all were mentioned is
- * in one place for the group.
- */
-
-static void
-im_group_message_at(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
-    im_group_send_t *send, im_group_row_t *row, im_group_at_t *at)
-{
-    u_char           *p;
-    int64_t           flag;
-    im_key_t          key;
-    ngx_str_t         user;
-    im_json_t        *node;
-    im_inbox_t        in;
-    ngx_uint_t        i;
-    im_group_role_e   role;
-
-    im_json_each(node, send->at_list) {
-        if (im_json_get_int(node, "GroupAtAllFlag", &flag) == NGX_OK
-            && flag
-            && row->to.len == 0)
-        {
-            at->all = 1;
-        }
-    }
-
-    im_json_each(node, send->at_list) {
-
-        if (at->n == IM_AT_USERS
-            || im_json_get_str(node, "GroupAt_Account", &user) != NGX_OK
-            || im_str_eq(&user, &send->from)
-            || !im_group_direct_visible(row, &user)
-            || im_group_role_of(ctx, group, &user, &role) != IM_OK
-            || role == IM_GROUP_NOBODY)
-        {
-            continue;
-        }
-
-        for (i = 0; i < at->n; i++) {
-            if (im_str_eq(&at->users[i], &user)) {
-                break;
-            }
-        }
-
-        p = ngx_pnalloc(ctx->pool, 2 * NGX_INT64_LEN + sizeof("@||"));
-
-        if (i < at->n
-            || p == NULL
-            || im_group_message_at_event(ctx, group, row, 1, at->all,
-                                         &at->events[at->n])
-               != NGX_OK)
-        {
-            continue;
-        }
-
-        ngx_memzero(&in, sizeof(im_inbox_t));
-
-        in.type = IM_INBOX_AT;
-        in.kept = 1;
-        in.peer = group->gid;
-        in.cid = row->seq;
-        in.mseq = row->cseq ? row->cseq : row->seq;
-        in.rand = row->random;
-        in.time = row->time;
-        in.event = at->events[at->n];
-        in.expire = row->expire;
-        in.dk.data = p;
-        in.dk.len = ngx_sprintf(p, "@|%L|%L", group->gno, row->seq) - p;
-
-        at->users[at->n] = user;
-        at->ops[at->n++] = im_inbox_append(ctx, batch, &user, &in);
-    }
-
-    if (at->all) {
-        im_group_at_all_key(ctx, group, &key);
-        im_store_max(batch, IM_T_COUNT, &key, "value", row->seq);
-    }
-}
-
-
-static ngx_int_t
-im_group_message_at_event(im_ctx_t *ctx, im_group_t *group,
-    im_group_row_t *row, ngx_uint_t me, ngx_uint_t all, ngx_str_t *event)
-{
-    im_json_t  *root, *item;
-
-    root = im_json_new_obj(ctx->pool);
-
-    im_json_add_int(root, "Event", 12);
-    item = im_json_push_obj(im_json_add_list(root, "GroupTips"));
-
-    im_group_at_json(item, group, row, me, all);
-
-    return im_json_render(ctx->pool, root, event);
-}
-
-
-void
-im_group_at_json(im_json_t *item, im_group_t *group, im_group_row_t *row,
-    ngx_uint_t me, ngx_uint_t all)
-{
-    im_json_t  *tip, *types;
-
-    im_json_add_str(item, "From_Account", &row->from);
-    im_json_add_str(item, "ToGroupId", &group->gid);
-    im_json_add_int(item, "MsgRandom", row->random);
-    im_json_add_int(item, "ClientSeq", row->cseq ? row->cseq : row->seq);
-    im_json_add_int(item, "MsgSeq", row->seq);
-
-    tip = im_json_add_obj(item, "GroupAtTips");
-
-    im_json_add_str(tip, "GroupId", &group->gid);
-    im_json_add_str(tip, "From_Account", &row->from);
-    im_json_add_int(tip, "MsgSeq", row->seq);
-    types = im_json_add_list(tip, "GroupAtType");
-
-    if (me) {
-        im_json_push_int(types, 1);
-    }
-
-    if (all) {
-        im_json_push_int(types, 2);
-    }
-}
-
-
-void
-im_group_at_all_key(im_ctx_t *ctx, im_group_t *group, im_key_t *key)
-{
-    u_char     buf[NGX_INT64_LEN];
-    ngx_str_t  kind, id;
-
-    ngx_str_set(&kind, "at_all");
-
-    id.data = buf;
-    id.len = ngx_sprintf(buf, "%L", group->gno) - buf;
-
-    im_key_init(key, ctx->app->id);
-    im_key_str(key, &kind);
-    im_key_str(key, &id);
 }
 
 
@@ -836,135 +432,6 @@ im_group_message_online(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row)
                          ctx->peer);
 
     return NGX_OK;
-}
-
-
-/* NGX_DECLINED: over the limits of the group, send has the answer. */
-
-static ngx_int_t
-im_group_message_rate(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
-    ngx_uint_t exempt)
-{
-    im_room_limits_t  limits;
-
-    ngx_memzero(&limits, sizeof(im_room_limits_t));
-    limits.total = group->type->rates[IM_ROOM_HIGH];
-    limits.prio[IM_ROOM_NORMAL] = group->type->rates[IM_ROOM_NORMAL];
-    limits.prio[IM_ROOM_LOW] = group->type->rates[IM_ROOM_LOW];
-    limits.prio[IM_ROOM_LOWEST] = group->type->rates[IM_ROOM_LOWEST];
-
-    if (im_room_rate(ctx->app->id, group->gno, send->prio, exempt, &limits)
-        == NGX_OK)
-    {
-        return NGX_OK;
-    }
-
-    send->seq = 0;
-    send->dropped = IM_DROPPED_RATE;
-
-    im_stat_add(IM_STAT_REFUSED + send->prio, 1);
-
-    return NGX_DECLINED;
-}
-
-
-/* Member, mutes (README of the specification, steps 5 and 6). */
-
-static im_code_t
-im_group_message_rights(im_ctx_t *ctx, im_group_t *group,
-    im_group_send_t *send, ngx_str_t *card, ngx_uint_t *exempt)
-{
-    ngx_int_t           rc;
-    im_code_t           code;
-    im_group_role_e     role;
-    im_group_mute_t     mute;
-    im_group_member_t   m;
-
-    ngx_str_set(card, "");
-
-    if (!group->type->live) {
-
-        rc = im_group_member_get(ctx, group, &send->from, &m);
-
-        if (rc != NGX_OK && rc != NGX_DECLINED) {
-            return im_group_code(rc);
-        }
-
-        *card = m.card;
-
-    } else if (im_str_eq(&send->from, &group->owner)) {
-        *card = group->owner_card;
-    }
-
-    code = send->forged ? im_group_role_of(ctx, group, &send->from, &role)
-                        : im_group_role(ctx, group, &role);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    if (send->forged && im_account_is_admin(ctx->app, &send->from)) {
-        role = IM_GROUP_APP;
-    }
-
-    *exempt = (role >= IM_GROUP_ADMIN);
-
-    if (role == IM_GROUP_NOBODY && !send->forged) {
-        ngx_str_set(&ctx->info, "the sender is not a member");
-        return IM_E_GROUP_RIGHT;
-    }
-
-    if (!group->type->members_speak && role != IM_GROUP_APP) {
-        ngx_str_set(&ctx->info, "only administrators of the app speak here");
-        return IM_E_GROUP_RIGHT;
-    }
-
-    if (ctx->role == IM_ROLE_ADMIN && !send->forged) {
-        return IM_OK;
-    }
-
-    if (group->shut && role < IM_GROUP_ADMIN) {
-        ngx_str_set(&ctx->info, "the whole group is muted");
-        return IM_E_GROUP_MUTED;
-    }
-
-    rc = im_group_mute_get(ctx, group, &send->from, &mute);
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
-    }
-
-    return (mute.until > ngx_time()) ? IM_E_GROUP_MUTED : IM_OK;
-}
-
-
-/* The sender's own limit, not that of the group. */
-
-static im_code_t
-im_group_message_sender(im_ctx_t *ctx, im_group_t *group,
-    im_group_send_t *send)
-{
-    u_char     key[IM_ZONE_KEY_LEN];
-    ngx_str_t  parts[2];
-
-    if (ctx->app->sender_rate == 0
-        || (ctx->role == IM_ROLE_ADMIN && !send->forged))
-    {
-        return IM_OK;
-    }
-
-    parts[0].data = (u_char *) &group->gno;
-    parts[0].len = sizeof(int64_t);
-    parts[1] = send->from;
-
-    im_zone_key(key, ctx->app->id, IM_KEY_SENDER_RATE, parts, 2);
-
-    if (im_rate_take(key, ctx->app->sender_rate, ctx->app->sender_rate,
-                     ngx_current_msec)
-        != NGX_OK)
-    {
-        return IM_E_GROUP_SENDER_FREQ;
-    }
-
-    return IM_OK;
 }
 
 
@@ -1043,120 +510,4 @@ im_group_message_result(im_group_send_t *send, ngx_str_t *text)
     send->seq = num[0];
     send->time = num[1];
     send->dropped = num[2];
-}
-
-
-ngx_int_t
-im_group_publish(im_ctx_t *ctx, im_group_t *group, ngx_uint_t prio,
-    ngx_str_t *text, im_item_kind_e kind, uint64_t except, int64_t *seq)
-{
-    int64_t     number;
-    ngx_int_t   rc;
-    ngx_uint_t  tries;
-
-    rc = NGX_BUSY;
-
-    for (tries = 0; tries < IM_SEND_TRIES; tries++) {
-
-        rc = im_room_publish_all(ctx->app->id, group->gno, prio, text, 1,
-                             im_group_item_offset(kind), except, &number);
-
-        if (rc != NGX_AGAIN) {
-            break;
-        }
-
-        rc = im_group_message_block(ctx, group);
-
-        if (rc != NGX_OK) {
-            break;
-        }
-    }
-
-    if (rc == NGX_OK && kind == IM_ITEM_MESSAGE) {
-        im_stat_add(IM_STAT_IN_ROOM, 1);
-    }
-
-    if (rc == NGX_OK && seq) {
-        *seq = number;
-    }
-
-    return rc == NGX_AGAIN ? NGX_BUSY : rc;
-}
-
-
-/* Reserves more numbers; NGX_ABORT: the group is gone. */
-
-static ngx_int_t
-im_group_message_block(im_ctx_t *ctx, im_group_t *group)
-{
-    ngx_int_t    rc;
-    ngx_uint_t   op;
-    im_batch_t  *batch;
-
-    batch = im_store_batch(ctx, IM_ATOMIC);
-
-    im_group_expect(ctx, batch, group);
-    op = im_group_message_block_add(ctx, batch, group);
-
-    rc = im_store_commit(ctx, batch);
-
-    if (rc == NGX_DECLINED) {
-        return NGX_ABORT;
-    }
-
-    if (rc == NGX_OK) {
-        im_group_message_block_take(ctx, group, batch->ops[op].result);
-    }
-
-    return rc;
-}
-
-
-ngx_uint_t
-im_group_message_block_add(im_ctx_t *ctx, im_batch_t *batch,
-    im_group_t *group)
-{
-    im_key_t  key;
-
-    im_group_message_block_key(ctx, group, &key);
-
-    return im_store_add(batch, IM_T_COUNT, &key, "value", IM_ROOM_BLOCK, 0,
-                        NGX_MAX_INT_T_VALUE);
-}
-
-
-void
-im_group_message_block_take(im_ctx_t *ctx, im_group_t *group, int64_t last)
-{
-    (void) im_room_block_all(ctx->app->id, group->gno,
-                             last - IM_ROOM_BLOCK + 1, last);
-}
-
-
-void
-im_group_message_block_delete(im_ctx_t *ctx, im_batch_t *batch,
-    im_group_t *group)
-{
-    im_key_t  key;
-
-    im_group_message_block_key(ctx, group, &key);
-
-    im_store_delete(batch, IM_T_COUNT, &key);
-}
-
-
-static void
-im_group_message_block_key(im_ctx_t *ctx, im_group_t *group, im_key_t *key)
-{
-    u_char     buf[NGX_INT64_LEN];
-    ngx_str_t  kind, id;
-
-    ngx_str_set(&kind, "room");
-
-    id.data = buf;
-    id.len = ngx_sprintf(buf, "%L", group->gno) - buf;
-
-    im_key_init(key, ctx->app->id);
-    im_key_str(key, &kind);
-    im_key_str(key, &id);
 }

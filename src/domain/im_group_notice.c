@@ -7,10 +7,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_fault.h"
+#include "live/im_session.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_notice.h"
 #include "domain/im_inbox.h"
-#include "live/im_session.h"
 
 
 static ngx_int_t im_group_notice_event(im_ctx_t *ctx, im_group_t *group,

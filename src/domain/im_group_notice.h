@@ -10,7 +10,30 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "domain/im_group_message.h"
+#include "domain/im_group.h"
+
+
+/* ReportType of notices (groups.md 21). */
+
+#define IM_REPORT_APPLY    1
+#define IM_REPORT_ACCEPT   2
+#define IM_REPORT_REFUSE   3
+#define IM_REPORT_KICKED   4
+#define IM_REPORT_DESTROY  5
+#define IM_REPORT_CREATE   6
+#define IM_REPORT_INVITED  7
+#define IM_REPORT_QUIT     8
+#define IM_REPORT_ADMIN    9
+#define IM_REPORT_NO_ADMIN 10
+#define IM_REPORT_INVITE   12        /* the invited is to consent */
+#define IM_REPORT_INVITE_ACCEPT  13
+#define IM_REPORT_INVITE_REFUSE  14
+#define IM_REPORT_RECYCLED 11
+#define IM_REPORT_READ     15
+#define IM_REPORT_FLAG     20
+#define IM_REPORT_BANNED   21
+#define IM_REPORT_PERMIT   22        /* an invitation is to be approved */
+#define IM_REPORT_CUSTOM   255
 
 
 /* A system notice to one account; what is empty is left out. */

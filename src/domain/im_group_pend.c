@@ -10,6 +10,8 @@
 #include "core/im_str.h"
 #include "domain/im_group_invite.h"
 #include "domain/im_group_join.h"
+#include "domain/im_group_list.h"
+#include "domain/im_group_notice.h"
 #include "domain/im_group_pend.h"
 #include "domain/im_group_row.h"
 

@@ -9,14 +9,12 @@
 #include "core/im_str.h"
 #include "domain/im_conv.h"
 #include "domain/im_group_item.h"
-#include "domain/im_group_join.h"
 #include "domain/im_group_read.h"
 #include "domain/im_group_row.h"
 #include "domain/im_inbox.h"
 
 
 #define IM_READ_PAGE  500
-#define IM_AT_GROUPS  500            /* that one answer looks into */
 
 
 static ngx_int_t im_group_read_at(im_ctx_t *ctx, im_batch_t *batch,
@@ -273,82 +271,6 @@ im_group_read_at(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
             im_key_int(&key, row[i].seq);
 
             im_store_delete(batch, IM_T_INBOX, &key);
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-im_group_at_all(im_ctx_t *ctx, ngx_str_t *user, im_json_t *list)
-{
-    int64_t             seq;
-    im_key_t            key;
-    im_row_t            r;
-    im_code_t           code;
-    ngx_int_t           rc;
-    ngx_uint_t          i, n;
-    im_group_t          group;
-    ngx_array_t         joined;
-    im_group_row_t      row;
-    im_group_read_t     read;
-    im_group_joined_t  *j;
-
-    if (ngx_array_init(&joined, ctx->pool, 16, sizeof(im_group_joined_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    rc = im_group_joined(ctx, user, &joined);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    j = joined.elts;
-    n = ngx_min(joined.nelts, IM_AT_GROUPS);
-
-    for (i = 0; i < n; i++) {
-
-        group.gno = j[i].gno;
-        im_group_at_all_key(ctx, &group, &key);
-
-        rc = im_store_get(ctx, IM_T_COUNT, &key, &r);
-
-        if (rc == NGX_DECLINED) {
-            continue;
-        }
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        seq = 0;
-        (void) im_row_int(&r, "value", &seq);
-
-        code = im_group_load_gno(ctx, j[i].gno, &group);
-
-        if (code == IM_E_GROUP_NONE) {
-            continue;
-        }
-
-        if (code != IM_OK) {
-            return NGX_BUSY;
-        }
-
-        rc = im_group_read_get(ctx, &group, user, 1, &read);
-
-        if (rc == NGX_OK && read.seq < seq) {
-            rc = im_group_row_get(ctx, group.gno, seq, &row);
-
-            if (rc == NGX_OK && !row.recalled) {
-                im_group_at_json(im_json_push_obj(list), &group, &row, 0, 1);
-            }
-        }
-
-        if (rc != NGX_OK && rc != NGX_DECLINED) {
-            return rc;
         }
     }
 

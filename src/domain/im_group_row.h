@@ -131,15 +131,5 @@ ngx_int_t im_group_row_changes(im_ctx_t *ctx, im_group_t *group,
 /* Microseconds of now, as in recalled and modified. */
 int64_t im_group_row_now(void);
 
-/* Adds the members of an @-tip: the user, or all, were mentioned. */
-void im_group_at_json(im_json_t *item, im_group_t *group, im_group_row_t *row,
-    ngx_uint_t me, ngx_uint_t all);
-
-/* Where the number of the last message that mentioned all is. */
-void im_group_at_all_key(im_ctx_t *ctx, im_group_t *group, im_key_t *key);
-
-/* Pushes the @-tips of messages to all that the user has not read. */
-ngx_int_t im_group_at_all(im_ctx_t *ctx, ngx_str_t *user, im_json_t *list);
-
 
 #endif /* _IM_GROUP_ROW_H_INCLUDED_ */

@@ -11,6 +11,8 @@
 #include "core/im_worker.h"
 #include "live/im_session.h"
 #include "domain/im_group_join.h"
+#include "domain/im_group_leave.h"
+#include "domain/im_group_list.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_read.h"
 #include "domain/im_group_row.h"

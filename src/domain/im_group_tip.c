@@ -11,8 +11,10 @@
 #include "live/im_zone.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
-#include "domain/im_group_message.h"
+#include "domain/im_group_notice.h"
+#include "domain/im_group_room.h"
 #include "domain/im_group_row.h"
+#include "domain/im_group_tip.h"
 #include "domain/im_inbox.h"
 
 
@@ -323,8 +325,8 @@ im_group_tip_live(im_ctx_t *ctx, im_group_t *group, im_group_tip_t *tip)
                               NULL, &text);
 
     if (rc == NGX_OK) {
-        rc = im_group_publish(ctx, group, tip->prio, &text, IM_ITEM_TIP, 0,
-                              NULL);
+        rc = im_group_room_publish(ctx, group, tip->prio, &text, IM_ITEM_TIP, 0,
+                                   NULL);
     }
 
     return rc;
@@ -395,8 +397,8 @@ im_group_signal_publish(im_ctx_t *ctx, im_group_t *group, im_json_t *body,
                               NULL, event);
 
     if (rc == NGX_OK) {
-        rc = im_group_publish(ctx, group, IM_ROOM_HIGH, event, IM_ITEM_SIGNAL,
-                              ctx->peer, NULL);
+        rc = im_group_room_publish(ctx, group, IM_ROOM_HIGH, event,
+                                   IM_ITEM_SIGNAL, ctx->peer, NULL);
     }
 
     return rc;
@@ -515,9 +517,11 @@ im_group_notice_room(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report,
                               NULL, &text);
 
     if (rc == NGX_OK) {
-        rc = im_group_publish(ctx, group, IM_ROOM_HIGH, &text, IM_ITEM_NOTICE,
-                              (report == IM_REPORT_DESTROY) ? ctx->peer : 0,
-                              NULL);
+        rc = im_group_room_publish(ctx, group, IM_ROOM_HIGH, &text,
+                                   IM_ITEM_NOTICE,
+                                   (report == IM_REPORT_DESTROY) ? ctx->peer
+                                                                 : 0,
+                                   NULL);
     }
 
     return (rc == NGX_DECLINED) ? IM_E_SIZE : im_group_code(rc);

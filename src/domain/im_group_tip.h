@@ -14,6 +14,19 @@
 #include "domain/im_job.h"
 
 
+/* OpType of tips (groups.md 21). */
+
+#define IM_TIP_JOIN        1
+#define IM_TIP_QUIT        2
+#define IM_TIP_KICK        3
+#define IM_TIP_ADMIN       4
+#define IM_TIP_NO_ADMIN    5
+#define IM_TIP_INFO        6
+#define IM_TIP_MEMBER      7
+#define IM_TIP_BAN         10
+#define IM_TIP_UNBAN       11
+
+
 /*
  * Tips: what all members of a group are told of a change.  A tip that is part
  * of the history becomes a job in the commit of its cause: it is told at

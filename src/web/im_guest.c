@@ -12,6 +12,7 @@
 #include "live/im_room_node.h"
 #include "live/im_slot.h"
 #include "live/im_zone.h"
+#include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "web/im_guest.h"

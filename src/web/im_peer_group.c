@@ -11,6 +11,7 @@
 #include "live/im_room_member.h"
 #include "domain/im_group_direct.h"
 #include "domain/im_group_join.h"
+#include "domain/im_group_list.h"
 #include "domain/im_group_row.h"
 #include "web/im_peer_group.h"
 #include "web/im_web_session.h"

@@ -16,6 +16,7 @@
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
+#include "domain/im_group_notice.h"
 #include "domain/im_room_key.h"
 #include "web/im_room_place.h"
 #include "web/im_room_poll.h"
