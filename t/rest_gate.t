@@ -51,7 +51,8 @@ my %right = (
     (map { $_ => 10007 } qw/ group_open_http_svc openim_msg_ext_http_svc
                              openim_dirty_words
                              group_open_avchatroom_http_svc
-                             group_open_attr_http_svc /));
+                             group_open_attr_http_svc
+                             million_group_open_http_svc /));
 
 cmp_ok(keys %admin, '>', 5, 'commands were found in the source');
 
@@ -111,7 +112,7 @@ subtest 'checks before a command, in order' => sub {
     my $ok = { CheckItem => [{ UserID => 'plain' }] };
 
     $im->rest($c, $ok, query => { sdkappid => undef })->code_is(60012);
-    $im->rest($c, $ok, query => { sdkappid => '' })->code_is(60006);
+    $im->rest($c, $ok, query => { sdkappid => '' })->code_is(60012);
     $im->rest($c, $ok, query => { sdkappid => 'x' })->code_is(60006);
     $im->rest($c, $ok, query => { sdkappid => 7 })->code_is(60006);
     $im->rest($c, $ok, query => { sdkappid => '99999999999999999999' })
@@ -120,6 +121,7 @@ subtest 'checks before a command, in order' => sub {
     $im->rest('no_svc/none', $ok)->code_is(60009);
     $im->rest('group_open_http_svc/none', $ok)->code_is(10003);
     $im->rest('Im_open_login_svc/account_check', $ok)->code_is(60009);
+    $im->rest($c, $ok, path => "/v2/$c")->code_is(60009, 'no such version');
     $im->rest($c, $ok, query => { random => 'x' })->code_is(60002);
     $im->rest($c, $ok, query => { random => '1' x 21 })->code_is(60002);
     $im->rest($c, $ok, query => { random => undef })->code_is(0);
@@ -132,7 +134,18 @@ subtest 'checks before a command, in order' => sub {
                        accesstoken => $im->usersig('administrator') })
        ->code_is(0, 'the older name of usersig');
 
-    $im->rest($c, '')->code_is(70402, 'empty body');
+    $im->rest($c, $ok, query => { $_->[0] => [$_->[1], $_->[2]] })
+       ->code_is($_->[3], "$_->[0] twice: the first counts")
+        for [sdkappid => $im->app_id, 7, 0], [sdkappid => 7, $im->app_id, 60006],
+            [identifier => $im->admin, 'plain', 0],
+            [identifier => 'plain', $im->admin, 70013],
+            [random => 1, 'x', 0], [contenttype => 'http', 'json', 60002];
+
+    $im->rest($c, '')->code_is(70402, 'empty body')
+       ->json_is('/ErrorInfo', 'the body is not a JSON object');
+    $im->rest('openim/sendmsg', '')->code_is(90001)
+       ->json_is('/ErrorInfo',
+                 'Fail to Parse json data of body, Please check it');
     $im->rest($c, '[]')->code_is(70402, 'no object');
     $im->rest($c, '{"CheckItem":')->code_is(70402, 'cut short');
     $im->rest($c, "{\"CheckItem\":\"\xff\"}")->code_is(70402, 'bad UTF-8');

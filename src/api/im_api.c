@@ -61,8 +61,6 @@ typedef struct {
 } im_api_service_t;
 
 
-static ngx_int_t im_api_answer(im_ctx_t *ctx, im_call_t *call,
-    im_code_t code, ngx_str_t *out);
 static ngx_int_t im_api_answer(im_ctx_t *ctx, im_call_t *call, im_code_t code,
     ngx_str_t *out);
 static im_code_t im_api_check(im_ctx_t *ctx, im_call_t *call,
@@ -636,7 +634,14 @@ im_api_check(im_ctx_t *ctx, im_call_t *call, im_api_args_t *args)
     }
 
     if (rc != NGX_OK || ctx->body->type != IM_JSON_OBJ) {
-        return im_api_svc_code(&call->service, IM_SVC_JSON);
+
+        code = im_api_svc_code(&call->service, IM_SVC_JSON);
+
+        if (code != IM_E_C2C_JSON) {         /* has a text that is known */
+            ngx_str_set(&ctx->info, "the body is not a JSON object");
+        }
+
+        return code;
     }
 
     return IM_OK;
@@ -672,7 +677,7 @@ im_api_app(im_ctx_t *ctx, im_api_args_t *args)
     uint64_t    id;
     ngx_str_t  *s;
 
-    if (args->sdkappid.data == NULL) {
+    if (args->sdkappid.len == 0) {
         return IM_E_NO_SDKAPPID;
     }
 
@@ -886,6 +891,10 @@ im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text, im_api_args_t *args)
         }
 
         value = (ngx_str_t *) ((u_char *) args + arg->offset);
+
+        if (value->data) {
+            continue;                        /* the first one counts */
+        }
 
         value->data = ngx_pnalloc(pool, end - q + 1);
         if (value->data == NULL) {

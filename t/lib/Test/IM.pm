@@ -272,7 +272,7 @@ sub locations {
     my $source = path("$top/src/http/ngx_http_im_module.c")->slurp;
     my $text = '';
 
-    for (['~ ^/v[134]/', 'im_rest'], ['~ /b?info$', 'im_websocket'],
+    for (['~ ^/v[0-9]+/', 'im_rest'], ['~ /b?info$', 'im_websocket'],
          ['/rooms/', 'im_events'], ['/metrics', 'im_metrics'])
     {
         my ($location, $directive) = @$_;
