@@ -145,6 +145,13 @@ subtest 'reading' => sub {
         [qw/ Tag_Profile_IM_Role Tag_Profile_IM_Nick /], 'order of Tags';
     get([map { "u$_" } 1 .. 101], ['Tag_Profile_IM_Nick'])->code_is(40001);
     $im->rest('profile/portrait_get', { TagList => ['x'] })->code_is(40002);
+    get([], ['Tag_Profile_IM_Nick'])->code_is(40002);
+
+    $im->rest('profile/portrait_get', { From_Account => $_->[0],
+        To_Account => ['ann'], TagList => ['Tag_Profile_IM_Nick'] },
+        user => $_->[1])->code_is($_->[2], 'who asks')
+        for ['ann', 'ann', 0], ['bob', 'ann', 40004], ['', 'ann', 0],
+            ['bob', $im->admin, 0], [5, 'ann', 40001];
     $im->rest('profile/portrait_get', { To_Account => ['ann'] })
         ->code_is(40001);
 };

@@ -17,6 +17,7 @@
 
 
 typedef struct {
+    ngx_str_t          from;
     im_json_t         *to;
     im_strs_t          tags;
 } im_portrait_get_req_t;
@@ -47,8 +48,11 @@ static ngx_uint_t im_cmd_profile_users(ngx_str_t *users, ngx_uint_t n,
 
 static im_field_t  im_portrait_get_fields[] = {
 
+    { ngx_string("From_Account"), IM_STR, IM_OPTIONAL,
+      offsetof(im_portrait_get_req_t, from), 0, 0, IM_E_PROFILE_PARAM, 0 },
+
     { ngx_string("To_Account"), IM_LIST, IM_REQUIRED,
-      offsetof(im_portrait_get_req_t, to), 1, IM_PROFILE_MAX,
+      offsetof(im_portrait_get_req_t, to), 0, IM_PROFILE_MAX,
       IM_E_PROFILE_NO_TO, IM_E_PROFILE_PARAM },
 
     { ngx_string("TagList"), IM_STRS, IM_REQUIRED,
@@ -119,6 +123,8 @@ im_command_t  im_cmd_profile[] = {
 };
 
 
+/* From_Account is who asks, if it is there at all. */
+
 static im_code_t
 im_cmd_portrait_get(im_ctx_t *ctx, void *data)
 {
@@ -130,6 +136,19 @@ im_cmd_portrait_get(im_ctx_t *ctx, void *data)
     im_json_t     *node, *list, *item, *failed;
     ngx_uint_t     i, k, n;
     im_profile_t  *profiles;
+
+    if (req->from.len
+        && ctx->via != IM_VIA_WEB
+        && ctx->role != IM_ROLE_ADMIN
+        && !im_str_eq(&req->from, &ctx->user))
+    {
+        return IM_E_PROFILE_ADMIN;
+    }
+
+    if (req->to->n == 0) {
+        ngx_str_set(&ctx->info, "\"To_Account\" is empty");
+        return IM_E_PROFILE_NO_TO;
+    }
 
     users = ngx_palloc(ctx->pool, req->to->n * sizeof(ngx_str_t));
     if (users == NULL) {
