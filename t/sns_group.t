@@ -45,6 +45,8 @@ subtest 'making' => sub {
                 To_Account => [qw/ bob dan nobody bob /]);
     is_deeply codes($r), [0, 32216, 30003], 'results';
     $r->json_is('/Fail_Account', [qw/ dan nobody /])
+      ->json_is('/ResultItem/1/ResultInfo',
+                'Err_SNS_GroupAdd_ToTinyId_Not_Friend')
       ->json_is('/CurrentSequence', 2);
 
     is_deeply mod($ann, 8)->{FriendUpInfo}, [{ Friend_Account => 'bob',

@@ -322,12 +322,19 @@ im_json_t *
 im_sns_result(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
     ngx_str_t *account, im_rel_e result)
 {
-    u_char     *p;
-    ngx_str_t   info;
+    u_char      *p;
+    ngx_str_t    info;
+    const char  *name;
 
     ngx_str_null(&info);
 
     if (result != IM_REL_OK) {
+
+        name = im_sns_names[result];
+
+        if (cmd == IM_SNS_GROUP_ADD && result == IM_REL_NO_FRIEND) {
+            name = "ToTinyId_Not_Friend";
+        }
 
         p = ngx_pnalloc(ctx->pool, 128);
         if (p == NULL) {
@@ -336,7 +343,7 @@ im_sns_result(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
 
         info.data = p;
         info.len = ngx_snprintf(p, 128, "Err_SNS_%s_%s", im_sns_commands[cmd],
-                                im_sns_names[result])
+                                name)
                    - p;
     }
 
