@@ -585,9 +585,19 @@ im_cmd_pair(im_ctx_t *ctx, ngx_str_t *from, im_code_t no_from, ngx_str_t *to,
         return im_message_code(ctx, rc);
     }
 
-    if (!exists[0]) {
-        return no_from;
+    if (exists[0] && (to == NULL || exists[1])) {
+        return IM_OK;
     }
 
-    return (to && !exists[1]) ? no_to : IM_OK;
+    if (exists[0]) {
+        no_from = no_to;
+    }
+
+    /* their texts name fields that not all commands have */
+
+    if (no_from == IM_E_C2C_FROM || no_from == IM_E_C2C_TO) {
+        ngx_str_set(&ctx->info, "the account does not exist");
+    }
+
+    return no_from;
 }
