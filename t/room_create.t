@@ -127,6 +127,49 @@ subtest 'get_group_info' => sub {
         ->code_is(0);
 };
 
+subtest 'ResponseFilter' => sub {
+    my $gid = $im->group(owner => 'ann');
+    my $list = { Member_Account => 'ann', Role => 'Owner' };
+
+    for ([[], {}], [['Type'], { Type => 'Public' }],
+         [undef, { Type => 'Public' }, GroupBaseInfoFilter => ['Type']],
+         [['Role'], { MemberList => [$list] }, MemberInfoFilter => ['Role']],
+         [[], {}, MemberInfoFilter => []],
+         [undef, {}, MemberInfoFilter => undef])
+    {
+        my ($base, $result, %filter) = @$_;
+
+        $im->rest("$svc/get_group_info", { GroupIdList => [$gid],
+            ResponseFilter => { GroupBaseInfoFilter => $base && [grep
+                { $_ ne 'Role' } @$base], %filter } })
+           ->json_is('/GroupInfo/0', { GroupId => $gid, ErrorCode => 0,
+                                       ErrorInfo => '', %$result });
+    }
+
+    for my $name (qw/ GroupBaseInfoFilter MemberInfoFilter
+                      AppDefinedDataFilter_Group
+                      AppDefinedDataFilter_GroupMember /)
+    {
+        $im->rest("$svc/get_group_info", { GroupIdList => [$gid],
+            ResponseFilter => { $name => $_ } })->code_is(10004, $name)
+            for 'Type', 5, {};
+    }
+
+    $im->rest("$svc/get_joined_group_list", { Member_Account => 'ann',
+        ResponseFilter => { SelfInfoFilter => $_->[0] } })
+       ->code_is($_->[1], 'SelfInfoFilter')
+        for [['Role'], 0], [undef, 0], ['Role', 10004];
+};
+
+subtest 'a BChatRoom has no owner' => sub {
+    my $gid = $im->group(Type => 'BChatRoom', owner => 'ann');
+
+    is $im->group_info($gid)->{Owner_Account}, '', 'ignored';
+    $im->rest("$svc/modify_group_member_info", { GroupId => $gid,
+        Member_Account => 'ann', NameCard => 'x' })->code_is(10007);
+    $im->rest("$svc/destroy_group", { GroupId => $gid })->code_is(0);
+};
+
 subtest 'modify_group_base_info' => sub {
     my $gid = $im->group(Type => 'AVChatRoom', owner => 'ann');
     my $seq = $im->group_info($gid)->{InfoSeq};

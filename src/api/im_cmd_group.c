@@ -214,16 +214,16 @@ im_command_t  im_cmd_group[] = {
       im_cmd_million_group, IM_BY_USER, NULL, 0, 0, 0 },
 
     { ngx_string("million_group_open_http_svc"), ngx_string("create_topic"),
-      im_cmd_million_group, IM_BY_USER, NULL, 0, 0, 0 },
+      im_cmd_million_group, IM_BY_ADMIN|IM_BY_USER, NULL, 0, 0, 0 },
 
     { ngx_string("million_group_open_http_svc"), ngx_string("modify_topic"),
-      im_cmd_million_group, IM_BY_USER, NULL, 0, 0, 0 },
+      im_cmd_million_group, IM_BY_ADMIN|IM_BY_USER, NULL, 0, 0, 0 },
 
     { ngx_string("million_group_open_http_svc"), ngx_string("get_topic"),
-      im_cmd_million_group, IM_BY_USER, NULL, 0, 0, 0 },
+      im_cmd_million_group, IM_BY_ADMIN|IM_BY_USER, NULL, 0, 0, 0 },
 
     { ngx_string("million_group_open_http_svc"), ngx_string("destroy_topic"),
-      im_cmd_million_group, IM_BY_USER, NULL, 0, 0, 0 },
+      im_cmd_million_group, IM_BY_ADMIN|IM_BY_USER, NULL, 0, 0, 0 },
 
     { ngx_string("group_open_http_svc"), ngx_string("import_topic"),
       im_cmd_million_group, IM_BY_ADMIN, NULL, 0, 0, 0 },
@@ -393,6 +393,10 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
     code = im_cmd_create_group_owner(ctx, &req->owner, &group.owner);
     if (code != IM_OK) {
         return code;
+    }
+
+    if (!type->has_owner) {
+        ngx_str_null(&group.owner);
     }
 
     code = im_cmd_create_group_members(ctx, &group, req->members, members,

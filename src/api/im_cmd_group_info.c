@@ -50,7 +50,19 @@ typedef struct {
     im_int_t           huge;
     im_int_t           idle;
     im_json_t         *filter;
+    im_json_t         *base;         /* of filter */
+    im_json_t         *self;
 } im_joined_req_t;
+
+
+/* What a ResponseFilter names: lists, NULL if it has not the one. */
+
+typedef struct {
+    im_json_t           *base;
+    im_json_t           *custom;
+    im_member_filter_t   members;
+    ngx_uint_t           all;        /* there is no ResponseFilter */
+} im_info_filter_t;
 
 
 /* How an entry of GroupInfo is made. */
@@ -70,7 +82,9 @@ static im_code_t im_cmd_get_group_public_info(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_group_infos(im_ctx_t *ctx, im_group_info_req_t *req,
     im_group_info_e what);
 static im_code_t im_cmd_group_entry(im_ctx_t *ctx, im_json_t *item,
-    ngx_str_t *gid, im_json_t *filter, im_group_info_e what);
+    ngx_str_t *gid, im_info_filter_t *filter, im_group_info_e what);
+static im_code_t im_cmd_group_filter(im_ctx_t *ctx, im_json_t *filter,
+    const char *name, im_json_t **names);
 static im_code_t im_cmd_get_joined_group_list(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_joined_rooms(im_ctx_t *ctx, im_joined_req_t *req,
     im_group_type_t *type, int64_t limit, int64_t *total, im_json_t *list);
@@ -259,9 +273,38 @@ static im_code_t
 im_cmd_group_infos(im_ctx_t *ctx, im_group_info_req_t *req,
     im_group_info_e what)
 {
-    im_code_t    code;
-    im_json_t   *list, *item;
-    ngx_uint_t   i;
+    im_code_t          code;
+    im_json_t         *list, *item;
+    ngx_uint_t         i;
+    im_info_filter_t   filter;
+
+    filter.all = (req->filter == NULL);
+
+    code = im_cmd_group_filter(ctx, req->filter,
+                               what == IM_INFO_PUBLIC
+                               ? "GroupBasePublicInfoFilter"
+                               : "GroupBaseInfoFilter", &filter.base);
+
+    if (code == IM_OK) {
+        code = im_cmd_group_filter(ctx, req->filter,
+                                   "AppDefinedDataFilter_Group",
+                                   &filter.custom);
+    }
+
+    if (code == IM_OK) {
+        code = im_cmd_group_filter(ctx, req->filter, "MemberInfoFilter",
+                                   &filter.members.names);
+    }
+
+    if (code == IM_OK) {
+        code = im_cmd_group_filter(ctx, req->filter,
+                                   "AppDefinedDataFilter_GroupMember",
+                                   &filter.members.custom);
+    }
+
+    if (code != IM_OK) {
+        return code;
+    }
 
     list = im_json_add_list(ctx->reply, "GroupInfo");
 
@@ -270,8 +313,8 @@ im_cmd_group_infos(im_ctx_t *ctx, im_group_info_req_t *req,
         item = im_json_push_obj(list);
         im_json_add_str(item, "GroupId", &req->gids.elts[i]);
 
-        code = im_cmd_group_entry(ctx, item, &req->gids.elts[i],
-                                  req->filter, what);
+        code = im_cmd_group_entry(ctx, item, &req->gids.elts[i], &filter,
+                                  what);
 
         im_json_add_int(item, "ErrorCode", code);
 
@@ -291,14 +334,11 @@ im_cmd_group_infos(im_ctx_t *ctx, im_group_info_req_t *req,
 
 static im_code_t
 im_cmd_group_entry(im_ctx_t *ctx, im_json_t *item, ngx_str_t *gid,
-    im_json_t *filter, im_group_info_e what)
+    im_info_filter_t *filter, im_group_info_e what)
 {
-    im_code_t            code;
-    im_json_t           *names;
-    im_group_t           group;
-    ngx_uint_t           fields;
-    im_group_role_e      role;
-    im_member_filter_t   members;
+    im_code_t         code;
+    im_group_t        group;
+    im_group_role_e   role;
 
     code = im_group_load(ctx, gid, &group);
     if (code != IM_OK) {
@@ -316,28 +356,16 @@ im_cmd_group_entry(im_ctx_t *ctx, im_json_t *item, ngx_str_t *gid,
         return IM_E_GROUP_RIGHT;
     }
 
-    fields = IM_GROUP_ALL;
+    im_group_json(ctx, item, &group, filter->all
+                                     ? IM_GROUP_ALL
+                                     : im_group_fields(filter->base));
 
-    if (filter) {
-        names = im_json_get(filter, what == IM_INFO_PUBLIC
-                                    ? "GroupBasePublicInfoFilter"
-                                    : "GroupBaseInfoFilter");
-        fields = im_group_fields(names);
-    }
-
-    im_group_json(ctx, item, &group, fields);
-
-    names = im_json_get(filter, "AppDefinedDataFilter_Group");
-
-    if (filter == NULL || names) {
+    if (filter->all || filter->custom) {
         im_group_custom_json(ctx, item, &group, IM_CUSTOM_GROUP,
-                             &group.custom, names,
+                             &group.custom, filter->custom,
                              (what == IM_INFO_PUBLIC) ? IM_GROUP_NOBODY
                                                       : role, 0);
     }
-
-    members.names = im_json_get(filter, "MemberInfoFilter");
-    members.custom = im_json_get(filter, "AppDefinedDataFilter_GroupMember");
 
     if (what == IM_INFO_SELF) {
 
@@ -349,16 +377,46 @@ im_cmd_group_entry(im_ctx_t *ctx, im_json_t *item, ngx_str_t *gid,
         }
 
         code = im_cmd_group_self(ctx, im_json_add_obj(item, "SelfInfo"),
-                                 &group, role, &members);
+                                 &group, role, &filter->members);
         if (code != IM_OK) {
             return code;
         }
     }
 
-    if (what == IM_INFO_FULL && (filter == NULL || members.names)) {
-        return im_cmd_member_list(ctx, item, &group, &members, NULL, 0,
-                                  IM_GROUP_INFO_MEMBERS);
+    /* a list that is empty is as good as none */
+
+    if (what == IM_INFO_FULL
+        && (filter->all
+            || (filter->members.names && filter->members.names->n)))
+    {
+        return im_cmd_member_list(ctx, item, &group, &filter->members, NULL,
+                                  0, IM_GROUP_INFO_MEMBERS);
     }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_group_filter(im_ctx_t *ctx, im_json_t *filter, const char *name,
+    im_json_t **names)
+{
+    im_json_t  *node;
+
+    *names = NULL;
+
+    node = im_json_get(filter, name);
+
+    if (node == NULL || node->type == IM_JSON_NULL) {
+        return IM_OK;
+    }
+
+    if (node->type != IM_JSON_LIST) {
+        ngx_str_set(&ctx->info, "\"ResponseFilter\" must have lists of names");
+        return IM_E_GROUP_PARAM;
+    }
+
+    *names = node;
 
     return IM_OK;
 }
@@ -462,6 +520,18 @@ im_cmd_get_joined_group_list(im_ctx_t *ctx, void *data)
             ngx_str_set(&ctx->info, "\"GroupType\" is unknown");
             return IM_E_GROUP_PARAM;
         }
+    }
+
+    code = im_cmd_group_filter(ctx, req->filter, "GroupBaseInfoFilter",
+                               &req->base);
+
+    if (code == IM_OK) {
+        code = im_cmd_group_filter(ctx, req->filter, "SelfInfoFilter",
+                                   &req->self);
+    }
+
+    if (code != IM_OK) {
+        return code;
     }
 
     if (ngx_array_init(&all, ctx->pool, 16, sizeof(im_group_joined_t))
@@ -586,7 +656,7 @@ im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req, im_group_t *group,
     int64_t             head, unread;
     ngx_int_t           rc;
     im_code_t           code;
-    im_json_t          *item, *self, *base, *fields;
+    im_json_t          *item, *self;
     ngx_array_t         rows;
     im_group_row_t     *row;
     im_group_member_t   m;
@@ -594,11 +664,8 @@ im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req, im_group_t *group,
     item = im_json_push_obj(list);
     im_json_add_str(item, "GroupId", &group->gid);
 
-    base = im_json_get(req->filter, "GroupBaseInfoFilter");
-    fields = im_json_get(req->filter, "SelfInfoFilter");
-
-    if (base) {
-        im_group_json(ctx, item, group, im_group_fields(base));
+    if (req->base) {
+        im_group_json(ctx, item, group, im_group_fields(req->base));
 
         if (ngx_array_init(&rows, ctx->pool, 1, sizeof(im_group_row_t))
             != NGX_OK)
@@ -618,7 +685,7 @@ im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req, im_group_t *group,
                         rows.nelts ? row->recalled : 0);
     }
 
-    if (fields == NULL) {
+    if (req->self == NULL) {
         return IM_OK;
     }
 
@@ -629,12 +696,12 @@ im_cmd_joined_item(im_ctx_t *ctx, im_joined_req_t *req, im_group_t *group,
 
     self = im_json_add_obj(item, "SelfInfo");
 
-    im_cmd_member_json(self, group, &m, fields);
+    im_cmd_member_json(self, group, &m, req->self);
 
-    if (im_cmd_named(fields, "UnreadMsgNum") && group->type->live) {
+    if (im_cmd_named(req->self, "UnreadMsgNum") && group->type->live) {
         im_json_add_int(self, "UnreadMsgNum", 0);
 
-    } else if (im_cmd_named(fields, "UnreadMsgNum")) {
+    } else if (im_cmd_named(req->self, "UnreadMsgNum")) {
 
         rc = im_group_head(ctx, group->gno, &head, NULL);
 
