@@ -95,5 +95,19 @@ subtest 'an administrator who is no member' => sub {
     $admin->no_event(\&is_attr, 0.2, 'he does not');
 };
 
+subtest 'a counter does not run over' => sub {
+    my $max = '9223372036854775807';
+    my $update = sub { $im->rest("$svc/update_group_counter",
+        qq({"GroupId":"$gid{Public}","Mode":"$_[0]","GroupCounter":)
+        . qq([{"Key":"m","Value":$_[1]}]})) };
+
+    $update->(Set => $max)->code_is(0);
+    $update->(Increase => 1)->code_is(10004);
+    $update->(Increase => -1)->code_is(0);
+    $update->(Decrease => "-$max")->code_is(10004);
+    like $im->rest("$svc/get_group_counter", { GroupId => $gid{Public} })
+         ->text, qr/"m","Value":9223372036854775806/, 'as it was';
+};
+
 $im->finish;
 done_testing;

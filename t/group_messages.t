@@ -175,6 +175,24 @@ subtest 'who is mentioned' => sub {
 
     is $tips->(), '1:1 2:2', 'kept for the next login';
     is $tips->(), '', 'until he has read';
+
+    for ([[{ GroupAtAllFlag => 1, x => 'y' }], 0, [{ GroupAtAllFlag => 1 }]],
+         [[{ GroupAt_Account => 'cid' }], 0,
+          [{ GroupAtAllFlag => 0, GroupAt_Account => 'cid' }]],
+         [[], 0, undef], [[{}], 10004], [['cid'], 10004],
+         [[{ GroupAtAllFlag => 2 }], 10004],
+         [[{ GroupAtAllFlag => '1' }], 10004],
+         [[{ GroupAtAllFlag => 0 }], 10004],
+         [[{ GroupAtAllFlag => 0, GroupAt_Account => 'x' x 33 }], 10004],
+         [[({ GroupAtAllFlag => 1 }) x 31], 10053])
+    {
+        my ($list, $code, $passed) = @$_;
+
+        message($at, 'x', GroupAtInfo => $list)->code_is($code);
+        is_deeply history($at, ReqMsgNumber => 1)
+            ->json('/RspMsgList/0/GroupAtInfo'), $passed, 'passed on'
+            unless $code;
+    }
 };
 
 subtest 'recall' => sub {
@@ -246,6 +264,12 @@ subtest 'modification' => sub {
 
     $modify->(0, 'changed')->code_is(0)->json_is('/MsgVersion', 1);
     $modify->(0, 'again')->code_is(20027);
+    $im->rest('openim/modify_group_msg', { GroupId => $gid, MsgSeq => 1,
+        @$_[1 .. $#$_] })->code_is($_->[0])
+        for [90010], [90007, MsgBody => 'x'], [90002, MsgBody => []],
+            [90010, CloudCustomData => 5], [20001, MsgSeq => 'x'];
+    is history($gid, ReqMsgSeq => 1, ReqMsgNumber => 1)
+       ->json('/RspMsgList/0/MsgVersion'), 1, 'nothing is changed by these';
     $bob->request('openim.modify_group_msg', { GroupId => $gid, MsgSeq => 1,
         MsgBody => text('x') })->code_is(10007);
     is $bob->next_event('GroupMsgModNotifys')->{GroupMsgModNotifys}[0]
@@ -287,6 +311,9 @@ subtest 'import' => sub {
     is $import->($first)->json('/ImportMsgResult/0/MsgSeq'), 1,
         'once only';
     $import->()->code_is(10004);
+    $import->({ %{ $msg->($now + 2) }, @$_ })->code_is(10004)
+        for [From_Account => ''], [From_Account => 'x' x 33], [Random => -1],
+            [Random => 4294967296];
     $import->(map { $msg->($now + 2) } 1 .. 21)->code_is(10004);
 
     rest('import_group_member', GroupId => $old, MemberList => [

@@ -264,10 +264,10 @@ static im_field_t  im_group_modify_fields[] = {
       offsetof(im_group_modify_req_t, mver), 0, 0, IM_E_MSG_REQUEST, 0 },
 
     { ngx_string("MsgBody"), IM_LIST, IM_OPTIONAL,
-      offsetof(im_group_modify_req_t, body), 0, 0, IM_E_MSG_REQUEST, 0 },
+      offsetof(im_group_modify_req_t, body), 0, 0, IM_E_C2C_BODY, 0 },
 
     { ngx_string("CloudCustomData"), IM_STR, IM_NO_NUL,
-      offsetof(im_group_modify_req_t, cloud), 0, 0, IM_E_MSG_REQUEST, 0 },
+      offsetof(im_group_modify_req_t, cloud), 0, 0, IM_E_C2C_ELEM, 0 },
 
       im_null_field
 };
@@ -943,7 +943,7 @@ im_cmd_get_group_msg_receipt(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    list = im_json_add_list(ctx->reply, "GroupMsgReceiptList");
+    list = im_json_new_list(ctx->pool);
 
     im_json_each(node, req->list) {
 
@@ -979,6 +979,8 @@ im_cmd_get_group_msg_receipt(im_ctx_t *ctx, void *data)
         im_json_add_int(item, "ReadNum", read);
         im_json_add_int(item, "UnreadNum", unread);
     }
+
+    im_json_add_node(ctx->reply, "GroupMsgReceiptList", list);
 
     return IM_OK;
 }
@@ -1079,6 +1081,11 @@ im_cmd_modify_group_msg(im_ctx_t *ctx, void *data)
     im_group_role_e   role;
 
     ngx_str_null(&body);
+
+    if (req->body == NULL && req->cloud.data == NULL) {
+        ngx_str_set(&ctx->info, "neither MsgBody nor CloudCustomData");
+        return IM_E_C2C_ELEM;
+    }
 
     if (req->body) {
         code = im_elem_check(ctx, req->body, &im_elem_modify, &req->cloud,

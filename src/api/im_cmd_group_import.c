@@ -174,10 +174,17 @@ im_cmd_import_group_msg(im_ctx_t *ctx, void *data)
             return IM_E_GROUP_PARAM;
         }
 
+        if (!im_account_syntax(ctx->app, &rows[n].from)) {
+            ngx_str_set(&ctx->info, "\"From_Account\" is not a legal UserID");
+            return IM_E_GROUP_PARAM;
+        }
+
         rc = im_json_get_int(node, "Random", &num);
 
-        if (rc == NGX_ERROR) {
-            ngx_str_set(&ctx->info, "\"Random\" must be an integer");
+        if (rc == NGX_ERROR
+            || (rc == NGX_OK && num != (uint32_t) num))
+        {
+            ngx_str_set(&ctx->info, "\"Random\" must be an integer of 32 bits");
             return IM_E_GROUP_PARAM;
         }
 

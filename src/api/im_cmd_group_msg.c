@@ -56,6 +56,9 @@ typedef struct {
 static im_code_t im_cmd_send_group_msg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_send_group_msg_check(im_ctx_t *ctx,
     im_group_msg_req_t *req, im_group_send_t *send);
+static im_code_t im_cmd_group_at(im_ctx_t *ctx, im_json_t *list,
+    im_group_send_t *send);
+static ngx_uint_t im_cmd_group_at_all(im_json_t *list);
 static ngx_int_t im_cmd_group_prio(ngx_str_t *word);
 static im_code_t im_cmd_send_group_system_notification(im_ctx_t *ctx,
     void *data);
@@ -182,8 +185,15 @@ im_cmd_send_group_msg(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_PARAM;
     }
 
-    if (group.type->live && req->control && req->control->n) {
+    if (group.type->live
+        && (send.opts & (IM_MSG_NO_UNREAD|IM_MSG_NO_LAST)))
+    {
         ngx_str_set(&ctx->info, "\"SendMsgControl\" is not for live rooms");
+        return IM_E_GROUP_PARAM;
+    }
+
+    if (group.type->live && im_cmd_group_at_all(send.at_list)) {
+        ngx_str_set(&ctx->info, "\"GroupAtAllFlag\" is not for live rooms");
         return IM_E_GROUP_PARAM;
     }
 
@@ -270,7 +280,6 @@ im_cmd_send_group_msg_check(im_ctx_t *ctx, im_group_msg_req_t *req,
     send->cloud = req->cloud;
     send->client_time = req->client_time.value;
     send->client_seq = req->client_seq.value;
-    send->at_list = req->at;
     send->opts = im_message_control(req->control);
 
     if (ctx->role != IM_ROLE_ADMIN || ctx->via != IM_VIA_REST) {
@@ -279,7 +288,7 @@ im_cmd_send_group_msg_check(im_ctx_t *ctx, im_group_msg_req_t *req,
 
     if (req->online.value > 0) {
 
-        if (send->opts) {
+        if (send->opts & (IM_MSG_NO_UNREAD|IM_MSG_NO_LAST)) {
             ngx_str_set(&ctx->info, "\"SendMsgControl\" is not for messages "
                                     "that are online only");
             return IM_E_GROUP_PARAM;
@@ -300,13 +309,73 @@ im_cmd_send_group_msg_check(im_ctx_t *ctx, im_group_msg_req_t *req,
         send->forbid = im_callback_forbid(req->forbid);
     }
 
-    if (req->at && req->at->n
-        && im_json_render(ctx->pool, req->at, &send->at) != NGX_OK)
-    {
-        return IM_E_GROUP_INTERNAL;
+    return im_cmd_group_at(ctx, req->at, send);
+}
+
+
+/* Mentions as they are passed on: nothing else of the list. */
+
+static im_code_t
+im_cmd_group_at(im_ctx_t *ctx, im_json_t *list, im_group_send_t *send)
+{
+    int64_t     flag;
+    ngx_int_t   rc;
+    ngx_str_t   user;
+    im_json_t  *node, *item;
+
+    if (list == NULL || list->n == 0) {
+        return IM_OK;
     }
 
-    return IM_OK;
+    send->at_list = im_json_new_list(ctx->pool);
+
+    im_json_each(node, list) {
+
+        flag = 0;
+
+        rc = im_json_get_int(node, "GroupAtAllFlag", &flag);
+
+        if (rc == NGX_ERROR || flag < 0 || flag > 1) {
+            ngx_str_set(&ctx->info, "\"GroupAtAllFlag\" is neither 0 nor 1");
+            return IM_E_GROUP_PARAM;
+        }
+
+        item = im_json_push_obj(send->at_list);
+        im_json_add_int(item, "GroupAtAllFlag", flag);
+
+        if (flag) {
+            continue;
+        }
+
+        if (im_json_get_str(node, "GroupAt_Account", &user) != NGX_OK
+            || !im_account_syntax(ctx->app, &user))
+        {
+            ngx_str_set(&ctx->info, "\"GroupAt_Account\" is missing or not a "
+                                    "legal UserID");
+            return IM_E_GROUP_PARAM;
+        }
+
+        im_json_add_str(item, "GroupAt_Account", &user);
+    }
+
+    return im_json_render(ctx->pool, send->at_list, &send->at) == NGX_OK
+           ? IM_OK : IM_E_GROUP_INTERNAL;
+}
+
+
+static ngx_uint_t
+im_cmd_group_at_all(im_json_t *list)
+{
+    int64_t     flag;
+    im_json_t  *node;
+
+    im_json_each(node, list) {
+        if (im_json_get_int(node, "GroupAtAllFlag", &flag) == NGX_OK && flag) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

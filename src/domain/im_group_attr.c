@@ -422,7 +422,7 @@ im_group_counter_apply(im_ctx_t *ctx, im_attr_set_t *set, im_counter_op_e op,
     int64_t          num;
     ngx_str_t        key;
     im_json_t       *item;
-    ngx_uint_t       i, n;
+    ngx_uint_t       i, n, over;
     im_attr_item_t  *a;
 
     set->seq++;
@@ -483,19 +483,26 @@ im_group_counter_apply(im_ctx_t *ctx, im_attr_set_t *set, im_counter_op_e op,
             a->key = key;
         }
 
+        over = 0;
+
         switch (op) {
 
         case IM_COUNTER_INCREASE:
-            a->num = (int64_t) ((uint64_t) a->num + (uint64_t) num);
+            over = __builtin_add_overflow(a->num, num, &a->num);
             break;
 
         case IM_COUNTER_DECREASE:
-            a->num = (int64_t) ((uint64_t) a->num - (uint64_t) num);
+            over = __builtin_sub_overflow(a->num, num, &a->num);
             break;
 
         default: /* IM_COUNTER_SET */
             a->num = num;
             break;
+        }
+
+        if (over) {
+            ngx_str_set(&ctx->info, "a counter would not fit into 64 bits");
+            return IM_E_GROUP_PARAM;
         }
 
         a->changed = 1;
