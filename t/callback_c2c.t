@@ -79,7 +79,8 @@ subtest 'what is sent' => sub {
     delete $body->{EventTime};
 
     is_deeply $body, { CallbackCommand => $after, %$same,
-        SendMsgResult => 0, ErrorInfo => 'send msg succeed' }, 'after';
+        SendMsgResult => 0, ErrorInfo => 'send msg succeed',
+        UnreadMsgNum => 1 }, 'after';
 
     is heard()->{MsgBody}[0]{MsgContent}{Text}, 'hello', 'delivered';
 };
@@ -217,6 +218,7 @@ subtest 'recall' => sub {
 
     my ($r) = $app->wait_requests($recall, 1);
     delete $r->{body}{EventTime};
+    like delete $r->{body}{UnreadMsgNum}, qr/^\d+$/, 'UnreadMsgNum';
     is_deeply $r->{body}, { CallbackCommand => $recall,
         From_Account => 'ann', To_Account => 'bob', MsgKey => $key },
         'told';

@@ -69,8 +69,6 @@ static im_code_t im_cmd_modify_group_base_info(im_ctx_t *ctx, void *data);
 static ngx_uint_t im_cmd_modify_group_may(im_group_t *group,
     im_group_role_e role, im_group_changes_t *changes);
 static im_code_t im_cmd_destroy_group(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_group_users(im_ctx_t *ctx, im_group_t *group,
-    ngx_array_t *users);
 static im_code_t im_cmd_million_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_create_group_custom(im_ctx_t *ctx,
     im_group_t *group, im_group_custom_e of, im_json_t *custom,
@@ -250,8 +248,6 @@ im_cmd_create_group(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    im_callback_group_after_create(ctx, &group, req->members, req->custom);
-
     if (group.owner.len) {
         im_group_notice_user(ctx, &group, &group.owner, IM_REPORT_CREATE, 0,
                              NULL);
@@ -312,10 +308,11 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
     ngx_uint_t import, im_group_t *result, im_group_new_t **members,
     ngx_uint_t *n)
 {
-    im_code_t         code;
-    ngx_int_t         apply, invite;
-    im_group_t        group;
-    im_group_type_t  *type;
+    im_code_t          code;
+    ngx_int_t          apply, invite;
+    im_group_t         group;
+    im_group_type_t   *type;
+    im_group_given_t   given;
 
     type = im_group_type(ctx->app, &req->type);
 
@@ -421,7 +418,10 @@ im_cmd_new_group(im_ctx_t *ctx, im_create_group_req_t *req,
         }
     }
 
-    code = im_group_create(ctx, &group, *members, *n);
+    given.members = req->members;
+    given.custom = req->custom;
+
+    code = im_group_create(ctx, &group, *members, *n, import ? NULL : &given);
 
     *result = group;
 
@@ -754,7 +754,6 @@ im_cmd_destroy_group(im_ctx_t *ctx, void *data)
 
     im_code_t        code;
     im_group_t       group;
-    ngx_array_t      users;
     im_group_role_e  role;
 
     code = im_group_load(ctx, &req->gid, &group);
@@ -773,61 +772,7 @@ im_cmd_destroy_group(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_RIGHT;
     }
 
-    if (ngx_array_init(&users, ctx->pool, 16, sizeof(ngx_str_t)) != NGX_OK) {
-        return IM_E_GROUP_INTERNAL;
-    }
-
-    if (!group.type->live
-        && im_callback_wants(ctx->app, IM_CB_GROUP_DESTROYED))
-    {
-        code = im_cmd_group_users(ctx, &group, &users);
-        if (code != IM_OK) {
-            return code;
-        }
-    }
-
-    code = im_group_destroy(ctx, &group);
-
-    if (code == IM_OK) {
-        im_callback_group_destroyed(ctx, &group, users.elts, users.nelts);
-    }
-
-    return code;
-}
-
-
-static im_code_t
-im_cmd_group_users(im_ctx_t *ctx, im_group_t *group, ngx_array_t *users)
-{
-    im_code_t           code;
-    ngx_str_t          *user;
-    ngx_uint_t          i;
-    ngx_array_t         members;
-    im_group_member_t  *m;
-
-    if (ngx_array_init(&members, ctx->pool, 16, sizeof(im_group_member_t))
-        != NGX_OK)
-    {
-        return IM_E_GROUP_INTERNAL;
-    }
-
-    code = im_group_member_list(ctx, group, &members);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    m = members.elts;
-
-    for (i = 0; i < members.nelts; i++) {
-        user = ngx_array_push(users);
-        if (user == NULL) {
-            return IM_E_GROUP_INTERNAL;
-        }
-
-        *user = m[i].user;
-    }
-
-    return IM_OK;
+    return im_group_destroy(ctx, &group);
 }
 
 

@@ -649,11 +649,13 @@ im_cmd_group_msg_recall(im_ctx_t *ctx, void *data)
 {
     im_seq_list_req_t  *req = data;
 
-    int64_t           seq;
-    im_code_t         code;
-    im_json_t        *node, *list, *item;
-    im_group_t        group;
-    im_group_role_e   role;
+    int64_t             seq;
+    im_code_t           code;
+    im_json_t          *node, *list, *item;
+    im_group_t          group;
+    ngx_uint_t          i, n;
+    im_group_role_e     role;
+    im_group_recall_t  *msgs;
 
     if (req->topic.len) {
         return IM_E_TOPIC_OFF;
@@ -685,24 +687,33 @@ im_cmd_group_msg_recall(im_ctx_t *ctx, void *data)
         return (code == IM_OK) ? IM_E_GROUP_RIGHT : code;
     }
 
-    list = im_json_add_list(ctx->reply, "RecallRetList");
+    msgs = ngx_pcalloc(ctx->pool, req->list->n * sizeof(im_group_recall_t));
+    if (msgs == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    n = 0;
 
     im_json_each(node, req->list) {
+        (void) im_json_get_int(node, "MsgSeq", &msgs[n++].seq);
+    }
 
-        seq = 0;
-        (void) im_json_get_int(node, "MsgSeq", &seq);
+    code = im_group_recall(ctx, &group, msgs, n, role);
+    if (code != IM_OK) {
+        return code;
+    }
 
-        code = im_group_recall(ctx, &group, seq, role);
+    list = im_json_add_list(ctx->reply, "RecallRetList");
 
-        if (code == IM_E_GROUP_INTERNAL) {
-            return code;
-        }
+    for (i = 0; i < n; i++) {
+
+        code = msgs[i].code;
 
         /* somebody else's message */
 
         if (code == IM_E_GROUP_RIGHT) {
 
-            if (req->list->n == 1) {
+            if (n == 1) {
                 return code;
             }
 
@@ -710,11 +721,9 @@ im_cmd_group_msg_recall(im_ctx_t *ctx, void *data)
         }
 
         item = im_json_push_obj(list);
-        im_json_add_int(item, "MsgSeq", seq);
+        im_json_add_int(item, "MsgSeq", msgs[i].seq);
         im_json_add_int(item, "RetCode", code);
     }
-
-    im_callback_group_recall(ctx, &group, list);
 
     return IM_OK;
 }

@@ -612,7 +612,6 @@ im_cmd_change_group_owner(im_ctx_t *ctx, void *data)
     im_owner_req_t  *req = data;
 
     im_code_t   code;
-    ngx_str_t   old;
     im_group_t  group;
 
     code = im_cmd_group_stored(ctx, &req->gid, &group);
@@ -625,15 +624,7 @@ im_cmd_change_group_owner(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    old = group.owner;
-
-    code = im_group_owner_set(ctx, &group, &req->user);
-
-    if (code == IM_OK && !im_str_eq(&old, &req->user)) {
-        im_callback_group_owner(ctx, &group, &old, &req->user);
-    }
-
-    return code;
+    return im_group_owner_set(ctx, &group, &req->user);
 }
 
 

@@ -64,10 +64,11 @@ typedef struct {
     ngx_str_t          info;         /* ErrorInfo when not the code's own text */
     ngx_uint_t         status;       /* of HTTP, instead of an answer */
 
-    struct im_batch_s *cause;        /* whose commit callbacks are part of */
-    uint64_t           told;         /* callbacks that are in a commit */
+    struct im_batch_s *cause;        /* whose commit callbacks wait for */
+    struct im_callback_held_s *held; /* those that do */
 
     void              *fields;       /* custom ones, read by this command */
+    unsigned           staging:1;    /* callbacks wait for cause */
     unsigned           no_reply:1;   /* the command is never answered */
     unsigned           some_error:1; /* ActionStatus "SomeError" */
 } im_ctx_t;

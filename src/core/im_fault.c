@@ -41,6 +41,7 @@ static ngx_str_t  im_fault_names[] = {
     ngx_string("after_publish"),
     ngx_string("after_purge"),
     ngx_string("job_slice"),
+    ngx_string("outbox_put"),
     ngx_string("outbox_sent"),
     ngx_string("member_read"),
     ngx_null_string

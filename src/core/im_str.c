@@ -40,6 +40,22 @@ im_str_dup(ngx_pool_t *pool, ngx_str_t *dst, ngx_str_t *src)
 }
 
 
+u_char *
+im_str_put(u_char *p, ngx_str_t *dst, ngx_str_t *src)
+{
+    size_t   len;
+    u_char  *data;
+
+    len = src->len;
+    data = src->data;
+
+    dst->data = p;
+    dst->len = len;
+
+    return len ? ngx_cpymem(p, data, len) : p;
+}
+
+
 char *
 im_str_c(ngx_pool_t *pool, ngx_str_t *str)
 {

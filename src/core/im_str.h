@@ -30,6 +30,9 @@ char *im_str_c(ngx_pool_t *pool, ngx_str_t *str);
  */
 ngx_uint_t im_str_utf8(u_char *p, size_t len);
 
+/* Copies the bytes to p, which has room for them; answers what follows. */
+u_char *im_str_put(u_char *p, ngx_str_t *dst, ngx_str_t *src);
+
 /* Leaves out blanks, tabs and line ends around it. */
 void im_str_trim(ngx_str_t *str);
 

@@ -39,6 +39,7 @@ extern im_worker_hook_t  im_callback_hook;
 extern im_worker_hook_t  im_callback_conf_hook;
 extern im_worker_hook_t  im_curl_hook;
 extern im_worker_hook_t  im_callback_client_hook;
+extern im_worker_hook_t  im_callback_late_hook;
 extern im_worker_hook_t  im_outbox_hook;
 extern im_worker_hook_t  im_status_hook;
 extern im_worker_hook_t  im_api_hook;
@@ -73,6 +74,7 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_callback_conf_hook,
     &im_curl_hook,
     &im_callback_client_hook,
+    &im_callback_late_hook,
     &im_outbox_hook,
     &im_status_hook,
     &im_api_hook,

@@ -6,10 +6,12 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_fault.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "core/im_worker.h"
 #include "domain/im_callback.h"
+#include "domain/im_callback_late.h"
 #include "domain/im_elem.h"
 #include "domain/im_outbox.h"
 #include "domain/im_platform.h"
@@ -32,9 +34,26 @@ typedef struct {
     im_code_t          refuse;       /* 0: it is told, not asked */
     im_code_t          down;         /* no answer, and the app refuses then */
     unsigned           drop:1;       /* verdict 2 */
+    unsigned           text:1;       /* EventTime is a string */
 } im_callback_row_t;
 
 
+/* One that waits for the commit of its cause. */
+
+typedef struct im_callback_held_s  im_callback_held_t;
+
+struct im_callback_held_s {
+    im_callback_call_t   call;
+    ngx_str_t            lane;
+    im_callback_late_t   late;
+    im_callback_held_t  *next;
+    unsigned             is_late:1;
+    unsigned             kept:1;     /* it is in the commit */
+};
+
+
+static void im_callback_send(im_callback_call_t *call, ngx_str_t *lane,
+    im_callback_late_t *late);
 static char *im_callback_platform(im_ctx_t *ctx);
 static ngx_int_t im_callback_call(im_ctx_t *ctx, im_callback_e event,
     im_json_t *body, im_callback_call_t *call);
@@ -47,97 +66,97 @@ im_callback_client_t  *im_callback_client;
 static im_callback_row_t  im_callback_rows[] = {
 
     /* IM_CB_STATE */
-    { ngx_string("State.StateChange"), 0, 0, 0 },
+    { ngx_string("State.StateChange"), 0, 0, 0, 0 },
 
     /* IM_CB_C2C_BEFORE */
     { ngx_string("C2C.CallbackBeforeSendMsg"),
-      IM_E_MSG_CALLBACK, IM_E_CALLBACK_DOWN, 0 },
+      IM_E_MSG_CALLBACK, IM_E_CALLBACK_DOWN, 0, 0 },
 
     /* IM_CB_C2C_AFTER */
-    { ngx_string("C2C.CallbackAfterSendMsg"), 0, 0, 0 },
+    { ngx_string("C2C.CallbackAfterSendMsg"), 0, 0, 0, 0 },
 
     /* IM_CB_C2C_RECALL */
-    { ngx_string("C2C.CallbackAfterMsgWithDraw"), 0, 0, 0 },
+    { ngx_string("C2C.CallbackAfterMsgWithDraw"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_BEFORE_CREATE */
     { ngx_string("Group.CallbackBeforeCreateGroup"),
-      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0 },
+      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0, 0 },
 
     /* IM_CB_GROUP_AFTER_CREATE */
-    { ngx_string("Group.CallbackAfterCreateGroup"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterCreateGroup"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_BEFORE_JOIN */
     { ngx_string("Group.CallbackBeforeApplyJoinGroup"),
-      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0 },
+      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0, 0 },
 
     /* IM_CB_GROUP_BEFORE_INVITE */
     { ngx_string("Group.CallbackBeforeInviteJoinGroup"),
-      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0 },
+      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0, 0 },
 
     /* IM_CB_GROUP_JOINED */
-    { ngx_string("Group.CallbackAfterNewMemberJoin"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterNewMemberJoin"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_EXITED */
-    { ngx_string("Group.CallbackAfterMemberExit"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterMemberExit"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_FULL */
-    { ngx_string("Group.CallbackAfterGroupFull"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterGroupFull"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_BEFORE_SEND */
     { ngx_string("Group.CallbackBeforeSendMsg"),
-      IM_E_GROUP_CALLBACK, IM_E_CALLBACK_DOWN, 1 },
+      IM_E_GROUP_CALLBACK, IM_E_CALLBACK_DOWN, 1, 0 },
 
     /* IM_CB_GROUP_AFTER_SEND */
-    { ngx_string("Group.CallbackAfterSendMsg"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterSendMsg"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_DESTROYED */
-    { ngx_string("Group.CallbackAfterGroupDestroyed"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterGroupDestroyed"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_INFO */
-    { ngx_string("Group.CallbackAfterGroupInfoChanged"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterGroupInfoChanged"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_RECALL */
-    { ngx_string("Group.CallbackAfterRecallMsg"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterRecallMsg"), 0, 0, 0, 1 },
 
     /* IM_CB_GROUP_OWNER */
-    { ngx_string("Group.CallbackAfterChangeGroupOwner"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterChangeGroupOwner"), 0, 0, 0, 0 },
 
     /* IM_CB_PREV_FRIEND_ADD: verdicts are the accounts' */
-    { ngx_string("Sns.CallbackPrevFriendAdd"), 0, IM_E_SNS_INTERNAL, 0 },
+    { ngx_string("Sns.CallbackPrevFriendAdd"), 0, IM_E_SNS_INTERNAL, 0, 0 },
 
     /* IM_CB_PREV_RESPONSE */
     { ngx_string("Sns.CallbackPrevFriendResponse"),
-      0, IM_E_SNS_INTERNAL, 0 },
+      0, IM_E_SNS_INTERNAL, 0, 0 },
 
     /* IM_CB_FRIEND_ADD */
-    { ngx_string("Sns.CallbackFriendAdd"), 0, 0, 0 },
+    { ngx_string("Sns.CallbackFriendAdd"), 0, 0, 0, 0 },
 
     /* IM_CB_FRIEND_DELETE */
-    { ngx_string("Sns.CallbackFriendDelete"), 0, 0, 0 },
+    { ngx_string("Sns.CallbackFriendDelete"), 0, 0, 0, 0 },
 
     /* IM_CB_BLACK_ADD */
-    { ngx_string("Sns.CallbackBlackListAdd"), 0, 0, 0 },
+    { ngx_string("Sns.CallbackBlackListAdd"), 0, 0, 0, 0 },
 
     /* IM_CB_BLACK_DELETE */
-    { ngx_string("Sns.CallbackBlackListDelete"), 0, 0, 0 },
+    { ngx_string("Sns.CallbackBlackListDelete"), 0, 0, 0, 0 },
 
     /* IM_CB_PROFILE */
-    { ngx_string("Profile.CallbackPortraitSet"), 0, 0, 0 },
+    { ngx_string("Profile.CallbackPortraitSet"), 0, 0, 0, 0 },
 
     /* IM_CB_C2C_READ */
-    { ngx_string("C2C.CallbackAfterMsgReport"), 0, 0, 0 },
+    { ngx_string("C2C.CallbackAfterMsgReport"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_REFUSED */
-    { ngx_string("Group.CallbackSendMsgException"), 0, 0, 0 },
+    { ngx_string("Group.CallbackSendMsgException"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_MEMBER */
-    { ngx_string("Group.CallbackAfterMemberFieldChanged"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterMemberFieldChanged"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_ATTR */
-    { ngx_string("Group.CallbackAfterGroupAttrChanged"), 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterGroupAttrChanged"), 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_RECEIPT */
-    { ngx_string("Group.CallbackAfterReadReceipt"), 0, 0, 0 }
+    { ngx_string("Group.CallbackAfterReadReceipt"), 0, 0, 0, 0 }
 };
 
 
@@ -189,15 +208,31 @@ im_callback_time(im_app_t *app, im_callback_e event)
 im_json_t *
 im_callback_body(im_ctx_t *ctx, im_callback_e event)
 {
+    u_char       text[NGX_INT64_LEN];
+    int64_t      now;
+    ngx_str_t    s;
     im_json_t   *body;
     ngx_time_t  *tp;
 
     tp = ngx_timeofday();
+    now = (int64_t) tp->sec * 1000 + tp->msec;
 
     body = im_json_new_obj(ctx->pool);
 
     im_json_add_str(body, "CallbackCommand", &im_callback_rows[event].name);
-    im_json_add_int(body, "EventTime", (int64_t) tp->sec * 1000 + tp->msec);
+
+    if (im_callback_rows[event].text) {
+        s.data = text;
+        s.len = ngx_sprintf(text, "%L", now) - text;
+
+        if (im_str_dup(ctx->pool, &s, &s) == NGX_OK) {
+            im_json_add_str(body, "EventTime", &s);
+        }
+
+        return body;
+    }
+
+    im_json_add_int(body, "EventTime", now);
 
     return body;
 }
@@ -255,61 +290,113 @@ void
 im_callback_tell(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
     ngx_str_t *lane)
 {
-    im_callback_tell_msg(ctx, event, body, lane, NULL);
+    im_callback_tell_late(ctx, event, body, lane, NULL);
 }
 
 
 void
-im_callback_tell_msg(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
-    ngx_str_t *lane, im_outbox_msg_t *msg)
+im_callback_tell_late(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
+    ngx_str_t *lane, im_callback_late_t *late)
 {
-    uint64_t             bit;
     im_callback_call_t   call;
-
-    bit = (uint64_t) 1 << event;
-
-    if (ctx->cause == NULL && (ctx->told & bit)) {
-        ctx->told &= ~bit;
-        im_outbox_kick(ctx->app, lane);
-        return;
-    }
+    im_callback_held_t  *held, **last;
 
     if (im_callback_call(ctx, event, body, &call) != NGX_OK) {
         return;
     }
 
-    if (ctx->cause) {
-        im_outbox_put(ctx, ctx->cause, &call, lane, msg);
-        ctx->told |= bit;
+    if (!ctx->staging) {
+
+        if (im_callback_kept(ctx->app)) {
+            im_outbox_add(&call, lane, late);
+
+        } else {
+            im_callback_send(&call, lane, late);
+        }
+
         return;
     }
 
-    if (ctx->app->callback && ctx->app->callback->retry) {
-        im_outbox_add(&call, lane);
+    held = ngx_pcalloc(ctx->pool, sizeof(im_callback_held_t));
+    if (held == NULL) {
         return;
     }
 
-    im_callback_client->tell(&call, lane);
+    held->call = call;
+
+    if (im_str_dup(ctx->pool, &held->lane, lane) != NGX_OK) {
+        return;
+    }
+
+    if (late) {
+        held->late = *late;
+        held->is_late = 1;
+    }
+
+    if (im_callback_kept(ctx->app)) {
+        im_outbox_put(ctx, ctx->cause, &call, lane, late);
+        held->kept = 1;
+    }
+
+    for (last = &ctx->held; *last; last = &(*last)->next) { /* void */ }
+
+    *last = held;
 }
 
 
-ngx_uint_t
-im_callback_stage(im_ctx_t *ctx, im_batch_t *batch)
+/* Not kept: it is told now, or when its body is complete. */
+
+static void
+im_callback_send(im_callback_call_t *call, ngx_str_t *lane,
+    im_callback_late_t *late)
 {
-    if (ctx->app->callback == NULL || !ctx->app->callback->retry) {
-        return 0;
+    if (late) {
+        im_callback_late_add(call, lane, late);
+
+    } else {
+        im_callback_client->tell(call, lane);
     }
-
-    ctx->cause = batch;
-
-    return batch != NULL;
 }
 
 
 void
-im_callback_staged(im_ctx_t *ctx)
+im_callback_stage(im_ctx_t *ctx, im_batch_t *batch)
 {
+    ctx->staging = 1;
+    ctx->cause = batch;
+    ctx->held = NULL;
+}
+
+
+void
+im_callback_committed(im_ctx_t *ctx, ngx_int_t rc)
+{
+    im_callback_held_t  *held;
+
+    held = ctx->held;
+
+    ctx->staging = 0;
     ctx->cause = NULL;
+    ctx->held = NULL;
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    if (held) {
+        im_fault("outbox_put");
+    }
+
+    for ( /* void */ ; held; held = held->next) {
+
+        if (held->kept) {
+            im_outbox_kick(ctx->app, &held->lane);
+
+        } else {
+            im_callback_send(&held->call, &held->lane,
+                             held->is_late ? &held->late : NULL);
+        }
+    }
 }
 
 

@@ -68,6 +68,15 @@ typedef struct {
 } im_callback_call_t;
 
 
+/* What is added to a body when it is sent, since it is known then only. */
+
+typedef struct {
+    int64_t            gno;          /* of the group, 0: none */
+    ngx_str_t          dk;           /* of its message: MsgSeq, MsgTime */
+    ngx_str_t          unread;       /* account: UnreadMsgNum; empty: nothing */
+} im_callback_late_t;
+
+
 /* Filled in by client/im_callback_client.c at start. */
 
 typedef struct {
@@ -117,17 +126,20 @@ im_code_t im_callback_ask(im_ctx_t *ctx, im_callback_e event,
 void im_callback_tell(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
     ngx_str_t *lane);
 
-/*
- * With retry=on callbacks are rows of their cause's commit: between these
- * two, im_callback_tell() adds to the batch, and does nothing when it is
- * called again after the commit.  im_callback_stage() answers 0, and there
- * is nothing to be staged, if they are not kept.
- */
-ngx_uint_t im_callback_stage(im_ctx_t *ctx, struct im_batch_s *batch);
-void im_callback_staged(im_ctx_t *ctx);
+/* The same of a body that is completed later; late may be NULL. */
+void im_callback_tell_late(im_ctx_t *ctx, im_callback_e event,
+    im_json_t *body, ngx_str_t *lane, im_callback_late_t *late);
 
-/* The commit has failed. */
-#define im_callback_unstaged(ctx)  (ctx)->told = 0
+/* With retry=on callbacks are kept until they are answered. */
+#define im_callback_kept(app)  ((app)->callback && (app)->callback->retry)
+
+/*
+ * What im_callback_tell() is given between these two is part of the commit
+ * of the batch, which follows, if callbacks are kept, and is told when the
+ * commit was done (rc: of it) in either case.  Nothing returns in between.
+ */
+void im_callback_stage(im_ctx_t *ctx, struct im_batch_s *batch);
+void im_callback_committed(im_ctx_t *ctx, ngx_int_t rc);
 
 /* NGX_OK: an object with an integer ErrorCode. */
 ngx_int_t im_callback_parse(ngx_pool_t *pool, ngx_str_t *text,
@@ -158,13 +170,13 @@ im_code_t im_callback_c2c_before(im_ctx_t *ctx, im_message_t *msg,
 void im_callback_c2c_after(im_ctx_t *ctx, im_message_t *msg, im_code_t code);
 void im_callback_c2c_recall(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *to,
     im_msg_key_t *key);
-/* unread: of all conversations of the user */
+/* unread: of all conversations of the user, -1: it is counted later */
 void im_callback_c2c_read(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
     int64_t time, int64_t unread);
 
-/* dk: of the message, for im_callback_stage(). */
-void im_callback_group_sent(im_ctx_t *ctx, struct im_batch_s *batch,
-    im_group_t *group, im_group_send_t *send, ngx_str_t *dk);
+/* Before the commit of the message, if callbacks are kept; dk: its key. */
+void im_callback_group_sent(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, ngx_str_t *dk);
 
 im_code_t im_callback_group_before_send(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, im_verdict_t *verdict);
@@ -195,14 +207,16 @@ void im_callback_group_joined(im_ctx_t *ctx, im_group_t *group,
 void im_callback_group_exited(im_ctx_t *ctx, im_group_t *group,
     const char *how, ngx_str_t *users, ngx_uint_t n);
 void im_callback_group_full(im_ctx_t *ctx, im_group_t *group);
+/* users: the first IM_CALLBACK_MEMBERS of them, or more */
+#define IM_CALLBACK_MEMBERS  10000
+
 void im_callback_group_destroyed(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *users, ngx_uint_t n);
 /* old: the owner before */
 void im_callback_group_owner(im_ctx_t *ctx, im_group_t *group,
     ngx_str_t *old, ngx_str_t *user);
-/* results: the list of the answer, MsgSeq and RetCode. */
 void im_callback_group_recall(im_ctx_t *ctx, im_group_t *group,
-    im_json_t *results);
+    int64_t *seqs, ngx_uint_t n);
 /* info: MsgGroupNewInfo of the tip; custom: fields that have changed. */
 void im_callback_group_info(im_ctx_t *ctx, im_group_t *group,
     im_json_t *info, im_json_t *custom);

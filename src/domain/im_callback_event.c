@@ -8,17 +8,13 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_callback.h"
-#include "domain/im_outbox.h"
 #include "domain/im_platform.h"
-
-
-#define IM_CALLBACK_MEMBERS  10000
 
 
 static im_json_t *im_callback_c2c_body(im_ctx_t *ctx, im_callback_e event,
     im_message_t *msg);
 static void im_callback_pair(im_ctx_t *ctx, im_callback_e event,
-    im_json_t *body, ngx_str_t *a, ngx_str_t *b);
+    im_json_t *body, ngx_str_t *a, ngx_str_t *b, ngx_str_t *unread);
 static im_json_t *im_callback_group_send_body(im_ctx_t *ctx,
     im_callback_e event, im_group_t *group, im_group_send_t *send);
 static im_json_t *im_callback_group_create_body(im_ctx_t *ctx,
@@ -98,9 +94,11 @@ im_callback_c2c_after(im_ctx_t *ctx, im_message_t *msg, im_code_t code)
 
     } else {
         im_json_add_str(body, "ErrorInfo", im_error_text(code));
+        im_json_add_int(body, "UnreadMsgNum", -1);
     }
 
-    im_callback_pair(ctx, IM_CB_C2C_AFTER, body, &msg->from, &msg->to);
+    im_callback_pair(ctx, IM_CB_C2C_AFTER, body, &msg->from, &msg->to,
+                     (code == IM_OK) ? &msg->to : NULL);
 }
 
 
@@ -153,7 +151,7 @@ im_callback_c2c_recall(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *to,
     im_json_add_str(body, "To_Account", to);
     im_json_add_str(body, "MsgKey", &text);
 
-    im_callback_pair(ctx, IM_CB_C2C_RECALL, body, from, to);
+    im_callback_pair(ctx, IM_CB_C2C_RECALL, body, from, to, to);
 }
 
 
@@ -163,25 +161,35 @@ im_callback_c2c_read(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
 {
     im_json_t  *body;
 
+    if (!im_callback_wants(ctx->app, IM_CB_C2C_READ)) {
+        return;
+    }
+
     body = im_callback_body(ctx, IM_CB_C2C_READ);
 
     im_json_add_str(body, "Report_Account", user);
     im_json_add_str(body, "Peer_Account", peer);
     im_json_add_int(body, "LastReadTime", time);
-    im_json_add_int(body, "UnreadMsgNum", unread);
 
-    im_callback_pair(ctx, IM_CB_C2C_READ, body, user, peer);
+    if (unread != -1) {
+        im_json_add_int(body, "UnreadMsgNum", unread);
+    }
+
+    im_callback_pair(ctx, IM_CB_C2C_READ, body, user, peer,
+                     (unread == -1) ? user : NULL);
 }
 
 
-/* What concerns two accounts keeps its order, whoever is the sender. */
+/* What concerns two accounts keeps its order, whoever is the sender.  The
+ * messages that are unread for one of them are counted when it is sent. */
 
 static void
 im_callback_pair(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
-    ngx_str_t *a, ngx_str_t *b)
+    ngx_str_t *a, ngx_str_t *b, ngx_str_t *unread)
 {
-    u_char     *p;
-    ngx_str_t  *swap, lane;
+    u_char              *p;
+    ngx_str_t           *swap, lane;
+    im_callback_late_t   late;
 
     if (ngx_memn2cmp(a->data, b->data, a->len, b->len) > 0) {
         swap = a;
@@ -200,7 +208,13 @@ im_callback_pair(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
     *p++ = LF;
     ngx_memcpy(p, b->data, b->len);
 
-    im_callback_tell(ctx, event, body, &lane);
+    ngx_memzero(&late, sizeof(im_callback_late_t));
+
+    if (unread) {
+        late.unread = *unread;
+    }
+
+    im_callback_tell_late(ctx, event, body, &lane, &late);
 }
 
 
@@ -239,7 +253,8 @@ im_callback_group_after_send(im_ctx_t *ctx, im_group_t *group,
 {
     im_json_t  *body;
 
-    if (!im_callback_wants(ctx->app, IM_CB_GROUP_AFTER_SEND)
+    if (send->told
+        || !im_callback_wants(ctx->app, IM_CB_GROUP_AFTER_SEND)
         || (send->forbid & IM_FORBID_AFTER))
     {
         return;
@@ -275,29 +290,30 @@ im_callback_group_refused(im_ctx_t *ctx, im_group_t *group,
 
 
 void
-im_callback_group_sent(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
+im_callback_group_sent(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, ngx_str_t *dk)
 {
-    im_json_t        *body;
-    im_outbox_msg_t   msg;
+    im_json_t           *body;
+    im_callback_late_t   late;
 
-    if (!im_callback_wants(ctx->app, IM_CB_GROUP_AFTER_SEND)
-        || (send->forbid & IM_FORBID_AFTER)
-        || !im_callback_stage(ctx, batch))
+    if (!im_callback_kept(ctx->app)
+        || !im_callback_wants(ctx->app, IM_CB_GROUP_AFTER_SEND)
+        || (send->forbid & IM_FORBID_AFTER))
     {
         return;
     }
 
-    msg.gno = group->gno;
-    msg.dk = *dk;
+    ngx_memzero(&late, sizeof(im_callback_late_t));
+    late.gno = group->gno;
+    late.dk = *dk;
 
     body = im_callback_group_send_body(ctx, IM_CB_GROUP_AFTER_SEND, group,
                                        send);
 
-    im_callback_tell_msg(ctx, IM_CB_GROUP_AFTER_SEND, body, &group->gid,
-                         &msg);
+    im_callback_tell_late(ctx, IM_CB_GROUP_AFTER_SEND, body, &group->gid,
+                          &late);
 
-    im_callback_staged(ctx);
+    send->told = 1;
 }
 
 
@@ -315,7 +331,7 @@ im_callback_group_send_body(im_ctx_t *ctx, im_callback_e event,
     im_json_add_str(body, "Operator_Account", &ctx->user);
     im_json_add_int(body, "Random", send->random);
     im_json_add_int(body, "OnlineOnlyFlag",
-                    (send->opts & IM_MSG_ONLINE) ? 1 : 0);
+                    !group->type->live && (send->opts & IM_MSG_ONLINE));
     im_json_add_raw(body, "MsgBody", &send->body);
     im_json_add_str(body, "CloudCustomData", &send->cloud);
 
@@ -621,11 +637,11 @@ im_callback_group_info(im_ctx_t *ctx, im_group_t *group, im_json_t *info,
 
 
 void
-im_callback_group_recall(im_ctx_t *ctx, im_group_t *group,
-    im_json_t *results)
+im_callback_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t *seqs,
+    ngx_uint_t n)
 {
-    int64_t     seq, code;
-    im_json_t  *body, *list, *item;
+    im_json_t   *body, *list;
+    ngx_uint_t   i;
 
     if (!im_callback_wants(ctx->app, IM_CB_GROUP_RECALL)) {
         return;
@@ -639,19 +655,11 @@ im_callback_group_recall(im_ctx_t *ctx, im_group_t *group,
 
     list = im_json_add_list(body, "MsgSeqList");
 
-    im_json_each(item, results) {
-
-        if (im_json_get_int(item, "RetCode", &code) == NGX_OK
-            && code == 0
-            && im_json_get_int(item, "MsgSeq", &seq) == NGX_OK)
-        {
-            im_json_add_int(im_json_push_obj(list), "MsgSeq", seq);
-        }
+    for (i = 0; i < n; i++) {
+        im_json_add_int(im_json_push_obj(list), "MsgSeq", seqs[i]);
     }
 
-    if (list && list->n) {
-        im_callback_tell(ctx, IM_CB_GROUP_RECALL, body, &group->gid);
-    }
+    im_callback_tell(ctx, IM_CB_GROUP_RECALL, body, &group->gid);
 }
 
 

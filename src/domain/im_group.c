@@ -19,6 +19,7 @@
 #include "domain/im_group_gone.h"
 #include "domain/im_group_invite.h"
 #include "domain/im_group_join.h"
+#include "domain/im_group_list.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
 #include "domain/im_group_mute.h"
@@ -32,6 +33,7 @@
 
 #define IM_GROUP_TRIES      8
 #define IM_GROUP_GNO_BLOCK  1000
+#define IM_GROUP_PAGE       500      /* members read at once */
 #define IM_GROUP_GONE       5        /* slices before the answer */
 
 
@@ -49,6 +51,8 @@ struct im_gno_block_s {
 
 static im_code_t im_group_end(im_ctx_t *ctx, im_group_t *group,
     ngx_uint_t report);
+static ngx_int_t im_group_end_users(im_ctx_t *ctx, im_group_t *group,
+    ngx_array_t *users);
 static im_code_t im_group_from_row(im_ctx_t *ctx, ngx_int_t rc, im_row_t *row,
     im_group_t *group);
 static ngx_int_t im_group_gno(im_ctx_t *ctx, int64_t *gno);
@@ -232,7 +236,7 @@ im_group_put(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group)
 
 im_code_t
 im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
-    ngx_uint_t n)
+    ngx_uint_t n, im_group_given_t *given)
 {
     im_key_t             key, gno, count, created;
     im_doc_t            *doc;
@@ -331,7 +335,16 @@ im_group_create(im_ctx_t *ctx, im_group_t *group, im_group_new_t *members,
             }
         }
 
+        im_callback_stage(ctx, batch);
+
+        if (given) {
+            im_callback_group_after_create(ctx, group, given->members,
+                                           given->custom);
+        }
+
         rc = im_cache_commit(ctx, batch);
+
+        im_callback_committed(ctx, rc);
 
         if (rc == NGX_OK) {
             im_fault("after_commit");
@@ -651,19 +664,17 @@ im_group_modify(im_ctx_t *ctx, im_group_t *group, im_group_changes_t *ch)
             }
         }
 
-        if (im_callback_stage(ctx, batch)) {
-            im_callback_group_info(ctx, group, info, custom);
-            im_callback_staged(ctx);
-        }
+        im_callback_stage(ctx, batch);
+        im_callback_group_info(ctx, group, info, custom);
 
         rc = im_cache_commit(ctx, batch);
+
+        im_callback_committed(ctx, rc);
 
         if (rc == NGX_OK) {
             im_fault("before_publish");
 
             im_group_tip_tell(ctx, group, &tip);
-
-            im_callback_group_info(ctx, group, info, custom);
 
             return IM_OK;
         }
@@ -707,11 +718,17 @@ im_group_recycle(im_ctx_t *ctx, im_group_t *group)
 static im_code_t
 im_group_end(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report)
 {
-    im_key_t     key, gno;
-    im_job_t     job;
-    ngx_int_t    rc;
-    ngx_uint_t   i;
-    im_batch_t  *batch;
+    im_key_t      key, gno;
+    im_job_t      job;
+    ngx_int_t     rc;
+    ngx_uint_t    i;
+    im_batch_t   *batch;
+    ngx_array_t   users;
+
+    rc = im_group_end_users(ctx, group, &users);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
 
     im_group_key(ctx, &group->gid, &key);
 
@@ -738,7 +755,12 @@ im_group_end(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report)
 
     im_group_attr_delete_all(ctx, batch, group);
 
+    im_callback_stage(ctx, batch);
+    im_callback_group_destroyed(ctx, group, users.elts, users.nelts);
+
     rc = im_cache_commit(ctx, batch);
+
+    im_callback_committed(ctx, rc);
 
     if (rc == NGX_DECLINED) {
         return IM_E_GROUP_NONE;
@@ -772,6 +794,41 @@ im_group_end(im_ctx_t *ctx, im_group_t *group, ngx_uint_t report)
     im_group_pend_delete_all(ctx, group);
 
     return IM_OK;
+}
+
+
+/* Those that the app is told of. */
+
+static ngx_int_t
+im_group_end_users(im_ctx_t *ctx, im_group_t *group, ngx_array_t *users)
+{
+    im_key_t           last;
+    ngx_int_t          rc;
+    im_members_walk_t  walk;
+
+    if (ngx_array_init(users, ctx->pool, 16, sizeof(ngx_str_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (group->type->live
+        || !im_callback_wants(ctx->app, IM_CB_GROUP_DESTROYED))
+    {
+        return NGX_OK;
+    }
+
+    last.len = 0;
+
+    walk.users = users;
+    walk.last = &last;
+    walk.admins = 0;
+
+    do {
+        rc = im_group_members(ctx, group->gno, &walk, IM_GROUP_PAGE);
+
+    } while (rc == NGX_OK && walk.n == IM_GROUP_PAGE
+             && users->nelts < IM_CALLBACK_MEMBERS);
+
+    return rc;
 }
 
 

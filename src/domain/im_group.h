@@ -91,13 +91,21 @@ void im_group_expect(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group);
 /* Key of the row. */
 void im_group_key(im_ctx_t *ctx, ngx_str_t *gid, im_key_t *key);
 
+/* What the app is told of a new group as it was asked for. */
+
+typedef struct {
+    im_json_t         *members;
+    im_json_t         *custom;
+} im_group_given_t;
+
 /*
  * Creates the group with n members, the owner among them.  The caller has
  * set type, name, owner and the rest; an empty gid is assigned; created
- * unless given, gno and the like are set here.
+ * unless given, gno and the like are set here.  given: NULL, and the app is
+ * not told.
  */
 im_code_t im_group_create(im_ctx_t *ctx, im_group_t *group,
-    struct im_group_new_s *members, ngx_uint_t n);
+    struct im_group_new_s *members, ngx_uint_t n, im_group_given_t *given);
 
 /* Groups of this type that the owner, or without one the caller, has
  * created so far. */

@@ -61,7 +61,8 @@ static im_attr_item_t *im_group_set_find(im_attr_set_t *set, ngx_str_t *key);
 static im_attr_set_t *im_group_set_load(im_ctx_t *ctx, im_group_t *group,
     const char *name, im_code_t *code);
 static ngx_int_t im_group_set_store(im_ctx_t *ctx, im_group_t *group,
-    const char *name, im_attr_set_t *set);
+    const char *name, im_attr_set_t *set, const char *option,
+    im_json_t *given);
 static void im_group_set_key(im_ctx_t *ctx, im_group_t *group,
     const char *name, im_key_t *key);
 
@@ -104,12 +105,11 @@ im_group_attr_change(im_ctx_t *ctx, im_group_t *group, im_attr_op_e op,
             return code;
         }
 
-        rc = im_group_set_store(ctx, group, "attr", set);
+        rc = im_group_set_store(ctx, group, "attr", set, im_attr_options[op],
+                                (op == IM_ATTR_CLEAR) ? NULL : list);
 
         if (rc == NGX_OK) {
             im_group_attr_tell(ctx, group, set, op);
-            im_callback_group_attr(ctx, group, im_attr_options[op],
-                                   (op == IM_ATTR_CLEAR) ? NULL : list);
 
             im_json_add_int(ctx->reply, "AttrMainSeq", set->seq);
             ary = im_json_add_list(ctx->reply, "GroupAttrAry");
@@ -377,7 +377,7 @@ im_group_counter_change(im_ctx_t *ctx, im_group_t *group, im_counter_op_e op,
             return code;
         }
 
-        rc = im_group_set_store(ctx, group, "counter", set);
+        rc = im_group_set_store(ctx, group, "counter", set, NULL, NULL);
 
         if (rc == NGX_OK) {
             im_group_counter_tell(ctx, group, set, op);
@@ -716,7 +716,7 @@ im_group_set_load(im_ctx_t *ctx, im_group_t *group, const char *name,
 
 static ngx_int_t
 im_group_set_store(im_ctx_t *ctx, im_group_t *group, const char *name,
-    im_attr_set_t *set)
+    im_attr_set_t *set, const char *option, im_json_t *given)
 {
     im_key_t         key;
     im_doc_t        *doc;
@@ -763,7 +763,15 @@ im_group_set_store(im_ctx_t *ctx, im_group_t *group, const char *name,
     im_group_expect(ctx, batch, group);
     im_store_replace(batch, IM_T_GROUP_ATTR, &key, set->version, doc);
 
+    im_callback_stage(ctx, batch);
+
+    if (option) {
+        im_callback_group_attr(ctx, group, option, given);
+    }
+
     rc = im_store_commit(ctx, batch);
+
+    im_callback_committed(ctx, rc);
 
     return (rc == NGX_DECLINED && batch->failed == 0) ? NGX_ABORT : rc;
 }

@@ -31,6 +31,10 @@ typedef struct {
 } im_group_readers_t;
 
 
+static im_code_t im_group_recall_check(im_ctx_t *ctx, im_group_t *group,
+    im_group_recall_t *msg, im_group_role_e role);
+static ngx_int_t im_group_recall_commit(im_ctx_t *ctx, im_group_t *group,
+    im_group_recall_t *msgs, ngx_uint_t n);
 static ngx_int_t im_group_reader_row(im_row_t *row, void *data);
 static ngx_int_t im_group_hidden_row(im_row_t *row, void *data);
 static void im_group_version_key(im_ctx_t *ctx, im_group_t *group,
@@ -38,18 +42,70 @@ static void im_group_version_key(im_ctx_t *ctx, im_group_t *group,
 
 
 im_code_t
-im_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t seq,
-    im_group_role_e role)
+im_group_recall(im_ctx_t *ctx, im_group_t *group, im_group_recall_t *msgs,
+    ngx_uint_t n, im_group_role_e role)
 {
-    im_doc_t         *doc;
+    ngx_int_t    rc;
+    ngx_str_t    event;
+    ngx_uint_t   i, k;
+
+    for (i = 0; i < n; i++) {
+
+        for (k = 0; k < i && msgs[k].seq != msgs[i].seq; k++) { /* void */ }
+
+        if (k < i) {
+            msgs[i].code = (msgs[k].code == IM_OK) ? IM_E_GROUP_RECALLED
+                                                   : msgs[k].code;
+            continue;
+        }
+
+        msgs[i].code = im_group_recall_check(ctx, group, &msgs[i], role);
+
+        if (msgs[i].code == IM_E_GROUP_INTERNAL) {
+            return IM_E_GROUP_INTERNAL;
+        }
+    }
+
+    do {
+        rc = im_group_recall_commit(ctx, group, msgs, n);
+    } while (rc == NGX_AGAIN);
+
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (msgs[i].code != IM_OK) {
+            continue;
+        }
+
+        im_fault("before_publish");
+
+        if (im_group_row_recall_event(ctx, group, &msgs[i].row, &event)
+            == NGX_OK)
+        {
+            im_group_direct_hint(ctx, group, &msgs[i].row, &event, 0,
+                                 ctx->peer);
+        }
+    }
+
+    return IM_OK;
+}
+
+
+static im_code_t
+im_group_recall_check(im_ctx_t *ctx, im_group_t *group,
+    im_group_recall_t *msg, im_group_role_e role)
+{
     im_code_t         code;
     ngx_int_t         rc;
-    ngx_str_t         event;
-    im_batch_t       *batch;
-    im_group_row_t    row;
+    im_group_row_t   *row;
     im_group_role_e   above;
 
-    rc = im_group_row_get(ctx, group->gno, seq, &row);
+    row = &msg->row;
+
+    rc = im_group_row_get(ctx, group->gno, msg->seq, row);
 
     if (rc == NGX_DECLINED) {
         return IM_E_GROUP_NO_MSG;
@@ -59,18 +115,18 @@ im_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t seq,
         return im_group_code(rc);
     }
 
-    if (row.type != IM_ROW_MESSAGE || row.recalled) {
+    if (row->type != IM_ROW_MESSAGE || row->recalled) {
         return IM_E_GROUP_RECALLED;
     }
 
     if (role != IM_GROUP_APP) {
 
-        code = im_group_role_of(ctx, group, &row.from, &above);
+        code = im_group_role_of(ctx, group, &row->from, &above);
         if (code != IM_OK) {
             return code;
         }
 
-        if (!im_str_eq(&row.from, &ctx->user)
+        if (!im_str_eq(&row->from, &ctx->user)
             && (role < IM_GROUP_ADMIN
                 || (role < IM_GROUP_OWNER && above >= IM_GROUP_ADMIN)))
         {
@@ -78,39 +134,78 @@ im_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t seq,
         }
 
         if (ctx->app->recall_time
-            && ngx_time() - row.time > ctx->app->recall_time)
+            && ngx_time() - row->time > ctx->app->recall_time)
         {
             return IM_E_GROUP_RECALL_LATE;
         }
     }
 
-    row.recalled = im_group_row_now();
-    row.revoker = ctx->user;
+    row->recalled = im_group_row_now();
+    row->revoker = ctx->user;
 
-    doc = im_doc(ctx->pool);
-    im_doc_int(doc, "recalled", row.recalled);
-    im_doc_str(doc, "revoker", &row.revoker);
+    return IM_OK;
+}
+
+
+/* NGX_AGAIN: a message is gone, and has its code now. */
+
+static ngx_int_t
+im_group_recall_commit(im_ctx_t *ctx, im_group_t *group,
+    im_group_recall_t *msgs, ngx_uint_t n)
+{
+    int64_t     *seqs;
+    im_doc_t    *doc;
+    ngx_int_t    rc;
+    ngx_uint_t   i, k;
+    im_batch_t  *batch;
+
+    seqs = ngx_palloc(ctx->pool, (n + 1) * sizeof(int64_t));
+    if (seqs == NULL) {
+        return NGX_ERROR;
+    }
 
     batch = im_store_batch(ctx, IM_ORDERED);
-    im_group_row_set(ctx, batch, group->gno, seq, doc);
+    k = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (msgs[i].code != IM_OK) {
+            continue;
+        }
+
+        doc = im_doc(ctx->pool);
+        im_doc_int(doc, "recalled", msgs[i].row.recalled);
+        im_doc_str(doc, "revoker", &msgs[i].row.revoker);
+
+        im_group_row_set(ctx, batch, group->gno, msgs[i].seq, doc);
+
+        msgs[i].op = k;
+        seqs[k++] = msgs[i].seq;
+    }
+
+    if (k == 0) {
+        return NGX_OK;
+    }
+
+    im_callback_stage(ctx, batch);
+    im_callback_group_recall(ctx, group, seqs, k);
 
     rc = im_store_commit(ctx, batch);
 
-    if (rc == NGX_DECLINED) {
-        return IM_E_GROUP_NO_MSG;
+    im_callback_committed(ctx, rc);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
+    for (i = 0; i < n; i++) {
+        if (msgs[i].code == IM_OK && msgs[i].op == batch->failed) {
+            msgs[i].code = IM_E_GROUP_NO_MSG;
+            return NGX_AGAIN;
+        }
     }
 
-    im_fault("before_publish");
-
-    if (im_group_row_recall_event(ctx, group, &row, &event) == NGX_OK) {
-        im_group_direct_hint(ctx, group, &row, &event, 0, ctx->peer);
-    }
-
-    return IM_OK;
+    return NGX_ERROR;
 }
 
 
@@ -364,6 +459,7 @@ im_group_receipt(im_ctx_t *ctx, im_group_t *group, int64_t seq)
     ngx_int_t        rc;
     ngx_str_t        event;
     im_json_t       *body, *item;
+    ngx_uint_t       kept;
     im_batch_t      *batch;
     im_group_row_t   row;
 
@@ -385,6 +481,18 @@ im_group_receipt(im_ctx_t *ctx, im_group_t *group, int64_t seq)
         return IM_OK;
     }
 
+    /* what goes into the commit is counted before it */
+
+    kept = im_callback_kept(ctx->app)
+           && im_callback_wants(ctx->app, IM_CB_GROUP_RECEIPT);
+
+    if (kept) {
+        rc = im_group_receipts(ctx, group, &row, &read, &unread);
+        if (rc != NGX_OK) {
+            return im_group_code(rc);
+        }
+    }
+
     im_group_version_key(ctx, group, seq, &ctx->user, &key);
 
     doc = im_doc(ctx->pool);
@@ -394,7 +502,16 @@ im_group_receipt(im_ctx_t *ctx, im_group_t *group, int64_t seq)
     batch = im_store_batch(ctx, IM_ORDERED);
     im_store_insert(batch, IM_T_RECEIPT, &key, doc);
 
+    im_callback_stage(ctx, batch);
+
+    if (kept) {
+        im_callback_group_receipt(ctx, group, seq, read + 1,
+                                  ngx_max(unread - 1, 0));
+    }
+
     rc = im_store_commit(ctx, batch);
+
+    im_callback_committed(ctx, rc);
 
     if (rc == NGX_DECLINED) {            /* he has told it before */
         return IM_OK;
@@ -408,7 +525,9 @@ im_group_receipt(im_ctx_t *ctx, im_group_t *group, int64_t seq)
         return im_group_code(rc);
     }
 
-    im_callback_group_receipt(ctx, group, seq, read, unread);
+    if (!kept) {
+        im_callback_group_receipt(ctx, group, seq, read, unread);
+    }
 
     body = im_json_new_obj(ctx->pool);
 

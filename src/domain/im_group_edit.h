@@ -16,9 +16,17 @@
 
 /* Changes of stored messages; the members who are connected are told. */
 
-/* The caller recalls message seq: 10030, 10031, 10032, 10007.  role: his. */
-im_code_t im_group_recall(im_ctx_t *ctx, im_group_t *group, int64_t seq,
-    im_group_role_e role);
+typedef struct {
+    int64_t            seq;
+    im_code_t          code;         /* IM_OK, 10030, 10031, 10032, 10007 */
+    im_group_row_t     row;
+    ngx_uint_t         op;
+} im_group_recall_t;
+
+/* The caller recalls n messages, those that he may by one commit; each gets
+ * its code.  role: his. */
+im_code_t im_group_recall(im_ctx_t *ctx, im_group_t *group,
+    im_group_recall_t *msgs, ngx_uint_t n, im_group_role_e role);
 
 /*
  * Replaces body and cloud where their data is not NULL.  mver: the version

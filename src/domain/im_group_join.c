@@ -34,6 +34,8 @@ typedef struct {
 
     ngx_uint_t         added;
     ngx_uint_t         again;        /* changed since it was read */
+    ngx_uint_t         recount;      /* only how many members there are */
+    ngx_uint_t         full;         /* the app is told of it by the commit */
     int64_t            total;        /* members then */
     im_group_tip_t     tip;
 } im_group_joining_t;
@@ -41,6 +43,8 @@ typedef struct {
 
 static im_code_t im_group_join_commit(im_ctx_t *ctx, im_group_t *group,
     im_group_new_t *fresh, ngx_uint_t n, im_group_joining_t *j);
+static ngx_int_t im_group_join_fills(im_ctx_t *ctx, im_group_t *group,
+    im_group_joining_t *j, int64_t *min, int64_t *max);
 static void im_group_join_tell(im_ctx_t *ctx, im_group_t *group,
     im_group_new_t *fresh, ngx_uint_t n, im_group_join_e how);
 
@@ -180,8 +184,8 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     im_group_pend_t *pend, im_group_notice_t *notice)
 {
     im_code_t            code;
-    ngx_str_t            gid, *users;
-    ngx_uint_t           i, k, tries, *asked;
+    ngx_str_t            gid;
+    ngx_uint_t           i, tries, *asked;
     im_group_notice_t    invited;
     im_group_joining_t   joining;
 
@@ -205,9 +209,7 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     }
 
     asked = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_uint_t));
-    users = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
-
-    if (asked == NULL || users == NULL) {
+    if (asked == NULL) {
         return IM_E_GROUP_INTERNAL;
     }
 
@@ -235,7 +237,7 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
             break;
         }
 
-        if (pend) {
+        if (pend && !joining.recount) {
             return IM_E_GROUP_HANDLED;
         }
 
@@ -250,18 +252,13 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
         return code;
     }
 
-    k = 0;
-
     for (i = 0; i < n; i++) {
         if (fresh[i].result == IM_JOIN_ADDED) {
-            users[k++] = fresh[i].user;
             im_group_joined_hint(ctx, group->gno, &fresh[i].user, 1);
         }
     }
 
-    im_group_join_tell(ctx, group, fresh, n, how);
-
-    if (how != IM_JOIN_IMPORTED
+    if (how != IM_JOIN_IMPORTED && !joining.full
         && group->max_member && joining.total >= group->max_member)
     {
         im_callback_group_full(ctx, group);
@@ -270,6 +267,62 @@ im_group_join(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     im_group_tip_tell(ctx, group, &joining.tip);
 
     return IM_OK;
+}
+
+
+/*
+ * Whether they fill the group is known after the commit only; if that is to
+ * be in the commit, it is counted before, and bounds make sure of it.
+ */
+
+static ngx_int_t
+im_group_join_fills(im_ctx_t *ctx, im_group_t *group, im_group_joining_t *j,
+    int64_t *min, int64_t *max)
+{
+    int64_t    n;
+    im_key_t   key;
+    im_row_t   row;
+    ngx_int_t  rc;
+
+    j->full = 0;
+    j->recount = 0;
+
+    *min = 0;
+    *max = group->max_member ? group->max_member : NGX_MAX_INT32_VALUE;
+
+    if (group->max_member == 0
+        || j->how == IM_JOIN_IMPORTED
+        || !im_callback_kept(ctx->app)
+        || !im_callback_wants(ctx->app, IM_CB_GROUP_FULL))
+    {
+        return NGX_OK;
+    }
+
+    n = 0;
+    im_group_count_key(ctx, group, &key);
+
+    rc = im_store_get(ctx, IM_T_COUNT, &key, &row);
+
+    if (rc == NGX_OK) {
+        (void) im_row_int(&row, "value", &n);
+
+    } else if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    n += j->added;
+
+    if (n == group->max_member) {
+        *min = n;
+        j->full = 1;
+        j->recount = 1;
+
+    } else if (n < group->max_member) {
+        *max = group->max_member - 1;
+        j->recount = 1;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -307,7 +360,7 @@ static im_code_t
 im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     ngx_uint_t n, im_group_joining_t *j)
 {
-    int64_t              head;
+    int64_t              head, min, max;
     im_key_t             key;
     ngx_int_t            rc;
     ngx_str_t           *users;
@@ -357,6 +410,11 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
         return IM_OK;
     }
 
+    rc = im_group_join_fills(ctx, group, j, &min, &max);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
     if (j->type) {
         im_group_tip_users(ctx, group, IM_TIP_JOIN, users, j->added, j->type,
                            &j->tip);
@@ -375,9 +433,8 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
     }
 
     im_group_count_key(ctx, group, &key);
-    count = im_store_add(batch, IM_T_COUNT, &key, "value", j->added, 0,
-                         group->max_member ? group->max_member
-                                           : NGX_MAX_INT32_VALUE);
+    count = im_store_add(batch, IM_T_COUNT, &key, "value", j->added, min,
+                         max);
 
     im_group_join_add(ctx, batch, group, fresh, n, head);
 
@@ -401,22 +458,30 @@ im_group_join_commit(im_ctx_t *ctx, im_group_t *group, im_group_new_t *fresh,
         }
     }
 
-    if (im_callback_stage(ctx, batch)) {
-        im_group_join_tell(ctx, group, fresh, n, j->how);
-        im_callback_staged(ctx);
+    im_callback_stage(ctx, batch);
+    im_group_join_tell(ctx, group, fresh, n, j->how);
+
+    if (j->full) {
+        im_callback_group_full(ctx, group);
     }
 
     rc = im_cache_commit(ctx, batch);
 
-    if (rc != NGX_OK) {
-        im_callback_unstaged(ctx);
-    }
+    im_callback_committed(ctx, rc);
 
     if (rc == NGX_DECLINED) {
 
         if (batch->failed == count) {
-            return IM_E_GROUP_FULL;
+
+            if (!j->recount) {
+                return IM_E_GROUP_FULL;
+            }
+
+            j->again = 1;
+            return IM_OK;
         }
+
+        j->recount = 0;
 
         i = im_group_join_over(batch, fresh, n);
 

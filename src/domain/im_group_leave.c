@@ -135,8 +135,6 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
         im_group_notice_hint(ctx, group, &users[0], &notice, ctx->inst);
     }
 
-    im_group_leave_tell(ctx, group, members, k, how);
-
     if (leaving.left == 0) {
         return im_group_destroy(ctx, group);
     }
@@ -258,16 +256,12 @@ im_group_leave_commit(im_ctx_t *ctx, im_group_t *group,
         return IM_E_GROUP_INTERNAL;
     }
 
-    if (im_callback_stage(ctx, batch)) {
-        im_group_leave_tell(ctx, group, members, n, l->how);
-        im_callback_staged(ctx);
-    }
+    im_callback_stage(ctx, batch);
+    im_group_leave_tell(ctx, group, members, n, l->how);
 
     rc = im_cache_commit(ctx, batch);
 
-    if (rc != NGX_OK) {
-        im_callback_unstaged(ctx);
-    }
+    im_callback_committed(ctx, rc);
 
     if (rc == NGX_DECLINED) {
         return IM_E_GROUP_HANDLED;

@@ -640,7 +640,11 @@ im_group_member_ban(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
 
     if (seconds) {
         for (i = 0; i < n; i++) {
-            (void) im_room_leave_all(ctx->app->id, group->gno, &users[i]);
+            if (im_room_leave_all(ctx->app->id, group->gno, &users[i])
+                == NGX_OK)
+            {
+                im_callback_group_exited(ctx, group, "Kicked", &users[i], 1);
+            }
 
             im_group_member_tell(ctx, group, &users[i], IM_MEMBER_BANNED);
 

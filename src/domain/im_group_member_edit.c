@@ -109,7 +109,14 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
             }
         }
 
+        im_callback_stage(ctx, batch);
+        im_callback_group_member(ctx, group, user,
+                                 role ? im_group_role_word(m.role) : NULL,
+                                 card ? &m.card : NULL);
+
         rc = im_cache_commit(ctx, batch);
+
+        im_callback_committed(ctx, rc);
 
         if (rc == NGX_OK) {
             im_fault("before_publish");
@@ -128,10 +135,6 @@ im_group_member_modify(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
                                                                  : 0);
                 im_group_joined_hint(ctx, group->gno, user, 1);
             }
-
-            im_callback_group_member(ctx, group, user,
-                                     role ? im_group_role_word(m.role) : NULL,
-                                     card ? &m.card : NULL);
 
             return IM_OK;
         }
@@ -190,7 +193,13 @@ im_group_owner_modify(im_ctx_t *ctx, im_group_t *group,
 
         im_group_put(ctx, batch, group);
 
+        im_callback_stage(ctx, batch);
+        im_callback_group_member(ctx, group, &group->owner, NULL,
+                                 card ? &group->owner_card : NULL);
+
         rc = im_cache_commit(ctx, batch);
+
+        im_callback_committed(ctx, rc);
 
         if (rc == NGX_OK) {
             im_fault("before_publish");
@@ -205,9 +214,6 @@ im_group_owner_modify(im_ctx_t *ctx, im_group_t *group,
                                      im_str_eq(&group->owner, &ctx->user)
                                      ? ctx->inst : 0);
             }
-
-            im_callback_group_member(ctx, group, &group->owner, NULL,
-                                     card ? &group->owner_card : NULL);
 
             return IM_OK;
         }
@@ -226,7 +232,7 @@ im_group_owner_set(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user)
 {
     ngx_int_t            rc;
     im_code_t            code;
-    ngx_str_t            gid;
+    ngx_str_t            gid, old;
     im_json_t           *info;
     ngx_uint_t           tries;
     im_batch_t          *batch;
@@ -261,6 +267,8 @@ im_group_owner_set(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user)
 
         m.role = IM_GROUP_MEMBER;
 
+        old = group->owner;
+
         group->owner = *user;
         group->info_seq++;
         group->info_time = ngx_time();
@@ -278,7 +286,12 @@ im_group_owner_set(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user)
             return IM_E_GROUP_INTERNAL;
         }
 
+        im_callback_stage(ctx, batch);
+        im_callback_group_owner(ctx, group, &old, user);
+
         rc = im_cache_commit(ctx, batch);
+
+        im_callback_committed(ctx, rc);
 
         if (rc == NGX_OK) {
             im_fault("before_publish");

@@ -259,9 +259,12 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     op = im_group_row_append(ctx, batch, group, &row);
     im_store_point(batch, op);
 
-    im_callback_group_sent(ctx, batch, group, send, &row.dk);
+    im_callback_stage(ctx, batch);
+    im_callback_group_sent(ctx, group, send, &row.dk);
 
     rc = im_store_commit(ctx, batch);
+
+    im_callback_committed(ctx, rc);
 
     if (rc == NGX_DECLINED) {
 

@@ -102,16 +102,15 @@ im_message_recall(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *to,
         n = im_message_notices(ctx, batch, IM_INBOX_RECALL, &event, msg,
                                notices);
 
-        if (im_callback_stage(ctx, batch)) {
-            im_callback_c2c_recall(ctx, from, to, key);
-            im_callback_staged(ctx);
-        }
+        im_callback_stage(ctx, batch);
+        im_callback_c2c_recall(ctx, from, to, key);
 
         rc = im_store_commit(ctx, batch);
 
+        im_callback_committed(ctx, rc);
+
         if (rc == NGX_OK) {
             im_message_tell(ctx, batch, &event, notices, n);
-            im_callback_c2c_recall(ctx, from, to, key);
 
             return IM_OK;
         }

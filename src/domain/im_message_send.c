@@ -153,18 +153,19 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
 
         im_message_add(ctx, batch, send, &dk, 0, &ops);
 
-        if (send->tell && im_callback_stage(ctx, batch)) {
+        im_callback_stage(ctx, batch);
+
+        if (send->tell) {
             im_callback_c2c_after(ctx, &send->msg, IM_OK);
-            im_callback_staged(ctx);
         }
 
         rc = im_store_commit(ctx, batch);
 
-        if (rc != NGX_OK) {
-            im_callback_unstaged(ctx);
-        }
+        im_callback_committed(ctx, rc);
 
         if (rc == NGX_OK) {
+            send->tell = 0;
+
             im_fault("before_publish");
 
             im_stat_add(IM_STAT_IN_C2C, 1);

@@ -21,30 +21,19 @@
  * it is answered, and is then removed.
  */
 
-#define IM_OUTBOX_SHARDS  64
-
-
-/* What is added to the body when it is sent, for it is known then only. */
-
-typedef struct {
-    int64_t            gno;          /* 0: nothing */
-    ngx_str_t          dk;           /* of the message in the group */
-} im_outbox_msg_t;
-
-
-/* Adds the row to the batch of its cause; msg may be NULL. */
+/* Adds the row to the batch of its cause; late may be NULL. */
 void im_outbox_put(im_ctx_t *ctx, im_batch_t *batch, im_callback_call_t *call,
-    ngx_str_t *lane, im_outbox_msg_t *msg);
+    ngx_str_t *lane, im_callback_late_t *late);
 
 /* Has rows sent that are committed. */
 void im_outbox_kick(im_app_t *app, ngx_str_t *lane);
 
-/* As im_callback_tell(). */
-void im_callback_tell_msg(im_ctx_t *ctx, im_callback_e event,
-    im_json_t *body, ngx_str_t *lane, im_outbox_msg_t *msg);
-
 /* What has no commit: a row of its own.  Copies, and never suspends. */
-void im_outbox_add(im_callback_call_t *call, ngx_str_t *lane);
+void im_outbox_add(im_callback_call_t *call, ngx_str_t *lane,
+    im_callback_late_t *late);
+
+/* For what the outbox does by itself; the caller destroys the pool. */
+ngx_int_t im_outbox_ctx(im_ctx_t *ctx, im_app_t *app);
 
 
 #endif /* _IM_OUTBOX_H_INCLUDED_ */

@@ -117,7 +117,6 @@ im_profile_set(im_ctx_t *ctx, ngx_str_t *user, im_json_t *items)
 
         if (rc == NGX_OK) {
             im_profile_tell(ctx, user, changes);
-            im_callback_profile(ctx, user, items);
             return IM_OK;
         }
 
@@ -401,6 +400,7 @@ static ngx_int_t
 im_profile_put(im_ctx_t *ctx, im_profile_t *profile, im_json_t *items)
 {
     im_key_t     key;
+    ngx_int_t    rc;
     im_batch_t  *batch;
 
     if (im_profile_nkey(ctx, &profile->nick, &profile->nkey) != NGX_OK) {
@@ -415,10 +415,15 @@ im_profile_put(im_ctx_t *ctx, im_profile_t *profile, im_json_t *items)
     im_store_replace(batch, IM_T_PROFILE, &key, profile->version,
                      im_record_doc(ctx->pool, im_profile_record, profile));
 
-    if (items && im_callback_stage(ctx, batch)) {
+    im_callback_stage(ctx, batch);
+
+    if (items) {
         im_callback_profile(ctx, &profile->user, items);
-        im_callback_staged(ctx);
     }
 
-    return im_cache_commit(ctx, batch);
+    rc = im_cache_commit(ctx, batch);
+
+    im_callback_committed(ctx, rc);
+
+    return rc;
 }

@@ -37,10 +37,9 @@ static ngx_int_t im_read_second(im_ctx_t *ctx, im_key_t *prefix,
     im_read_t *read, ngx_uint_t *n);
 static ngx_int_t im_read_second_row(im_row_t *row, void *data);
 static ngx_int_t im_read_peer_row(im_row_t *row, void *data);
-static void im_read_told(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
-    int64_t time, int64_t left);
 static ngx_int_t im_read_mark(im_ctx_t *ctx, ngx_str_t *user,
-    ngx_str_t *peer, int64_t time, ngx_uint_t quiet, ngx_uint_t tell);
+    ngx_str_t *peer, int64_t time, ngx_uint_t quiet, ngx_uint_t tell,
+    int64_t left);
 
 
 ngx_int_t
@@ -308,6 +307,34 @@ im_read_peers(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t max,
 }
 
 
+ngx_int_t
+im_read_unread_all(im_ctx_t *ctx, ngx_str_t *user, int64_t *n)
+{
+    ngx_int_t        rc;
+    ngx_uint_t       i;
+    ngx_array_t      peers;
+    im_read_peer_t  *p;
+
+    *n = 0;
+
+    if (ngx_array_init(&peers, ctx->pool, 16, sizeof(im_read_peer_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = im_read_peers(ctx, user, IM_READ_PAGES * IM_READ_PAGE, &peers);
+
+    p = peers.elts;
+
+    for (i = 0; rc == NGX_OK && i < peers.nelts; i++) {
+        *n += p[i].unread;
+    }
+
+    return rc;
+}
+
+
 static ngx_int_t
 im_read_peer_row(im_row_t *row, void *data)
 {
@@ -363,11 +390,7 @@ im_read_report(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
 
     if (rc == NGX_OK) {
         rc = im_read_mark(ctx, user, peer, time, quiet,
-                          exists && !im_str_eq(user, peer));
-    }
-
-    if (rc == NGX_OK && im_callback_wants(ctx->app, IM_CB_C2C_READ)) {
-        im_read_told(ctx, user, peer, time, left);
+                          exists && !im_str_eq(user, peer), left);
     }
 
     return (rc == NGX_OK || rc == NGX_DECLINED) ? IM_OK
@@ -375,45 +398,11 @@ im_read_report(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
 }
 
 
-/* What is left is counted as im_read_peers() does. */
-
-static void
-im_read_told(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
-    int64_t left)
-{
-    ngx_uint_t       i;
-    ngx_array_t      peers;
-    im_read_peer_t  *p;
-
-    if (left != -1) {
-        im_callback_c2c_read(ctx, user, peer, time, left);
-        return;
-    }
-
-    if (ngx_array_init(&peers, ctx->pool, 16, sizeof(im_read_peer_t))
-        != NGX_OK
-        || im_read_peers(ctx, user, IM_READ_PAGES * IM_READ_PAGE, &peers)
-           != NGX_OK)
-    {
-        return;
-    }
-
-    p = peers.elts;
-    left = 0;
-
-    for (i = 0; i < peers.nelts; i++) {
-        left += p[i].unread;
-    }
-
-    im_callback_c2c_read(ctx, user, peer, time, left);
-}
-
-
 /* NGX_DECLINED: nothing is new. */
 
 static ngx_int_t
 im_read_mark(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
-    ngx_uint_t quiet, ngx_uint_t tell)
+    ngx_uint_t quiet, ngx_uint_t tell, int64_t left)
 {
     int64_t      head;
     im_key_t     key, prefix;
@@ -508,7 +497,13 @@ im_read_mark(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer, int64_t time,
         peer_op = im_inbox_append(ctx, batch, peer, &other);
     }
 
+    im_callback_stage(ctx, batch);
+    im_callback_c2c_read(ctx, user, peer, time, left);
+
     rc = im_store_commit(ctx, batch);
+
+    im_callback_committed(ctx, rc);
+
     if (rc != NGX_OK) {
         return rc;
     }

@@ -57,6 +57,9 @@ ngx_int_t im_read_unread(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peer,
 ngx_int_t im_read_peers(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t max,
     ngx_array_t *peers);
 
+/* Unread messages of all C2C conversations that im_read_peers() finds. */
+ngx_int_t im_read_unread_all(im_ctx_t *ctx, ngx_str_t *user, int64_t *n);
+
 /*
  * The user has read the conversation up to that second; later than now is
  * now.  Tells his other instances (unless quiet) and the peer, and the app

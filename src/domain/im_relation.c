@@ -283,15 +283,14 @@ im_rel_commit(im_rel_t *rel)
                                        &row);
     }
 
-    if (im_callback_stage(ctx, rel->batch)) {
-        im_callback_relation(rel);
-        im_callback_staged(ctx);
-    }
+    im_callback_stage(ctx, rel->batch);
+    im_callback_relation(rel);
 
     rc = im_store_commit(ctx, rel->batch);
 
+    im_callback_committed(ctx, rc);
+
     if (rc != NGX_OK) {
-        im_callback_unstaged(ctx);
         return im_rel_error(rc);
     }
 
@@ -302,8 +301,6 @@ im_rel_commit(im_rel_t *rel)
                          rel->batch->ops[notice[i].op].result,
                          notice[i].except, &notice[i].text);
     }
-
-    im_callback_relation(rel);
 
     return IM_REL_OK;
 }

@@ -48,6 +48,8 @@ static void im_node_bus_handler(im_bus_buf_t *buf);
 static void im_node_command_up(void);
 static void im_node_event(im_node_event_e event, ngx_uint_t channel);
 static void im_node_stamp_handler(ngx_event_t *ev);
+static ngx_int_t im_node_publish_to(ngx_str_t *name, ngx_uint_t kind,
+    im_bus_meta_t *meta, ngx_str_t *parts, ngx_uint_t n);
 static void im_node_stamps(im_node_record_t *rec, ngx_str_t *payload);
 static ngx_int_t im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_node_exit_process(ngx_cycle_t *cycle);
@@ -694,6 +696,34 @@ im_node_publish(ngx_uint_t channel, ngx_uint_t kind, im_bus_meta_t *meta,
     ngx_str_t *parts, ngx_uint_t n)
 {
     u_char     buf[IM_REDIS_KEY_MAX];
+    ngx_str_t  name;
+
+    im_node_channel(&name, buf, channel);
+
+    return im_node_publish_to(&name, kind, meta, parts, n);
+}
+
+
+ngx_int_t
+im_node_send(ngx_str_t *node, ngx_uint_t kind, im_bus_meta_t *meta,
+    ngx_str_t *parts, ngx_uint_t n)
+{
+    u_char     buf[IM_REDIS_KEY_MAX];
+    ngx_str_t  name;
+
+    name.data = buf;
+    name.len = ngx_snprintf(buf, IM_REDIS_KEY_MAX, "%V%V",
+                            &im_node_bus_prefix, node)
+               - buf;
+
+    return im_node_publish_to(&name, kind, meta, parts, n);
+}
+
+
+static ngx_int_t
+im_node_publish_to(ngx_str_t *name, ngx_uint_t kind, im_bus_meta_t *meta,
+    ngx_str_t *parts, ngx_uint_t n)
+{
     ngx_int_t  rc;
     ngx_str_t  args[3];
 
@@ -706,7 +736,7 @@ im_node_publish(ngx_uint_t channel, ngx_uint_t kind, im_bus_meta_t *meta,
     }
 
     ngx_str_set(&args[0], "PUBLISH");
-    im_node_channel(&args[1], buf, channel);
+    args[1] = *name;
 
     rc = im_redis_call(NULL, 0, args, 3, NULL, NULL);
 

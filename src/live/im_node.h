@@ -92,6 +92,10 @@ ngx_uint_t im_node_hears(ngx_uint_t channel);
 ngx_int_t im_node_publish(ngx_uint_t channel, ngx_uint_t kind,
     im_bus_meta_t *meta, ngx_str_t *parts, ngx_uint_t n);
 
+/* The same to one node, by its name. */
+ngx_int_t im_node_send(ngx_str_t *node, ngx_uint_t kind, im_bus_meta_t *meta,
+    ngx_str_t *parts, ngx_uint_t n);
+
 /* A record made of meta and n parts, in memory of the caller's that ends
  * with ngx_free(rec->data).  NGX_ERROR: no memory. */
 ngx_int_t im_node_record(ngx_str_t *rec, ngx_uint_t kind,
