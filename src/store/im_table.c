@@ -388,6 +388,8 @@ im_table_t  im_tables[IM_T_MAX] = {
     { IM_T_LEASE, "lease", IM_VERSIONED, IM_TTL_NONE,
       im_col_name, im_no_index },
 
-    { IM_T_OUTBOX, "outbox", IM_STREAM, IM_TTL_NONE,
+    /* rows never expire, but what MongoDB keeps of removed ones does */
+
+    { IM_T_OUTBOX, "outbox", IM_STREAM, IM_TTL_STREAM,
       im_col_shard_seq, im_no_index }
 };
