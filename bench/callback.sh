@@ -5,7 +5,7 @@
 # openim/sendmsg by 64 connections: without callbacks; with a before-callback
 # to a receiver on this machine; the same while the receiver of another app,
 # which sends 50 messages a second, accepts connections and never answers.
-# Rounds alternate.
+# Cases alternate; at the end the medians of their ratios in a round are told.
 #
 #   bench/callback.sh [ROUNDS [MESSAGES [WORKERS]]]
 
@@ -150,20 +150,60 @@ hang() {
 }
 
 
-for round in $(seq "$rounds"); do
-    run none "$round" "$none"
-    run asked "$round" "$asked"
-
+run_hung() {
     hang "$hung" > "$out/callback.load" 2>&1 &
     load=$!
     sleep 1
 
-    run hung "$round" "$asked"
+    run hung "$1" "$asked"
 
     kill "$load"
     wait "$load" 2> /dev/null || :
     load=
+}
+
+
+# In each round the other way round, so that what the machine does besides
+# falls on all of them.
+
+for round in $(seq "$rounds"); do
+
+    if [ $((round % 2)) = 1 ]; then
+        run none "$round" "$none"
+        run asked "$round" "$asked"
+        run_hung "$round"
+
+    else
+        run_hung "$round"
+        run asked "$round" "$asked"
+        run none "$round" "$none"
+    fi
 done
 
 callback_stop
 trap - EXIT
+
+
+# The ratio of two cases in each round, and the median of these.
+
+ratio() {
+    awk -F '\t' -v a="$1" -v b="$2" -v col="$3" '
+        $1 == a { x[$3] = $col }
+        $1 == b { y[$3] = $col }
+        END { for (r in x) if (y[r] > 0) printf "%.3f\n", x[r] / y[r] }' \
+        "$result" | sort -n \
+    | awk -v what="$1/$2 $4" '
+        { v[NR] = $1 }
+        END {
+            m = (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
+            printf "%s: median %.3f, %.3f to %.3f in %d rounds\n",
+                   what, m, v[1], v[NR], NR
+        }'
+}
+
+{
+    ratio asked none 4 'messages/s'
+    ratio asked none 5 'CPU/message'
+    ratio hung asked 4 'messages/s'
+    ratio hung asked 5 'CPU/message'
+} | tee "$out/callback.ratio"
