@@ -35,14 +35,6 @@ for my $file (glob("$from/*.js"), "$from/package.json", glob("$from/*/*.js"))
     copy($file, $copy) or die "$copy: $!";
 }
 
-# The SDK counts MsgSeq from the time of day at which a client was made: two
-# clients of one user that are made within a second use the same numbers, by
-# which history is sorted.
-
-my $driver = Mojo::File::path("$to/driver.js");
-$driver->spurt($driver->slurp
-               =~ s/(?=const x = .*tag: 'a-hist')/await sleep(1100); /r);
-
 if (!-d "$to/node_modules/tim-js-sdk") {
     system("cd '$to' && npm install --no-audit --no-fund --no-package-lock"
            . " --loglevel=error >npm.log 2>&1") == 0

@@ -3,13 +3,15 @@
 # Copyright (C) The ngx_im authors
 
 # Attributes and counters: the acting connection hears of a change before the
-# answer, once; the others hear of it, too.
+# answer, once; so do the others, on whatever worker they are.
 
 use strict;
 use warnings;
 
 use lib 't/lib';
 
+use IO::Select;
+use Mojo::IOLoop;
 use Test::IM;
 use Test::More;
 
@@ -37,6 +39,14 @@ sub is_counter { my $e = shift; return $e->{GroupTips} && counter($e) }
 
 # what has come until now
 sub first { return $_[0]->next_event($_[1], 0) }
+
+# what the server has written to them until now is read
+sub drain {
+    my $all = IO::Select->new(map {
+        Mojo::IOLoop->stream($_->tx->connection)->handle } @_);
+
+    Mojo::IOLoop->one_tick while $all->can_read(0);
+}
 
 my %gid = (Public => $im->group(Type => 'Public', owner => 'ann',
                                 members => ['bob']),
@@ -107,6 +117,42 @@ subtest 'a counter does not run over' => sub {
     $update->(Decrease => "-$max")->code_is(10004);
     like $im->rest("$svc/get_group_counter", { GroupId => $gid{Public} })
          ->text, qr/"m","Value":9223372036854775806/, 'as it was';
+};
+
+subtest 'all have heard before the answer' => sub {
+    my @users = map { "u$_" } 1 .. 12;
+
+    $im->users(@users);
+
+    my @ws = map { $im->ws_login($_) } @users;
+
+    for my $type (qw/ Public AVChatRoom Public AVChatRoom /) {
+
+        my $gid = $im->group(Type => $type, owner => 'u1',
+                             $type eq 'Public'
+                             ? (members => [@users[1 .. $#users]]) : ());
+
+        if ($type eq 'AVChatRoom') {
+            $_->request("$svc.apply_join_group", { GroupId => $gid })
+              ->code_is(0) for @ws;
+        }
+
+        my $late = 0;
+
+        for my $n (1 .. 4) {
+            $ws[0]->request("$svc.modify_group_attr", { GroupId => $gid,
+                GroupAttr => [{ key => 'k', value => "v$n" }] })
+                ->code_is(0);
+
+            drain(@ws);
+
+            $late += grep { !first($_, sub {
+                is_attr($_[0]) && option($_[0])->{AttrMainSeq} == $n
+            }) } @ws;
+        }
+
+        is $late, 0, $type;
+    }
 };
 
 $im->finish;

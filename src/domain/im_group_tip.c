@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "live/im_room.h"
 #include "live/im_room_node.h"
+#include "live/im_room_settle.h"
 #include "live/im_zone.h"
 #include "domain/im_group_item.h"
 #include "domain/im_group_member.h"
@@ -32,8 +33,6 @@ static ngx_int_t im_group_tip_live(im_ctx_t *ctx, im_group_t *group,
     im_group_tip_t *tip);
 static ngx_int_t im_group_tip_online(im_ctx_t *ctx, im_group_t *group,
     im_json_t *body, uint64_t except, ngx_str_t *event);
-static ngx_int_t im_group_signal_publish(im_ctx_t *ctx, im_group_t *group,
-    im_json_t *body, ngx_str_t *event);
 static void im_group_tip_lost(im_ctx_t *ctx, im_group_t *group);
 
 
@@ -342,8 +341,10 @@ im_group_tip_lost(im_ctx_t *ctx, im_group_t *group)
 
 
 /*
- * Web SDK 2.x takes what was deleted from the signal, not from the answer: the
- * acting connection gets it first, whatever way the others hear of it.
+ * Whoever has the answer of the command finds the change at all members: web
+ * SDK 2.x answers questions about attributes from what it was told.  The
+ * acting connection is told together with the answer, for what comes earlier
+ * would wake its process for the answer before it has looked at the others.
  */
 
 void
@@ -354,7 +355,18 @@ im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
     ngx_str_t        event;
     im_group_role_e  role;
 
-    rc = im_group_signal_publish(ctx, group, body, &event);
+    if (!group->type->live) {
+        rc = im_group_tip_online(ctx, group, body, ctx->peer, &event);
+
+    } else {
+        rc = im_group_item_system(ctx, group, IM_ITEM_SIGNAL, body, NULL,
+                                  NULL, NULL, &event);
+
+        if (rc == NGX_OK) {
+            rc = im_group_room_publish(ctx, group, IM_ROOM_HIGH, &event,
+                                       IM_ITEM_SIGNAL, ctx->peer, NULL);
+        }
+    }
 
     if (rc != NGX_OK) {
         if (rc != NGX_ABORT) {
@@ -363,6 +375,8 @@ im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
 
         return;
     }
+
+    im_room_settle(ctx->app->id, group->gno);
 
     if (ctx->peer == 0) {
         return;
@@ -380,28 +394,6 @@ im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
     if (rc == NGX_OK) {
         ctx->event = event;
     }
-}
-
-
-static ngx_int_t
-im_group_signal_publish(im_ctx_t *ctx, im_group_t *group, im_json_t *body,
-    ngx_str_t *event)
-{
-    ngx_int_t  rc;
-
-    if (!group->type->live) {
-        return im_group_tip_online(ctx, group, body, ctx->peer, event);
-    }
-
-    rc = im_group_item_system(ctx, group, IM_ITEM_SIGNAL, body, NULL, NULL,
-                              NULL, event);
-
-    if (rc == NGX_OK) {
-        rc = im_group_room_publish(ctx, group, IM_ROOM_HIGH, event,
-                                   IM_ITEM_SIGNAL, ctx->peer, NULL);
-    }
-
-    return rc;
 }
 
 

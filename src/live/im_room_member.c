@@ -12,6 +12,7 @@
 #include "live/im_room.h"
 #include "live/im_room_member.h"
 #include "live/im_room_node.h"
+#include "live/im_room_settle.h"
 #include "live/im_zone.h"
 
 
@@ -29,7 +30,8 @@
 typedef enum {
     IM_ROOM_JOB_RECORD = 0,
     IM_ROOM_JOB_LOST,
-    IM_ROOM_JOB_CLOSE
+    IM_ROOM_JOB_CLOSE,
+    IM_ROOM_JOB_MARK                 /* nothing: see im_room_settle.c */
 } im_room_job_e;
 
 
@@ -145,6 +147,9 @@ im_room_member_init_process(ngx_cycle_t *cycle)
     im_bus_handler(IM_BUS_GROUP, im_room_handler);
     im_bus_handler(IM_BUS_GROUP_LOST, im_room_handler);
     im_bus_handler(IM_BUS_ROOM_CLOSE, im_room_handler);
+    im_bus_handler(IM_BUS_MARK, im_room_handler);
+
+    im_room_settle_init_process(cycle);
 
     if (im_bus_lost_handler(im_room_member_lost) != NGX_OK
         || im_node_event_add(im_room_node_event) != NGX_OK)
@@ -339,6 +344,10 @@ im_room_handler(im_bus_buf_t *buf)
     room = im_room_find(buf->app, buf->chain);
 
     if (room == NULL) {
+        if (buf->kind == IM_BUS_MARK) {
+            im_room_passed(buf);
+        }
+
         return;
     }
 
@@ -353,6 +362,9 @@ im_room_handler(im_bus_buf_t *buf)
 
     if (buf->kind == IM_BUS_ROOM_CLOSE) {
         type = IM_ROOM_JOB_CLOSE;
+
+    } else if (buf->kind == IM_BUS_MARK) {
+        type = IM_ROOM_JOB_MARK;
 
     } else if (buf->kind == IM_BUS_GROUP_LOST) {
         im_room_lose(room);
@@ -622,6 +634,10 @@ im_room_job_free(im_room_job_t *job)
     ngx_queue_remove(&job->queue);
     im_room_stats.jobs--;
 
+    if (job->type == IM_ROOM_JOB_MARK) {
+        im_room_passed(job->buf);
+    }
+
     if (job->buf) {
         im_room_stats.bytes -= job->buf->payload.len;
         im_bus_buf_unref(job->buf);
@@ -832,6 +848,9 @@ im_room_serve(im_room_local_t *room, im_room_member_t *m)
                 m->lost(m);
             }
 
+            break;
+
+        case IM_ROOM_JOB_MARK:
             break;
 
         case IM_ROOM_JOB_CLOSE:

@@ -20,11 +20,10 @@
 #include "web/im_ws.h"
 
 
-#define IM_WEB_DEPTH        32
-#define IM_WEB_ONCE_TTL     60000
-#define IM_WEB_ONCE_WAIT    100
-#define IM_WEB_ONCE_TRIES   100
-#define IM_WEB_EVENT_FIRST  5        /* ms */
+#define IM_WEB_DEPTH       32
+#define IM_WEB_ONCE_TTL    60000
+#define IM_WEB_ONCE_WAIT   100
+#define IM_WEB_ONCE_TRIES  100
 
 
 /* A frame that is being served. */
@@ -496,17 +495,6 @@ im_web_answer(im_web_call_t *call, im_code_t code)
         if (event) {
             (void) peer->ops->send(peer, event);
             im_frame_unref(event);
-        }
-
-        /* web SDK 2.x looks at pushes later than at answers that come in the
-         * same turn */
-
-        im_co_sleep(IM_WEB_EVENT_FIRST);
-
-        peer = im_peer_get(ctx->peer);
-
-        if (peer == NULL) {
-            return;
         }
     }
 
