@@ -173,5 +173,18 @@ subtest 'read_all_unread_msg' => sub {
             [map { { GroupId => "g$_", MsgSeq => 1 } } 1 .. 501];
 };
 
+subtest 'a message that is not to be the last one' => sub {
+    my $gid = $im->group(Type => 'Public', owner => 'ann');
+
+    message($gid, 'shown');
+    message($gid, 'quiet', SendMsgControl => ['NoLastMsg']) for 1 .. 3;
+
+    my $item = item($ann, $gid);
+
+    is $item->{LastMsg}{MsgBody}[0]{MsgContent}{Text}, 'shown',
+        'the one before it is';
+    is $item->{UnreadMsgCount}, 4, 'all are unread';
+};
+
 $im->finish;
 done_testing;

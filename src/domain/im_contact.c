@@ -336,10 +336,7 @@ im_contact_group_add(im_ctx_t *ctx, ngx_str_t *user,
         return NGX_OK;
     }
 
-    if (row->seq <= conv.cleared
-        || row->gone
-        || (row->opts & IM_MSG_NO_LAST))
-    {
+    if (row->seq <= conv.cleared || row->gone) {
         row->seq = 0;
     }
 

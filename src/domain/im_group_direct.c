@@ -9,12 +9,15 @@
 #include "core/im_str.h"
 #include "domain/im_group_direct.h"
 #include "domain/im_group_member.h"
+#include "domain/im_message.h"
 
 
 #define IM_DIRECT_BACK  50           /* messages that are looked at */
 
 
 static ngx_uint_t im_group_direct_named(ngx_str_t *names, ngx_str_t *user);
+static ngx_uint_t im_group_direct_shown(im_group_row_t *row,
+    ngx_str_t *user);
 
 
 ngx_uint_t
@@ -199,6 +202,14 @@ im_group_direct_hint(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row,
 }
 
 
+static ngx_uint_t
+im_group_direct_shown(im_group_row_t *row, ngx_str_t *user)
+{
+    return !(row->opts & IM_MSG_NO_LAST)
+           && im_group_direct_visible(row, user);
+}
+
+
 ngx_int_t
 im_group_direct_head(im_ctx_t *ctx, int64_t gno, ngx_str_t *user,
     int64_t *head, im_group_row_t *row)
@@ -210,7 +221,7 @@ im_group_direct_head(im_ctx_t *ctx, int64_t gno, ngx_str_t *user,
 
     rc = im_group_head(ctx, gno, head, row);
 
-    if (rc != NGX_OK || im_group_direct_visible(row, user)) {
+    if (rc != NGX_OK || im_group_direct_shown(row, user)) {
         return rc;
     }
 
@@ -231,7 +242,7 @@ im_group_direct_head(im_ctx_t *ctx, int64_t gno, ngx_str_t *user,
     r = rows.elts;
 
     for (i = 0; i < rows.nelts; i++) {
-        if (im_group_direct_visible(&r[i], user)) {
+        if (im_group_direct_shown(&r[i], user)) {
             *row = r[i];
             break;
         }

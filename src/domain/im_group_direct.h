@@ -50,7 +50,7 @@ void im_group_direct_hint(im_ctx_t *ctx, im_group_t *group,
     im_group_row_t *row, ngx_str_t *event, ngx_uint_t flags, uint64_t except);
 
 /* The head of the group, and of the last messages the last one that the user
- * sees (seq 0: none). */
+ * sees and that may be the last of a conversation (seq 0: none). */
 ngx_int_t im_group_direct_head(im_ctx_t *ctx, int64_t gno, ngx_str_t *user,
     int64_t *head, im_group_row_t *row);
 
