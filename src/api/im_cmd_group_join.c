@@ -889,8 +889,12 @@ im_cmd_get_pendency(im_ctx_t *ctx, void *data)
         im_json_add_str(item, "GroupId", &pend[i].gid);
         im_json_add_str(item, "GroupName", &pend[i].name);
         im_json_add_str(item, "Authentication", &pend[i].auth);
-        im_json_add_int(item, "MsgTimeStamp", pend[i].time);
+
+        /* web SDK 2.x gives the two one name and keeps the later one */
+
         im_json_add_int(item, "AddTime", pend[i].time / 1000);
+        im_json_add_int(item, "MsgTimeStamp", pend[i].time);
+
         im_json_add_int(item, "PendencyType",
                         (pend[i].kind == IM_PEND_APPLY) ? 1 : 2);
         im_json_add_int(item, "Handled",
