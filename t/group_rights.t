@@ -63,7 +63,7 @@ flag_of_member  SA       SA        SA         -           -          .
 mute_member     -        SAOD      SAOD       SAO         -          7
 mute_admin      .        SAO       SAO        .           .          7
 mute_owner      -        -         -          -           .          .
-mute_by_row     -        SAOD      SAOD       -           -          7
+mute_by_row     -        SAOD      SAOD       SO          -          7
 muted           SAO      SAOD      SAOD       SAO         -          .
 ban_member      SAO      SAOD      SAOD       SAO         -          3
 ban_admin       .        SAO       SAO        .           .          3
@@ -104,7 +104,7 @@ info_self       SOM      SODMN     SODMN      SOMN        SM         .
 info_public     SOM      SODMN     SODMN      SOMN        SM         .
 online_number   -        -         -          SAOMN       -          .
 online_list     -        -         -          SAOM        -          .
-mark            -        -         -          SA          -          .
+mark            -        -         -          SAO         -          .
 
 set_attr        SAO      SAOD      SAOD       SAO         SA         .
 modify_attr     SAO      SAOD      SAOD       SAO         SA         .

@@ -77,6 +77,30 @@ subtest "the owner's row" => sub {
         Member_Account => 'bob', NameCard => 'x' })->code_is(10007);
     rest('modify_group_member_info', NameCard => 'x', Member_Account => 'ann',
          GroupId => $im->group(Type => 'BChatRoom'))->code_is(10007);
+
+    # web SDK 2.x mutes by this command
+
+    my $mute = sub {
+        my ($ws, $user, $seconds) = @_;
+        return $ws->request("$svc.modify_group_member_info", {
+            GroupId => $gid, Member_Account => $user,
+            ShutUpTime => $seconds });
+    };
+    my $say = sub {
+        return $bob->request("$svc.send_group_msg", { GroupId => $gid,
+            Random => $_[0], MsgBody => text('hi') });
+    };
+
+    $mute->($ann, 'bob', 60)->code_is(0, 'the owner mutes');
+    $say->(2)->code_is(10017);
+    $mute->($bob, 'bob', 0)->code_is(10007);
+    $mute->($bob, 'ann', 60)->code_is(10007);
+    $mute->($ann, 'ann', 60)->code_is(10007, 'not himself');
+    $mute->($ann, 'cid', 60)->code_is(10007, 'only who is in');
+    $mute->($ann, 'bob', 0)->code_is(0);
+    $say->(3)->code_is(0);
+    $set->(Member_Account => 'bob', ShutUpTime => 9)->code_is(10007,
+        'by REST there is forbid_send_msg');
     $_->close for $ann, $bob;
 };
 
@@ -128,6 +152,16 @@ subtest 'marks' => sub {
     $ws{bob}->request("$av.modify_user_info", { GroupId => $gid,
         CommandType => 1, MemberList => [{ Member_Account => 'bob',
         Marks => [1000] }] })->code_is(10007);
+
+    my $ann = $im->ws_login('ann');
+    my $own = sub { $ann->request("$av.modify_user_info", { GroupId => $gid,
+        CommandType => $_[0], MemberList => [{ Member_Account => 'bob',
+        Marks => [$_[1]] }] }) };
+
+    $own->(2, 1002)->code_is(0, 'the owner');
+    $own->(1, 1002)->code_is(0);
+    $own->(1, 600)->code_is(10007, 'but not what administrators keep');
+    $ann->close;
 
     $ws{bob}->request("$svc.quit_group", { GroupId => $gid })->code_is(0);
     join_room($ws{bob}, $gid);

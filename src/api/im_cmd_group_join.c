@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
+#include "live/im_room_node.h"
 #include "domain/im_account.h"
 #include "domain/im_callback.h"
 #include "domain/im_group_custom.h"
@@ -100,9 +101,9 @@ static im_code_t im_cmd_get_role_in_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_specified(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_change_group_owner(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_modify_room_owner(im_ctx_t *ctx,
+static im_code_t im_cmd_modify_room_member(im_ctx_t *ctx,
     im_modify_member_req_t *req, im_group_t *group,
-    im_member_changes_t *changes, im_group_role_e role);
+    im_member_changes_t *changes, im_group_role_e role, im_int_t *time);
 static im_code_t im_cmd_handle_apply_join_group(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_get_pendency(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_report_pendency(im_ctx_t *ctx, void *data);
@@ -698,7 +699,8 @@ im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data)
     }
 
     if (group.type->live) {
-        return im_cmd_modify_room_owner(ctx, req, &group, &changes, role);
+        return im_cmd_modify_room_member(ctx, req, &group, &changes, role,
+                                         time);
     }
 
     rc = im_group_member_get(ctx, &group, &req->user, &m);
@@ -744,25 +746,40 @@ im_cmd_modify_group_member_info(im_ctx_t *ctx, void *data)
 }
 
 
-/* Of a live room only the owner has a row, and he is neither muted nor of
- * another role. */
+/*
+ * Of a live room only the owner has a row, and he is neither muted nor of
+ * another role.  Web SDK 2.x has no other command to mute those who are in.
+ */
 
 static im_code_t
-im_cmd_modify_room_owner(im_ctx_t *ctx, im_modify_member_req_t *req,
-    im_group_t *group, im_member_changes_t *changes, im_group_role_e role)
+im_cmd_modify_room_member(im_ctx_t *ctx, im_modify_member_req_t *req,
+    im_group_t *group, im_member_changes_t *changes, im_group_role_e role,
+    im_int_t *time)
 {
-    if (group->owner.len == 0
-        || !im_str_eq(&req->user, &group->owner)
-        || role < IM_GROUP_OWNER
+    if (role < IM_GROUP_OWNER
         || changes->role != -1
-        || (req->custom && req->custom->n)
-        || req->shut_up.set
-        || req->mute.set)
+        || (req->custom && req->custom->n))
     {
         return IM_E_GROUP_RIGHT;
     }
 
-    return im_group_owner_modify(ctx, group, changes);
+    if (group->owner.len && im_str_eq(&req->user, &group->owner)) {
+        return time->set ? IM_E_GROUP_RIGHT
+                         : im_group_owner_modify(ctx, group, changes);
+    }
+
+    if (ctx->via != IM_VIA_WEB
+        || !time->set
+        || !group->type->mute
+        || changes->flag != -1
+        || changes->card.data
+        || im_room_joined_all(ctx->app->id, group->gno, &req->user, NULL)
+           != NGX_OK)
+    {
+        return IM_E_GROUP_RIGHT;
+    }
+
+    return im_group_mute_set(ctx, group, &req->user, 1, time->value);
 }
 
 

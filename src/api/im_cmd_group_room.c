@@ -51,7 +51,8 @@ typedef struct {
 
 static im_code_t im_cmd_get_members(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_modify_user_info(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_mark_check(im_ctx_t *ctx, im_json_t *members);
+static im_code_t im_cmd_mark_check(im_ctx_t *ctx, im_json_t *members,
+    im_group_role_e *role);
 static im_code_t im_cmd_get_online_member_num(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_send_broadcast_msg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_group_live(im_ctx_t *ctx, ngx_str_t *gid,
@@ -248,14 +249,15 @@ im_cmd_modify_user_info(im_ctx_t *ctx, void *data)
 {
     im_mark_req_t  *req = data;
 
-    ngx_int_t    rc;
-    im_code_t    code;
-    ngx_str_t    user;
-    im_json_t   *list, *item, *node, *mark, *marks;
-    im_group_t   group;
-    ngx_uint_t   set, done, full;
+    ngx_int_t        rc;
+    im_code_t        code;
+    ngx_str_t        user;
+    im_json_t       *list, *item, *node, *mark, *marks;
+    im_group_t       group;
+    ngx_uint_t       set, done, full;
+    im_group_role_e  role;
 
-    code = im_cmd_mark_check(ctx, req->members);
+    code = im_cmd_mark_check(ctx, req->members, &role);
     if (code != IM_OK) {
         return code;
     }
@@ -263,7 +265,7 @@ im_cmd_modify_user_info(im_ctx_t *ctx, void *data)
     code = im_cmd_group_live(ctx, &req->gid, &group);
 
     if (code == IM_OK) {
-        code = im_group_require(ctx, &group, IM_GROUP_APP);
+        code = im_group_require(ctx, &group, role);
     }
 
     if (code != IM_OK) {
@@ -326,11 +328,15 @@ im_cmd_modify_user_info(im_ctx_t *ctx, void *data)
 }
 
 
+/* *role: who may set or remove such marks */
+
 static im_code_t
-im_cmd_mark_check(im_ctx_t *ctx, im_json_t *members)
+im_cmd_mark_check(im_ctx_t *ctx, im_json_t *members, im_group_role_e *role)
 {
     ngx_str_t   user;
     im_json_t  *item, *mark, *marks;
+
+    *role = IM_GROUP_OWNER;
 
     im_json_each(item, members) {
 
@@ -358,6 +364,10 @@ im_cmd_mark_check(im_ctx_t *ctx, im_json_t *members)
                 ngx_str_set(&ctx->info, "\"Marks\" must be numbers from "
                                         "1000 on, or 600");
                 return IM_E_GROUP_PARAM;
+            }
+
+            if (mark->num == IM_MARK_HIDDEN) {
+                *role = IM_GROUP_APP;
             }
         }
     }
