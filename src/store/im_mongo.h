@@ -29,6 +29,7 @@
 #define IM_MONGO_SYSTEM   "im"       /* collection: schema, lease */
 
 #define IM_MONGO_NAME     64         /* of a collection, with a zero */
+#define IM_MONGO_COLUMNS  16         /* of an index with its tie-breakers */
 #define IM_MONGO_DEADLINE 3000       /* ms, of a call */
 #define IM_MONGO_EACH     20         /* ms more, for each operation of a
                                         large transaction */
@@ -169,16 +170,30 @@ void im_mongo_name(char *name, im_table_t *table);
 ngx_int_t im_mongo_put_key(bson_t *b, im_table_t *table, im_key_t *key);
 /* Appends what a filter needs for rows that are not expired. */
 void im_mongo_put_live(bson_t *b, im_table_t *table, time_t now);
+/* Whether the document is a row that is expired. */
+ngx_uint_t im_mongo_expired(im_table_t *table, const bson_t *b, time_t now);
 /* The whole document of a row.  NGX_DECLINED: a key is too long. */
 ngx_int_t im_mongo_put_row(bson_t *b, im_mongo_op_t *op, im_key_t *key);
 /* What stays of a row of a stream that is removed, see im_mongo_bury(). */
 ngx_int_t im_mongo_put_grave(bson_t *b, im_table_t *table, im_key_t *key,
     time_t until);
-/* The update document of an operation that sets fields. */
-void im_mongo_put_set(bson_t *b, im_mongo_op_t *op);
+/* What finds the row that the operation changes, and the change. */
+void im_mongo_put_filter(bson_t *b, im_mongo_op_t *op, time_t now);
+ngx_int_t im_mongo_put_change(bson_t *b, im_mongo_op_t *op);
+/* Whether the change makes a row that is not there. */
+ngx_uint_t im_mongo_upserts(im_mongo_op_t *op);
 /* Whether each index key of the row would be short enough. */
 ngx_int_t im_mongo_check_row(im_table_t *table, im_key_t *key,
     ngx_str_t *doc);
+/* The primary key that is in a document. */
+ngx_int_t im_mongo_get_key(const bson_t *b, im_table_t *table,
+    im_key_t *key);
+int64_t im_mongo_get_int(const bson_t *b, const char *name);
+/* The last column of the table's key. */
+const char *im_mongo_last(im_table_t *table);
+
+/* im_mongo_range.c */
+
 /* A filter of a range of the index, and the order of its rows. */
 void im_mongo_put_range(bson_t *b, im_table_t *table, ngx_uint_t index,
     im_key_t *prefix, im_key_t *from, im_key_t *to);
@@ -186,15 +201,13 @@ void im_mongo_put_sort(bson_t *b, im_table_t *table, ngx_uint_t index,
     im_key_t *prefix, ngx_uint_t order);
 /* All columns of the index. */
 void im_mongo_put_columns(bson_t *b, im_table_t *table, ngx_uint_t index);
-/* The primary key that is in a document. */
-ngx_int_t im_mongo_get_key(const bson_t *b, im_table_t *table,
-    im_key_t *key);
+/* The condition that the column of a sparse index is there. */
+void im_mongo_put_there(bson_t *b, im_column_t *column);
+/* The place of that column; IM_MONGO_COLUMNS: the index is not sparse. */
+ngx_uint_t im_mongo_sparse_column(im_index_t *index);
 /* The prefix and the next column of the index, of a document. */
 ngx_int_t im_mongo_get_value(const bson_t *b, im_table_t *table,
     ngx_uint_t index, im_key_t *prefix, im_key_t *value);
-int64_t im_mongo_get_int(const bson_t *b, const char *name);
-/* The last column of the table's key. */
-const char *im_mongo_last(im_table_t *table);
 
 /* im_mongo_index.c */
 
@@ -233,6 +246,11 @@ ngx_int_t im_mongo_find(im_mongo_call_t *call,
 ngx_int_t im_mongo_tail(im_mongo_call_t *call,
     mongoc_client_session_t *session, im_table_t *table, im_key_t *stream,
     int64_t *seq);
+/* The last number of the stream that has the row of the operation. */
+ngx_int_t im_mongo_row_tail(im_mongo_tx_t *tx, im_mongo_op_t *op,
+    int64_t *tail);
+/* The number of a row of a stream. */
+int64_t im_mongo_row_number(im_key_t *key);
 /* Goes through documents: the next one after *p. */
 ngx_int_t im_mongo_docs_next(im_mongo_docs_t *docs, size_t *p, bson_t *b);
 
@@ -242,11 +260,6 @@ ngx_int_t im_mongo_docs_next(im_mongo_docs_t *docs, size_t *p, bson_t *b);
  * the transaction has been committed before. */
 ngx_int_t im_mongo_op(im_mongo_tx_t *tx, im_mongo_op_t *op);
 /*
- * Why a key is taken: NGX_OK, by the very row of this operation;
- * NGX_DECLINED, by another one, see tx->taken; NGX_AGAIN, by none any more.
- */
-ngx_int_t im_mongo_why(im_mongo_tx_t *tx, im_mongo_op_t *op, im_key_t *key);
-/*
  * What is left of a row of a stream, which the filter finds: its number, in
  * a row that is expired for readers; it is swept after the time.
  */
@@ -254,15 +267,38 @@ ngx_int_t im_mongo_bury(im_mongo_tx_t *tx, im_table_t *table,
     im_key_t *key, bson_t *filter, time_t until);
 /* Whether the error says that the primary key is taken; if it tells. */
 ngx_uint_t im_mongo_is_primary(im_table_t *table, bson_iter_t *error);
+/* Gives the operation an empty document. */
+void im_mongo_no_doc(im_mongo_op_t *op);
+
+/* im_mongo_count.c: in a thread, as im_mongo_op() */
+
+ngx_int_t im_mongo_add(im_mongo_tx_t *tx, im_mongo_op_t *op);
+ngx_int_t im_mongo_max(im_mongo_tx_t *tx, im_mongo_op_t *op);
+
+/* im_mongo_why.c: in a thread */
+
+/*
+ * Why a key is taken: NGX_OK, by the very row of this operation;
+ * NGX_DECLINED, by another one, see tx->taken; NGX_AGAIN, by none any more.
+ */
+ngx_int_t im_mongo_why(im_mongo_tx_t *tx, im_mongo_op_t *op, im_key_t *key);
+
+/* im_mongo_write.c: in a thread */
+
+ngx_int_t im_mongo_update(im_mongo_tx_t *tx, const char *name,
+    bson_t *filter, bson_t *change, ngx_uint_t replace, ngx_uint_t upsert,
+    ngx_uint_t *matched);
+ngx_int_t im_mongo_remove(im_mongo_tx_t *tx, const char *name,
+    bson_t *filter);
+/* A collection, and options for a call, with the transaction. */
+mongoc_collection_t *im_mongo_collection(im_mongo_tx_t *tx,
+    const char *name, bson_t *opts);
+/* Says how a write has ended.  No reply: a read has failed. */
+ngx_int_t im_mongo_result(im_mongo_tx_t *tx, ngx_uint_t ok, bson_t *reply);
 /* Sets call->lost.  Whether it makes sense to try again. */
 ngx_uint_t im_mongo_retry(im_mongo_call_t *call, bson_error_t *error);
 /* Sleeps a little before the next try; NGX_ERROR: no time is left. */
 ngx_int_t im_mongo_pause(im_mongo_call_t *call, ngx_uint_t tries);
-
-/* Says how a write has ended.  No reply: a read has failed. */
-ngx_int_t im_mongo_result(im_mongo_tx_t *tx, ngx_uint_t ok, bson_t *reply);
-/* Gives the operation an empty document. */
-void im_mongo_no_doc(im_mongo_op_t *op);
 
 /* im_mongo_bulk.c: in a thread */
 

@@ -18,21 +18,33 @@
 
 typedef struct {
     mongoc_bulk_operation_t  *bulk;
-    ngx_uint_t                n;
-    ngx_uint_t                found;     /* documents that have to be there */
+    mongoc_collection_t      *collection;
     im_mongo_tx_t            *tx;
+    ngx_uint_t                found;     /* documents that have to be there */
+    ngx_uint_t                n;
+    im_key_t                 *key;       /* a row of a stream ... */
+    int64_t                   tail;      /* ... and its last number */
+    bson_t                    filter;    /* of one operation */
+    bson_t                    doc;
+    bson_t                    opts;
 } im_mongo_bulk_t;
 
 
-static ngx_int_t im_mongo_bulk_add(im_mongo_bulk_t *b, im_mongo_op_t *op);
-static ngx_int_t im_mongo_bulk_insert(im_mongo_bulk_t *b, im_mongo_op_t *op,
+static void im_mongo_bulk_open(im_mongo_bulk_t *b, im_mongo_tx_t *tx,
+    im_table_t *table);
+static ngx_int_t im_mongo_bulk_close(im_mongo_bulk_t *b, ngx_int_t rc);
+static ngx_int_t im_mongo_bulk_tails(im_mongo_tx_t *tx, im_mongo_op_t **ops,
+    ngx_uint_t n);
+static ngx_int_t im_mongo_bulk_add(im_mongo_bulk_t *b, im_mongo_op_t *op,
     im_key_t *key);
-static ngx_int_t im_mongo_bulk_replace(im_mongo_bulk_t *b,
+static bool im_mongo_bulk_insert(im_mongo_bulk_t *b, im_mongo_op_t *op,
+    im_key_t *key);
+static bool im_mongo_bulk_change(im_mongo_bulk_t *b, im_mongo_op_t *op);
+static bool im_mongo_bulk_delete(im_mongo_bulk_t *b, im_mongo_op_t *op);
+static ngx_int_t im_mongo_bulk_is_last(im_mongo_bulk_t *b, im_mongo_op_t *op,
+    ngx_uint_t *last);
+static bool im_mongo_bulk_expect_none(im_mongo_bulk_t *b,
     im_mongo_op_t *op);
-static ngx_int_t im_mongo_bulk_set(im_mongo_bulk_t *b, im_mongo_op_t *op);
-static ngx_int_t im_mongo_bulk_delete(im_mongo_bulk_t *b, im_mongo_op_t *op);
-static ngx_int_t im_mongo_bulk_expect(im_mongo_bulk_t *b, im_mongo_op_t *op);
-static ngx_int_t im_mongo_bulk_run(im_mongo_bulk_t *b);
 
 
 ngx_uint_t
@@ -63,43 +75,19 @@ im_mongo_bulk_can(im_mongo_op_t *op, ngx_uint_t atomic)
 ngx_int_t
 im_mongo_bulk(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
 {
-    char                  name[IM_MONGO_NAME];
-    bson_t                opts;
-    ngx_int_t             rc;
-    ngx_uint_t            i;
-    im_mongo_bulk_t       b;
-    mongoc_collection_t  *c;
+    ngx_int_t        rc;
+    ngx_uint_t       i;
+    im_mongo_bulk_t  b;
 
-    bson_init(&opts);
-    (void) bson_append_bool(&opts, "ordered", -1, true);
-
-    if (tx->session) {
-        (void) mongoc_client_session_append(tx->session, &opts,
-                                            &tx->call->error);
-    }
-
-    im_mongo_name(name, ops[0]->table);
-    c = mongoc_client_get_collection(tx->call->client, im_mongo.db, name);
-
-    ngx_memzero(&b, sizeof(im_mongo_bulk_t));
-    b.tx = tx;
-    b.bulk = mongoc_collection_create_bulk_operation_with_opts(c, &opts);
+    im_mongo_bulk_open(&b, tx, ops[0]->table);
 
     rc = NGX_OK;
 
     for (i = 0; i < n && rc == NGX_OK; i++) {
-        rc = im_mongo_bulk_add(&b, ops[i]);
+        rc = im_mongo_bulk_add(&b, ops[i], ops[i]->key);
     }
 
-    if (rc == NGX_OK && b.n) {
-        rc = im_mongo_bulk_run(&b);
-    }
-
-    mongoc_bulk_operation_destroy(b.bulk);
-    mongoc_collection_destroy(c);
-    bson_destroy(&opts);
-
-    return rc;
+    return im_mongo_bulk_close(&b, rc);
 }
 
 
@@ -108,28 +96,53 @@ im_mongo_bulk(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
 ngx_int_t
 im_mongo_bulk_append(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
 {
-    char                  name[IM_MONGO_NAME];
-    bson_t                opts;
-    im_key_t              key;
-    ngx_int_t             rc;
-    ngx_uint_t            i, j;
-    im_mongo_bulk_t       b;
-    mongoc_collection_t  *c;
+    im_key_t         key;
+    ngx_int_t        rc;
+    ngx_uint_t       i;
+    im_mongo_bulk_t  b;
+
+    rc = im_mongo_bulk_tails(tx, ops, n);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    im_mongo_bulk_open(&b, tx, ops[0]->table);
+
+    for (i = 0; i < n && rc == NGX_OK; i++) {
+        im_key_init(&key, 0);
+        key.len = ops[i]->key->len;
+        ngx_memcpy(key.data, ops[i]->key->data, key.len);
+        im_key_int(&key, ops[i]->result);
+
+        rc = im_mongo_bulk_add(&b, ops[i], &key);
+    }
+
+    return im_mongo_bulk_close(&b, rc);
+}
+
+
+/* The number of each one is its result. */
+
+static ngx_int_t
+im_mongo_bulk_tails(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i, j;
 
     for (i = 0; i < n; i++) {
 
-        for (j = i; j-- > 0; /* void */ ) {
-            if (ops[j]->key->len == ops[i]->key->len
-                && ngx_memcmp(ops[j]->key->data, ops[i]->key->data,
+        for (j = i; j > 0; j--) {
+            if (ops[j - 1]->key->len == ops[i]->key->len
+                && ngx_memcmp(ops[j - 1]->key->data, ops[i]->key->data,
                               ops[i]->key->len)
                    == 0)
             {
-                ops[i]->result = ops[j]->result + 1;
                 break;
             }
         }
 
-        if (j != (ngx_uint_t) -1) {
+        if (j) {
+            ops[i]->result = ops[j - 1]->result + 1;
             continue;
         }
 
@@ -142,268 +155,227 @@ im_mongo_bulk_append(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
         ops[i]->result++;
     }
 
-    bson_init(&opts);
+    return NGX_OK;
+}
+
+
+static void
+im_mongo_bulk_open(im_mongo_bulk_t *b, im_mongo_tx_t *tx, im_table_t *table)
+{
+    char    name[IM_MONGO_NAME];
+    bson_t  opts;
+
+    ngx_memzero(b, sizeof(im_mongo_bulk_t));
+
+    im_mongo_name(name, table);
+
+    b->tx = tx;
+    b->collection = im_mongo_collection(tx, name, &opts);
+
     (void) bson_append_bool(&opts, "ordered", -1, true);
-    (void) mongoc_client_session_append(tx->session, &opts,
-                                        &tx->call->error);
 
-    im_mongo_name(name, ops[0]->table);
-    c = mongoc_client_get_collection(tx->call->client, im_mongo.db, name);
-
-    ngx_memzero(&b, sizeof(im_mongo_bulk_t));
-    b.tx = tx;
-    b.bulk = mongoc_collection_create_bulk_operation_with_opts(c, &opts);
-
-    rc = NGX_OK;
-
-    for (i = 0; i < n && rc == NGX_OK; i++) {
-        im_key_init(&key, 0);
-        key.len = ops[i]->key->len;
-        ngx_memcpy(key.data, ops[i]->key->data, key.len);
-        im_key_int(&key, ops[i]->result);
-
-        rc = im_mongo_bulk_insert(&b, ops[i], &key);
-    }
-
-    if (rc == NGX_OK) {
-        rc = im_mongo_bulk_run(&b);
-    }
-
-    mongoc_bulk_operation_destroy(b.bulk);
-    mongoc_collection_destroy(c);
+    b->bulk = mongoc_collection_create_bulk_operation_with_opts(b->collection,
+                                                                &opts);
     bson_destroy(&opts);
-
-    return rc;
-}
-
-
-static ngx_int_t
-im_mongo_bulk_add(im_mongo_bulk_t *b, im_mongo_op_t *op)
-{
-    switch (op->type) {
-
-    case IM_OP_INSERT:
-        return im_mongo_bulk_insert(b, op, op->key);
-
-    case IM_OP_REPLACE:
-        return op->version ? im_mongo_bulk_replace(b, op)
-                           : im_mongo_bulk_insert(b, op, op->key);
-
-    case IM_OP_UPSERT:
-        return im_mongo_bulk_replace(b, op);
-
-    case IM_OP_SET:
-        return im_mongo_bulk_set(b, op);
-
-    case IM_OP_EXPECT:
-        return im_mongo_bulk_expect(b, op);
-
-    default: /* IM_OP_DELETE */
-        return im_mongo_bulk_delete(b, op);
-    }
-}
-
-
-static ngx_int_t
-im_mongo_bulk_insert(im_mongo_bulk_t *b, im_mongo_op_t *op, im_key_t *key)
-{
-    bool       ok;
-    bson_t     row, opts;
-
-    bson_init(&opts);
-    (void) bson_append_bool(&opts, "validate", -1, false);
-
-    bson_init(&row);
-    (void) bson_append_oid(&row, IM_MONGO_ID, -1, &op->oid);
-
-    ok = im_mongo_put_row(&row, op, key) == NGX_OK
-         && mongoc_bulk_operation_insert_with_opts(b->bulk, &row, &opts,
-                                                   &b->tx->call->error);
-    b->n++;
-
-    bson_destroy(&row);
-    bson_destroy(&opts);
-
-    return ok ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_int_t
-im_mongo_bulk_replace(im_mongo_bulk_t *b, im_mongo_op_t *op)
-{
-    bool    ok;
-    bson_t  filter, row, opts;
-
-    bson_init(&filter);
-    bson_init(&row);
-    bson_init(&opts);
-
-    (void) im_mongo_put_key(&filter, op->table, op->key);
-    (void) bson_append_bool(&opts, "validate", -1, false);
-
-    if (op->type == IM_OP_UPSERT) {
-        (void) bson_append_bool(&opts, "upsert", -1, true);
-
-    } else {
-        (void) bson_append_int64(&filter, IM_MONGO_VERSION, -1, op->version);
-        im_mongo_put_live(&filter, op->table, b->tx->call->now);
-    }
-
-    ok = im_mongo_put_row(&row, op, op->key) == NGX_OK
-         && mongoc_bulk_operation_replace_one_with_opts(b->bulk, &filter,
-                                              &row, &opts,
-                                              &b->tx->call->error);
-    b->n++;
-    b->found++;
-
-    bson_destroy(&opts);
-    bson_destroy(&row);
-    bson_destroy(&filter);
-
-    return ok ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_int_t
-im_mongo_bulk_set(im_mongo_bulk_t *b, im_mongo_op_t *op)
-{
-    bool    ok;
-    bson_t  filter, change, opts;
-
-    bson_init(&filter);
-    bson_init(&change);
-    bson_init(&opts);
-
-    (void) im_mongo_put_key(&filter, op->table, op->key);
-    (void) bson_append_bool(&opts, "validate", -1, false);
-
-    if (op->table->kind == IM_COUNTED) {
-        (void) bson_append_bool(&opts, "upsert", -1, true);
-
-    } else {
-        im_mongo_put_live(&filter, op->table, b->tx->call->now);
-    }
-
-    im_mongo_put_set(&change, op);
-
-    ok = mongoc_bulk_operation_update_one_with_opts(b->bulk, &filter, &change,
-                                                    &opts,
-                                                    &b->tx->call->error);
-    b->n++;
-    b->found++;
-
-    bson_destroy(&opts);
-    bson_destroy(&change);
-    bson_destroy(&filter);
-
-    return ok ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_int_t
-im_mongo_bulk_delete(im_mongo_bulk_t *b, im_mongo_op_t *op)
-{
-    bool    ok;
-    bson_t  filter, row;
-
-    bson_init(&filter);
-    bson_init(&row);
-
-    (void) im_mongo_put_key(&filter, op->table, op->key);
-
-    if (op->table->kind == IM_STREAM) {
-        ok = im_mongo_put_grave(&row, op->table, op->key, b->tx->call->now)
-             == NGX_OK
-             && mongoc_bulk_operation_replace_one_with_opts(b->bulk, &filter,
-                                                  &row, NULL,
-                                                  &b->tx->call->error);
-    } else {
-        ok = mongoc_bulk_operation_remove_one_with_opts(b->bulk, &filter,
-                                                        NULL,
-                                                        &b->tx->call->error);
-    }
-
-    b->n++;
-
-    bson_destroy(&row);
-    bson_destroy(&filter);
-
-    return ok ? NGX_OK : NGX_ERROR;
-}
-
-
-/* See im_mongo_expect(). */
-
-static ngx_int_t
-im_mongo_bulk_expect(im_mongo_bulk_t *b, im_mongo_op_t *op)
-{
-    bool    ok;
-    bson_t  filter, change, sub;
-
-    bson_init(&filter);
-    bson_init(&change);
-
-    if (op->version == 0) {
-        im_mongo_no_doc(op);
-        (void) bson_append_oid(&filter, IM_MONGO_ID, -1, &op->oid);
-
-        ok = im_mongo_bulk_insert(b, op, op->key) == NGX_OK
-             && mongoc_bulk_operation_remove_one_with_opts(b->bulk, &filter,
-                                                 NULL, &b->tx->call->error);
-    } else {
-        (void) im_mongo_put_key(&filter, op->table, op->key);
-        im_mongo_put_live(&filter, op->table, b->tx->call->now);
-
-        if (op->version != -1) {
-            (void) bson_append_int64(&filter, IM_MONGO_VERSION, -1,
-                                     op->version);
-        }
-
-        (void) bson_append_document_begin(&change, "$set", -1, &sub);
-        (void) bson_append_int64(&sub, IM_MONGO_TOUCH, -1, op->next);
-        (void) bson_append_document_end(&change, &sub);
-
-        ok = mongoc_bulk_operation_update_one_with_opts(b->bulk, &filter,
-                                              &change, NULL,
-                                              &b->tx->call->error);
-        b->found++;
-    }
-
-    b->n++;
-
-    bson_destroy(&change);
-    bson_destroy(&filter);
-
-    return ok ? NGX_OK : NGX_ERROR;
 }
 
 
 /* NGX_DECLINED: not all of them were there. */
 
 static ngx_int_t
-im_mongo_bulk_run(im_mongo_bulk_t *b)
+im_mongo_bulk_close(im_mongo_bulk_t *b, ngx_int_t rc)
 {
-    bool       ok;
-    bson_t     reply;
-    ngx_int_t  rc;
+    bool    ok;
+    bson_t  reply;
 
-    ok = mongoc_bulk_operation_execute(b->bulk, &reply, &b->tx->call->error)
-         != 0;
+    if (rc == NGX_OK && b->n) {
+        ok = mongoc_bulk_operation_execute(b->bulk, &reply,
+                                           &b->tx->call->error)
+             != 0;
 
-    rc = im_mongo_result(b->tx, ok, &reply);
+        rc = im_mongo_result(b->tx, ok, &reply);
 
-    /* plainly done ones need not be there, see im_mongo_bulk_can() */
+        /* plainly done ones need not be there, see im_mongo_bulk_can() */
 
-    if (rc == NGX_OK
-        && b->tx->session
-        && im_mongo_get_int(&reply, "nMatched")
-           + im_mongo_get_int(&reply, "nUpserted")
-           < (int64_t) b->found)
-    {
-        rc = NGX_DECLINED;
+        if (rc == NGX_OK
+            && b->tx->session
+            && im_mongo_get_int(&reply, "nMatched")
+               + im_mongo_get_int(&reply, "nUpserted")
+               < (int64_t) b->found)
+        {
+            rc = NGX_DECLINED;
+        }
+
+        bson_destroy(&reply);
     }
 
-    bson_destroy(&reply);
+    mongoc_bulk_operation_destroy(b->bulk);
+    mongoc_collection_destroy(b->collection);
 
     return rc;
+}
+
+
+/* key: of the row that is inserted */
+
+static ngx_int_t
+im_mongo_bulk_add(im_mongo_bulk_t *b, im_mongo_op_t *op, im_key_t *key)
+{
+    bool  ok;
+
+    bson_init(&b->filter);
+    bson_init(&b->doc);
+    bson_init(&b->opts);
+
+    (void) bson_append_bool(&b->opts, "validate", -1, false);
+
+    switch (op->type) {
+
+    case IM_OP_DELETE:
+        ok = im_mongo_bulk_delete(b, op);
+        break;
+
+    case IM_OP_EXPECT:
+        ok = op->version ? im_mongo_bulk_change(b, op)
+                         : im_mongo_bulk_expect_none(b, op);
+        break;
+
+    case IM_OP_REPLACE:
+        ok = op->version ? im_mongo_bulk_change(b, op)
+                         : im_mongo_bulk_insert(b, op, key);
+        break;
+
+    case IM_OP_UPSERT:
+    case IM_OP_SET:
+        ok = im_mongo_bulk_change(b, op);
+        break;
+
+    default: /* IM_OP_INSERT, IM_OP_APPEND */
+        ok = im_mongo_bulk_insert(b, op, key);
+    }
+
+    b->n++;
+
+    bson_destroy(&b->opts);
+    bson_destroy(&b->doc);
+    bson_destroy(&b->filter);
+
+    return ok ? NGX_OK : NGX_ERROR;
+}
+
+
+static bool
+im_mongo_bulk_insert(im_mongo_bulk_t *b, im_mongo_op_t *op, im_key_t *key)
+{
+    (void) bson_append_oid(&b->doc, IM_MONGO_ID, -1, &op->oid);
+
+    return im_mongo_put_row(&b->doc, op, key) == NGX_OK
+           && mongoc_bulk_operation_insert_with_opts(b->bulk, &b->doc,
+                                                     &b->opts,
+                                                     &b->tx->call->error);
+}
+
+
+static bool
+im_mongo_bulk_change(im_mongo_bulk_t *b, im_mongo_op_t *op)
+{
+    bson_error_t  *error;
+
+    error = &b->tx->call->error;
+    b->found++;
+
+    im_mongo_put_filter(&b->filter, op, b->tx->call->now);
+
+    if (im_mongo_put_change(&b->doc, op) != NGX_OK) {
+        return false;
+    }
+
+    if (im_mongo_upserts(op)) {
+        (void) bson_append_bool(&b->opts, "upsert", -1, true);
+    }
+
+    if (op->type == IM_OP_REPLACE || op->type == IM_OP_UPSERT) {
+        return mongoc_bulk_operation_replace_one_with_opts(b->bulk,
+                                                           &b->filter,
+                                                           &b->doc, &b->opts,
+                                                           error);
+    }
+
+    return mongoc_bulk_operation_update_one_with_opts(b->bulk, &b->filter,
+                                                      &b->doc, &b->opts,
+                                                      error);
+}
+
+
+/* See im_mongo_delete(). */
+
+static bool
+im_mongo_bulk_delete(im_mongo_bulk_t *b, im_mongo_op_t *op)
+{
+    ngx_uint_t     last;
+    bson_error_t  *error;
+
+    error = &b->tx->call->error;
+    last = 0;
+
+    if (op->table->kind == IM_STREAM
+        && im_mongo_bulk_is_last(b, op, &last) != NGX_OK)
+    {
+        return false;
+    }
+
+    (void) im_mongo_put_key(&b->filter, op->table, op->key);
+
+    if (!last) {
+        return mongoc_bulk_operation_remove_one_with_opts(b->bulk, &b->filter,
+                                                          NULL, error);
+    }
+
+    return im_mongo_put_grave(&b->doc, op->table, op->key, b->tx->call->now)
+           == NGX_OK
+           && mongoc_bulk_operation_replace_one_with_opts(b->bulk, &b->filter,
+                                                          &b->doc, NULL,
+                                                          error);
+}
+
+
+/* Most rows of a bulk are of one stream. */
+
+static ngx_int_t
+im_mongo_bulk_is_last(im_mongo_bulk_t *b, im_mongo_op_t *op,
+    ngx_uint_t *last)
+{
+    ngx_int_t  rc;
+
+    if (b->key == NULL
+        || b->key->len != op->key->len
+        || ngx_memcmp(b->key->data, op->key->data, op->key->len - 8) != 0)
+    {
+        rc = im_mongo_row_tail(b->tx, op, &b->tail);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        b->key = op->key;
+    }
+
+    *last = (im_mongo_row_number(op->key) >= b->tail);
+
+    return NGX_OK;
+}
+
+
+/* See im_mongo_expect(). */
+
+static bool
+im_mongo_bulk_expect_none(im_mongo_bulk_t *b, im_mongo_op_t *op)
+{
+    im_mongo_no_doc(op);
+    (void) bson_append_oid(&b->filter, IM_MONGO_ID, -1, &op->oid);
+
+    return im_mongo_bulk_insert(b, op, op->key)
+           && mongoc_bulk_operation_remove_one_with_opts(b->bulk, &b->filter,
+                                                         NULL,
+                                                  &b->tx->call->error);
 }

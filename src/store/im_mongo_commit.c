@@ -109,7 +109,13 @@ im_mongo_commit(im_ctx_t *ctx, im_batch_t *batch)
     stat->queue++;
     stat->queue_bytes += bytes;
 
+    im_fault("before_commit");
+
     rc = im_mongo_commit_ops(ctx, batch);
+
+    if (rc == NGX_OK) {
+        im_fault("after_commit");
+    }
 
     ngx_queue_remove(&pending.queue);
     stat->queue--;

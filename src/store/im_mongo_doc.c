@@ -10,47 +10,19 @@
 
 
 /*
- * Rows, keys and ranges as documents.  Key columns and the application are
- * ordinary fields.  The columns of indexes are always there, 0 or "" if the
- * row has none, so that rows are in the same order as encoded keys; the last
- * column of a sparse index is there only if it is neither 0 nor "".
+ * Rows and keys as documents.  Key columns and the application are ordinary
+ * fields.  The columns of indexes are always there, 0 or "" if the row has
+ * none, so that rows are in the same order as encoded keys; the last column
+ * of a sparse index is there only if it is neither 0 nor "".
  */
 
 
-#define IM_MONGO_COLUMNS  16         /* of an index with its tie-breakers */
-
-
-/* A bound of a range: columns, of which the last one may be cut short. */
-
-typedef struct {
-    ngx_uint_t         n;
-    ngx_str_t          str[IM_MONGO_COLUMNS];
-    int64_t            num[IM_MONGO_COLUMNS];
-    unsigned           part:1;       /* of the last string only the beginning */
-    unsigned           beyond:1;     /* there is more behind all columns */
-} im_mongo_bound_t;
-
-
-static ngx_uint_t im_mongo_columns(im_table_t *table, ngx_uint_t index,
-    im_column_t *columns);
 static ngx_uint_t im_mongo_is_key(im_table_t *table, const char *name);
 static ngx_uint_t im_mongo_sparse(im_table_t *table, const char *name);
 static ngx_uint_t im_mongo_skipped(im_table_t *table, bson_iter_t *iter);
+static void im_mongo_put_set(bson_t *b, im_mongo_op_t *op);
 static void im_mongo_put_missing(bson_t *b, im_table_t *table,
     bson_t *doc);
-static void im_mongo_put_column(bson_t *b, const char *name,
-    im_column_t *column, im_mongo_bound_t *bound, ngx_uint_t i);
-static void im_mongo_get_bound(im_column_t *columns, ngx_uint_t n,
-    im_key_t *key, u_char pad, im_mongo_bound_t *bound);
-static ngx_uint_t im_mongo_same(im_column_t *columns,
-    im_mongo_bound_t *one, im_mongo_bound_t *two, ngx_uint_t i);
-static void im_mongo_put_bound(bson_t *b, im_column_t *columns,
-    im_mongo_bound_t *bound, ngx_uint_t i, ngx_uint_t upper);
-static void im_mongo_put_compare(bson_t *b, im_column_t *column,
-    im_mongo_bound_t *bound, ngx_uint_t i, const char *op);
-
-
-static const char  *im_mongo_digits[] = { "0", "1", "2" };
 
 
 void
@@ -133,6 +105,21 @@ im_mongo_put_live(bson_t *b, im_table_t *table, time_t now)
 }
 
 
+ngx_uint_t
+im_mongo_expired(im_table_t *table, const bson_t *b, time_t now)
+{
+    int64_t  expire;
+
+    if (table->ttl == IM_TTL_NONE) {
+        return 0;
+    }
+
+    expire = im_mongo_get_int(b, "expire");
+
+    return expire > 0 && expire <= (int64_t) now;
+}
+
+
 ngx_int_t
 im_mongo_put_row(bson_t *b, im_mongo_op_t *op, im_key_t *key)
 {
@@ -175,6 +162,54 @@ im_mongo_put_row(bson_t *b, im_mongo_op_t *op, im_key_t *key)
 }
 
 
+void
+im_mongo_put_filter(bson_t *b, im_mongo_op_t *op, time_t now)
+{
+    (void) im_mongo_put_key(b, op->table, op->key);
+
+    if (op->type == IM_OP_REPLACE
+        || (op->type == IM_OP_EXPECT && op->version != -1))
+    {
+        (void) bson_append_int64(b, IM_MONGO_VERSION, -1, op->version);
+    }
+
+    if (!im_mongo_upserts(op)) {
+        im_mongo_put_live(b, op->table, now);
+    }
+}
+
+
+ngx_int_t
+im_mongo_put_change(bson_t *b, im_mongo_op_t *op)
+{
+    bson_t  set;
+
+    switch (op->type) {
+
+    case IM_OP_SET:
+        im_mongo_put_set(b, op);
+        return NGX_OK;
+
+    case IM_OP_EXPECT:
+        (void) bson_append_document_begin(b, "$set", -1, &set);
+        (void) bson_append_int64(&set, IM_MONGO_TOUCH, -1, op->next);
+        (void) bson_append_document_end(b, &set);
+        return NGX_OK;
+
+    default: /* IM_OP_REPLACE, IM_OP_UPSERT */
+        return im_mongo_put_row(b, op, op->key);
+    }
+}
+
+
+ngx_uint_t
+im_mongo_upserts(im_mongo_op_t *op)
+{
+    return op->type == IM_OP_UPSERT
+           || (op->type == IM_OP_SET && op->table->kind == IM_COUNTED);
+}
+
+
 ngx_int_t
 im_mongo_put_grave(bson_t *b, im_table_t *table, im_key_t *key,
     time_t until)
@@ -191,7 +226,7 @@ im_mongo_put_grave(bson_t *b, im_table_t *table, im_key_t *key,
 }
 
 
-void
+static void
 im_mongo_put_set(bson_t *b, im_mongo_op_t *op)
 {
     bson_t       doc, set, unset;
@@ -398,308 +433,6 @@ im_mongo_check_row(im_table_t *table, im_key_t *key, ngx_str_t *doc)
 }
 
 
-/* All columns of an index, with those of the primary key that follow. */
-
-static ngx_uint_t
-im_mongo_columns(im_table_t *table, ngx_uint_t index, im_column_t *columns)
-{
-    ngx_uint_t    i, n;
-    im_column_t  *col;
-
-    n = 0;
-
-    if (index) {
-        for (col = table->index[index - 1].columns; col->name; col++) {
-            columns[n++] = *col;
-        }
-
-        if (table->index[index - 1].flags & IM_INDEX_UNIQUE) {
-            return n;
-        }
-    }
-
-    for (col = table->key; col->name; col++) {
-
-        for (i = 0; i < n; i++) {
-            if (ngx_strcmp(columns[i].name, col->name) == 0) {
-                break;
-            }
-        }
-
-        if (i == n) {
-            columns[n++] = *col;
-        }
-    }
-
-    return n;
-}
-
-
-/* Columns of the prefix are the same in all rows. */
-
-void
-im_mongo_put_sort(bson_t *b, im_table_t *table, ngx_uint_t index,
-    im_key_t *prefix, ngx_uint_t order)
-{
-    ngx_uint_t         i, n;
-    im_column_t        columns[IM_MONGO_COLUMNS];
-    im_mongo_bound_t   bound;
-
-    n = im_mongo_columns(table, index, columns);
-    im_mongo_get_bound(columns, n, prefix, 0, &bound);
-
-    for (i = bound.n - bound.part; i < n; i++) {
-        (void) bson_append_int32(b, columns[i].name, -1,
-                                 order == IM_ASC ? 1 : -1);
-    }
-}
-
-
-void
-im_mongo_put_columns(bson_t *b, im_table_t *table, ngx_uint_t index)
-{
-    ngx_uint_t   i, n;
-    im_column_t  columns[IM_MONGO_COLUMNS];
-
-    n = im_mongo_columns(table, index, columns);
-
-    (void) bson_append_int32(b, IM_MONGO_APP, -1, 1);
-
-    for (i = 0; i < n; i++) {
-        (void) bson_append_int32(b, columns[i].name, -1, 1);
-    }
-}
-
-
-/*
- * The columns that both ends have in common are equalities.  The next one is
- * a range, for the index; what remains to be said of the others is a
- * condition on few rows at the ends.
- */
-
-void
-im_mongo_put_range(bson_t *b, im_table_t *table, ngx_uint_t index,
-    im_key_t *prefix, im_key_t *from, im_key_t *to)
-{
-    u_char             *p;
-    bson_t              and, sub, exists;
-    int64_t             app;
-    ngx_uint_t          i, n, nand, lower, upper, sparse;
-    im_index_t         *idx;
-    im_column_t         columns[IM_MONGO_COLUMNS], *col;
-    im_mongo_bound_t    low, high;
-
-    n = im_mongo_columns(table, index, columns);
-
-    im_mongo_get_bound(columns, n, from ? from : prefix, 0, &low);
-    im_mongo_get_bound(columns, n, to ? to : prefix, 0xff, &high);
-
-    p = prefix->data;
-    (void) im_key_get_int(&p, p + 8, &app);
-    (void) bson_append_int64(b, IM_MONGO_APP, -1, app);
-
-    for (i = 0; i < n; i++) {
-
-        if (!im_mongo_same(columns, &low, &high, i)) {
-            break;
-        }
-
-        im_mongo_put_column(b, columns[i].name, &columns[i], &low, i);
-    }
-
-    idx = index ? &table->index[index - 1] : NULL;
-
-    lower = (i < low.n || low.beyond);
-    upper = (i < high.n);
-    sparse = (idx && (idx->flags & IM_INDEX_SPARSE));
-
-    if (!lower && !upper && !sparse) {
-        return;
-    }
-
-    nand = 0;
-
-    (void) bson_append_array_begin(b, "$and", -1, &and);
-
-    if (lower) {
-        (void) bson_append_document_begin(&and, im_mongo_digits[nand++], -1,
-                                          &sub);
-        im_mongo_put_bound(&sub, columns, &low, i, 0);
-        (void) bson_append_document_end(&and, &sub);
-    }
-
-    if (upper) {
-        (void) bson_append_document_begin(&and, im_mongo_digits[nand++], -1,
-                                          &sub);
-        im_mongo_put_bound(&sub, columns, &high, i, 1);
-        (void) bson_append_document_end(&and, &sub);
-    }
-
-    if (sparse) {
-        for (col = idx->columns; col[1].name; col++) { /* void */ }
-
-        (void) bson_append_document_begin(&and, im_mongo_digits[nand++], -1,
-                                          &sub);
-        (void) bson_append_document_begin(&sub, col->name, -1, &exists);
-        (void) bson_append_bool(&exists, "$exists", -1, true);
-        (void) bson_append_document_end(&sub, &exists);
-        (void) bson_append_document_end(&and, &sub);
-    }
-
-    (void) bson_append_array_end(b, &and);
-}
-
-
-static void
-im_mongo_get_bound(im_column_t *columns, ngx_uint_t n, im_key_t *key,
-    u_char pad, im_mongo_bound_t *bound)
-{
-    u_char      *p, *end, buf[8], *q;
-    ngx_uint_t   i;
-
-    p = key->data + 8;
-    end = key->data + key->len;
-
-    bound->part = 0;
-    bound->beyond = 0;
-
-    for (i = 0; i < n && p < end; i++) {
-
-        if (columns[i].type == IM_COL_STR) {
-
-            if (im_key_get_str(&p, end, &bound->str[i]) != NGX_OK) {
-                bound->str[i].data = p;
-                bound->str[i].len = end - p;
-                bound->part = 1;
-                p = end;
-            }
-
-        } else if (im_key_get_int(&p, end, &bound->num[i]) != NGX_OK) {
-            ngx_memset(buf, pad, 8);
-            ngx_memcpy(buf, p, end - p);
-            q = buf;
-            (void) im_key_get_int(&q, buf + 8, &bound->num[i]);
-            p = end;
-        }
-    }
-
-    bound->n = i;
-    bound->beyond = (p < end);
-}
-
-
-/* Whether column i has the same whole value in both. */
-
-static ngx_uint_t
-im_mongo_same(im_column_t *columns, im_mongo_bound_t *one,
-    im_mongo_bound_t *two, ngx_uint_t i)
-{
-    if (i >= one->n
-        || i >= two->n
-        || (one->part && i == one->n - 1)
-        || (two->part && i == two->n - 1))
-    {
-        return 0;
-    }
-
-    if (columns[i].type == IM_COL_INT) {
-        return one->num[i] == two->num[i];
-    }
-
-    return one->str[i].len == two->str[i].len
-           && ngx_memcmp(one->str[i].data, two->str[i].data,
-                         one->str[i].len)
-              == 0;
-}
-
-
-/* { c: { $gte: v }, $or: [ { c: { $gt: v } }, { the next columns } ] } */
-
-static void
-im_mongo_put_bound(bson_t *b, im_column_t *columns, im_mongo_bound_t *bound,
-    ngx_uint_t i, ngx_uint_t upper)
-{
-    bson_t  or, sub;
-
-    if (i >= bound->n) {
-
-        /* behind a whole key: nothing is */
-
-        (void) bson_append_document_begin(b, IM_MONGO_ID, -1, &sub);
-        (void) bson_append_bool(&sub, "$exists", -1, false);
-        (void) bson_append_document_end(b, &sub);
-
-        return;
-    }
-
-    if (i == bound->n - 1 && !(bound->beyond && !upper)) {
-        im_mongo_put_compare(b, &columns[i], bound, i,
-                             upper ? "$lte" : "$gte");
-        return;
-    }
-
-    if (i == bound->n - 1) {
-        im_mongo_put_compare(b, &columns[i], bound, i, "$gt");
-        return;
-    }
-
-    im_mongo_put_compare(b, &columns[i], bound, i, upper ? "$lte" : "$gte");
-
-    (void) bson_append_array_begin(b, "$or", -1, &or);
-
-    (void) bson_append_document_begin(&or, "0", -1, &sub);
-    im_mongo_put_compare(&sub, &columns[i], bound, i, upper ? "$lt" : "$gt");
-    (void) bson_append_document_end(&or, &sub);
-
-    (void) bson_append_document_begin(&or, "1", -1, &sub);
-    im_mongo_put_bound(&sub, columns, bound, i + 1, upper);
-    (void) bson_append_document_end(&or, &sub);
-
-    (void) bson_append_array_end(b, &or);
-}
-
-
-static void
-im_mongo_put_compare(bson_t *b, im_column_t *column, im_mongo_bound_t *bound,
-    ngx_uint_t i, const char *op)
-{
-    bson_t  range;
-    u_char  text[IM_KEY_LEN + 4];
-
-    (void) bson_append_document_begin(b, column->name, -1, &range);
-
-    if (bound->part && i == bound->n - 1 && op[1] == 'l') {
-
-        /* up to all that begins so: the last character of Unicode */
-
-        ngx_memcpy(text, bound->str[i].data, bound->str[i].len);
-        ngx_memcpy(text + bound->str[i].len, "\xf4\x8f\xbf\xbf", 4);
-
-        (void) bson_append_utf8(&range, op, -1, (char *) text,
-                                (int) bound->str[i].len + 4);
-
-    } else {
-        im_mongo_put_column(&range, op, column, bound, i);
-    }
-
-    (void) bson_append_document_end(b, &range);
-}
-
-
-static void
-im_mongo_put_column(bson_t *b, const char *name, im_column_t *column,
-    im_mongo_bound_t *bound, ngx_uint_t i)
-{
-    if (column->type == IM_COL_INT) {
-        (void) bson_append_int64(b, name, -1, bound->num[i]);
-
-    } else {
-        (void) bson_append_utf8(b, name, -1, (char *) bound->str[i].data,
-                                (int) bound->str[i].len);
-    }
-}
-
-
 ngx_int_t
 im_mongo_get_key(const bson_t *b, im_table_t *table, im_key_t *key)
 {
@@ -736,45 +469,6 @@ im_mongo_get_key(const bson_t *b, im_table_t *table, im_key_t *key)
     }
 
     return key->invalid ? NGX_ERROR : NGX_OK;
-}
-
-
-ngx_int_t
-im_mongo_get_value(const bson_t *b, im_table_t *table, ngx_uint_t index,
-    im_key_t *prefix, im_key_t *value)
-{
-    uint32_t           len;
-    ngx_str_t          s;
-    ngx_uint_t         n;
-    bson_iter_t        iter;
-    im_column_t        columns[IM_MONGO_COLUMNS], *col;
-    im_mongo_bound_t   bound;
-
-    n = im_mongo_columns(table, index, columns);
-
-    im_mongo_get_bound(columns, n, prefix, 0, &bound);
-
-    if (bound.n >= n) {
-        return NGX_ERROR;
-    }
-
-    col = &columns[bound.n];
-    *value = *prefix;
-
-    if (!bson_iter_init_find(&iter, b, col->name)) {
-        return NGX_ERROR;
-    }
-
-    if (col->type == IM_COL_STR && BSON_ITER_HOLDS_UTF8(&iter)) {
-        s.data = (u_char *) bson_iter_utf8(&iter, &len);
-        s.len = len;
-        im_key_str(value, &s);
-
-    } else {
-        im_key_int(value, bson_iter_as_int64(&iter));
-    }
-
-    return value->invalid ? NGX_ERROR : NGX_OK;
 }
 
 

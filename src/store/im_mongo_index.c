@@ -18,7 +18,7 @@
  */
 
 
-#define IM_MONGO_SCHEMA   1
+#define IM_MONGO_SCHEMA   2
 #define IM_MONGO_COPYING  0          /* instead of it, during a copy */
 #define IM_MONGO_NONE     -1
 
@@ -369,9 +369,8 @@ static void
 im_mongo_put_index(bson_t *array, const char *n, im_table_t *table,
     ngx_uint_t index)
 {
-    bson_t        doc, keys, partial, exists;
-    im_index_t   *idx;
-    im_column_t  *col;
+    bson_t       doc, keys, partial;
+    im_index_t  *idx;
 
     idx = index ? &table->index[index - 1] : NULL;
 
@@ -384,6 +383,7 @@ im_mongo_put_index(bson_t *array, const char *n, im_table_t *table,
 
     if (idx && (idx->flags & IM_INDEX_FLAGS)) {
         (void) bson_append_int32(&keys, "flags", -1, 1);
+        (void) bson_append_int32(&keys, "expire", -1, 1);
     }
 
     (void) bson_append_document_end(&doc, &keys);
@@ -393,13 +393,10 @@ im_mongo_put_index(bson_t *array, const char *n, im_table_t *table,
     }
 
     if (idx && (idx->flags & IM_INDEX_SPARSE)) {
-        for (col = idx->columns; col[1].name; col++) { /* void */ }
-
         (void) bson_append_document_begin(&doc, "partialFilterExpression", -1,
                                           &partial);
-        (void) bson_append_document_begin(&partial, col->name, -1, &exists);
-        (void) bson_append_bool(&exists, "$exists", -1, true);
-        (void) bson_append_document_end(&partial, &exists);
+        im_mongo_put_there(&partial,
+                           &idx->columns[im_mongo_sparse_column(idx)]);
         (void) bson_append_document_end(&doc, &partial);
     }
 

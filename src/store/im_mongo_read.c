@@ -42,6 +42,7 @@ static im_mongo_read_t *im_mongo_read(im_ctx_t *ctx, im_table_t *table,
 static void im_mongo_read_free(im_mongo_call_t *call);
 static ngx_int_t im_mongo_read_run(im_ctx_t *ctx, im_mongo_read_t *read);
 static void im_mongo_find_run(im_mongo_call_t *call);
+static void im_mongo_scan_run(im_mongo_call_t *call);
 static void im_mongo_count_run(im_mongo_call_t *call);
 static void im_mongo_head_run(im_mongo_call_t *call);
 static void im_mongo_last_run(im_mongo_call_t *call);
@@ -294,7 +295,7 @@ im_mongo_scan(im_ctx_t *ctx, im_table_t *table, ngx_uint_t index,
         return NGX_OK;
     }
 
-    read = im_mongo_read(ctx, table, im_mongo_find_run, "scan");
+    read = im_mongo_read(ctx, table, im_mongo_scan_run, "scan");
     if (read == NULL) {
         return NGX_ERROR;
     }
@@ -302,7 +303,6 @@ im_mongo_scan(im_ctx_t *ctx, im_table_t *table, ngx_uint_t index,
     read->limit = limit;
 
     im_mongo_put_range(&read->filter, table, index, prefix, from, to);
-    im_mongo_put_live(&read->filter, table, ngx_time());
     im_mongo_put_sort(&read->sort, table, index, prefix, order);
 
     rc = im_mongo_read_run(ctx, read);
@@ -490,6 +490,40 @@ im_mongo_find_run(im_mongo_call_t *call)
 
     call->rc = im_mongo_find(call, NULL, name, &read->filter, &read->sort,
                              NULL, read->limit, &read->docs);
+}
+
+
+/*
+ * Few rows are expired, so the index alone decides, and the event loop leaves
+ * them out.  Only if others are missing for them the server does.
+ */
+
+static void
+im_mongo_scan_run(im_mongo_call_t *call)
+{
+    im_mongo_read_t  *read = (im_mongo_read_t *) call;
+
+    size_t      p;
+    bson_t      b;
+    ngx_uint_t  expired;
+
+    im_mongo_find_run(call);
+
+    if (call->rc != NGX_OK || read->docs.n < read->limit) {
+        return;
+    }
+
+    p = 0;
+    expired = 0;
+
+    while (im_mongo_docs_next(&read->docs, &p, &b) == NGX_OK) {
+        expired |= im_mongo_expired(read->table, &b, call->now);
+    }
+
+    if (expired) {
+        im_mongo_put_live(&read->filter, read->table, call->now);
+        im_mongo_find_run(call);
+    }
 }
 
 
@@ -710,6 +744,34 @@ im_mongo_tail(im_mongo_call_t *call, mongoc_client_session_t *session,
 }
 
 
+ngx_int_t
+im_mongo_row_tail(im_mongo_tx_t *tx, im_mongo_op_t *op, int64_t *tail)
+{
+    im_key_t  stream;
+
+    im_key_init(&stream, 0);
+    stream.len = op->key->len - 8;
+    ngx_memcpy(stream.data, op->key->data, stream.len);
+
+    return im_mongo_tail(tx->call, tx->session, op->table, &stream, tail);
+}
+
+
+int64_t
+im_mongo_row_number(im_key_t *key)
+{
+    u_char   *p, *end;
+    int64_t   seq;
+
+    end = key->data + key->len;
+    p = end - 8;
+
+    (void) im_key_get_int(&p, end, &seq);
+
+    return seq;
+}
+
+
 /*
  * A page of rows in key order has all rows of most values.  Of the one that
  * is cut by its end, the last rows are read by themselves.
@@ -747,7 +809,6 @@ im_mongo_last_run(im_mongo_call_t *call)
 
         im_mongo_put_range(&filter, read->table, read->index, &read->prefix,
                            &read->low, NULL);
-        im_mongo_put_live(&filter, read->table, call->now);
 
         rc = im_mongo_find(call, NULL, name, &filter, &up, NULL,
                            IM_MONGO_PAGE, &docs);
@@ -838,6 +899,11 @@ im_mongo_last_page(im_mongo_read_t *read, im_mongo_docs_t *docs,
         }
 
         *value = v;
+
+        if (im_mongo_expired(read->table, &b, read->call.now)) {
+            continue;
+        }
+
         n++;
 
         if ((im_mongo_get_int(&b, "flags") & read->clear) == 0) {

@@ -73,7 +73,7 @@ typedef struct {
 
 #define IM_INDEX_UNIQUE  1
 #define IM_INDEX_SPARSE  2           /* rows without its last column are not
-                                        in it */
+                                        in it; it is never negative */
 #define IM_INDEX_FLAGS   4           /* entries carry the column "flags" */
 
 typedef struct {
