@@ -39,14 +39,13 @@ static ngx_int_t im_group_gone_member(im_ctx_t *ctx, int64_t gno,
     ngx_str_t *user);
 
 
-/* What is under the number of a group, besides its members. */
+/* What is under the number of a group, besides members and messages. */
 
 static im_table_e  im_group_gone_tables[] = {
     IM_T_PEND,
     IM_T_MUTE,
     IM_T_RECEIPT,
-    IM_T_GROUP_ATTR,
-    IM_T_GROUP_MSG
+    IM_T_GROUP_ATTR
 };
 
 
@@ -224,7 +223,7 @@ im_group_gone_rest(im_ctx_t *ctx, im_group_t *group)
 {
     im_key_t               key, prefix;
     ngx_int_t              rc;
-    ngx_uint_t             i;
+    ngx_uint_t             i, drop;
     im_group_gone_rows_t   rows;
 
     im_group_row_key(ctx, group->gno, &prefix);
@@ -247,6 +246,8 @@ im_group_gone_rest(im_ctx_t *ctx, im_group_t *group)
         }
     }
 
+    drop = im_store_drop(rows.batch, IM_T_GROUP_MSG, &prefix);
+
     im_group_count_key(ctx, group, &key);
     im_store_delete(rows.batch, IM_T_COUNT, &key);
 
@@ -255,7 +256,9 @@ im_group_gone_rest(im_ctx_t *ctx, im_group_t *group)
 
     rc = im_cache_commit(ctx, rows.batch);
 
-    return (rc == NGX_OK && rows.n == IM_GONE_ROWS) ? NGX_AGAIN : rc;
+    return (rc == NGX_OK
+            && (rows.n == IM_GONE_ROWS || rows.batch->ops[drop].result))
+           ? NGX_AGAIN : rc;
 }
 
 

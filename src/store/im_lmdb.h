@@ -119,6 +119,9 @@ int im_lmdb_index_key(im_table_t *table, im_index_t *index, im_row_t *row,
 /* The last number of a stream, 0 if there was none. */
 int im_lmdb_tail(MDB_txn *txn, im_table_t *table, im_key_t *stream,
     int64_t *seq);
+/* The first entry from low on, its key copied out. */
+int im_lmdb_seek(MDB_txn *txn, MDB_dbi dbi, im_key_t *low, im_key_t *found,
+    MDB_val *val);
 /* The first key behind all keys that begin with this one, in place. */
 void im_lmdb_after(im_key_t *key);
 

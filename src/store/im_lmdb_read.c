@@ -614,6 +614,36 @@ im_lmdb_tail(MDB_txn *txn, im_table_t *table, im_key_t *stream, int64_t *seq)
 }
 
 
+int
+im_lmdb_seek(MDB_txn *txn, MDB_dbi dbi, im_key_t *low, im_key_t *found,
+    MDB_val *val)
+{
+    int          err;
+    MDB_val      key;
+    MDB_cursor  *cursor;
+
+    err = mdb_cursor_open(txn, dbi, &cursor);
+    if (err != 0) {
+        return err;
+    }
+
+    key.mv_data = low->data;
+    key.mv_size = low->len;
+
+    err = mdb_cursor_get(cursor, &key, val, MDB_SET_RANGE);
+
+    if (err == 0) {
+        found->invalid = 0;
+        found->len = key.mv_size;
+        ngx_memcpy(found->data, key.mv_data, key.mv_size);
+    }
+
+    mdb_cursor_close(cursor);
+
+    return err;
+}
+
+
 void
 im_lmdb_after(im_key_t *key)
 {

@@ -37,6 +37,7 @@ static int im_lmdb_put_index(im_lmdb_write_t *w, im_table_t *table,
 static int im_lmdb_put_ttl(im_lmdb_write_t *w, im_row_t *old, im_row_t *new);
 static int im_lmdb_put_hour(im_lmdb_write_t *w, im_row_t *row,
     int64_t expire);
+static int im_lmdb_drop(im_lmdb_write_t *w, im_op_t *op);
 static int im_lmdb_put_head(im_lmdb_write_t *w, im_table_t *table,
     MDB_val *key);
 static int im_lmdb_copy(im_lmdb_buf_t *buf, u_char *data, size_t len,
@@ -103,7 +104,7 @@ im_lmdb_check(im_lmdb_write_t *w, im_op_t *op)
 
         return im_lmdb_check_new(w, op->table, &key, &doc);
 
-    default: /* IM_OP_DELETE */
+    default: /* IM_OP_DELETE, IM_OP_DROP */
         return 0;
     }
 }
@@ -381,6 +382,9 @@ im_lmdb_apply(im_lmdb_write_t *w, im_op_t *op)
     case IM_OP_DELETE:
         return im_lmdb_delete(w, op->table, &key, &w->old);
 
+    case IM_OP_DROP:
+        return im_lmdb_drop(w, op);
+
     default: /* IM_OP_EXPECT */
         return 0;
     }
@@ -606,6 +610,62 @@ im_lmdb_delete(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
     }
 
     return im_lmdb_put_ttl(w, &old, NULL);
+}
+
+
+/* The entries of its hours go when their time has come. */
+
+static int
+im_lmdb_drop(im_lmdb_write_t *w, im_op_t *op)
+{
+    int         rc;
+    MDB_val     key, val;
+    im_key_t    low, found;
+    ngx_uint_t  n;
+
+    low.len = op->key->len;
+    ngx_memcpy(low.data, op->key->data, low.len);
+
+    op->result = 1;
+
+    for (n = 0; n < IM_STORE_DROP; n++) {
+
+        rc = im_lmdb_seek(w->txn, im_lmdb.tables[op->table->id].rows, &low,
+                          &found, &val);
+
+        if (rc == MDB_NOTFOUND
+            || (rc == 0
+                && (found.len != low.len + 8
+                    || ngx_memcmp(found.data, low.data, low.len) != 0)))
+        {
+            break;
+        }
+
+        if (rc != 0) {
+            return rc;
+        }
+
+        key.mv_data = found.data;
+        key.mv_size = found.len;
+
+        rc = im_lmdb_delete(w, op->table, &key, &w->old);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+
+    if (n == IM_STORE_DROP) {
+        return 0;
+    }
+
+    op->result = 0;
+
+    key.mv_data = low.data;
+    key.mv_size = low.len;
+
+    rc = mdb_del(w->txn, im_lmdb.tables[op->table->id].head, &key, NULL);
+
+    return (rc == MDB_NOTFOUND) ? 0 : rc;
 }
 
 

@@ -44,8 +44,6 @@ static int im_lmdb_sweep_stream(im_lmdb_slice_t *s, im_key_t *entry,
     int64_t *first, int64_t last);
 static int im_lmdb_sweep_expired(im_lmdb_slice_t *s, im_key_t *key,
     ngx_uint_t *expired);
-static int im_lmdb_seek(MDB_txn *txn, MDB_dbi dbi, im_key_t *low,
-    im_key_t *found, MDB_val *val);
 
 
 static ngx_event_t   im_lmdb_sweep_event;
@@ -538,36 +536,4 @@ im_lmdb_sweep_expired(im_lmdb_slice_t *s, im_key_t *key, ngx_uint_t *expired)
     s->removed++;
 
     return im_lmdb_delete(s->w, s->table, &k, &s->w->old);
-}
-
-
-/* The first entry from low on, its key copied out. */
-
-static int
-im_lmdb_seek(MDB_txn *txn, MDB_dbi dbi, im_key_t *low, im_key_t *found,
-    MDB_val *val)
-{
-    int          err;
-    MDB_val      key;
-    MDB_cursor  *cursor;
-
-    err = mdb_cursor_open(txn, dbi, &cursor);
-    if (err != 0) {
-        return err;
-    }
-
-    key.mv_data = low->data;
-    key.mv_size = low->len;
-
-    err = mdb_cursor_get(cursor, &key, val, MDB_SET_RANGE);
-
-    if (err == 0) {
-        found->invalid = 0;
-        found->len = key.mv_size;
-        ngx_memcpy(found->data, key.mv_data, key.mv_size);
-    }
-
-    mdb_cursor_close(cursor);
-
-    return err;
 }

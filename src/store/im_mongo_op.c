@@ -22,6 +22,7 @@ static ngx_int_t im_mongo_insert_row(im_mongo_tx_t *tx, im_mongo_op_t *op,
 static ngx_int_t im_mongo_replace(im_mongo_tx_t *tx, im_mongo_op_t *op);
 static ngx_int_t im_mongo_change(im_mongo_tx_t *tx, im_mongo_op_t *op);
 static ngx_int_t im_mongo_delete(im_mongo_tx_t *tx, im_mongo_op_t *op);
+static ngx_int_t im_mongo_drop(im_mongo_tx_t *tx, im_mongo_op_t *op);
 static ngx_int_t im_mongo_expect(im_mongo_tx_t *tx, im_mongo_op_t *op);
 static ngx_int_t im_mongo_expect_none(im_mongo_tx_t *tx, im_mongo_op_t *op);
 static ngx_int_t im_mongo_version(im_mongo_tx_t *tx, im_mongo_op_t *op,
@@ -57,6 +58,9 @@ im_mongo_op(im_mongo_tx_t *tx, im_mongo_op_t *op)
 
     case IM_OP_EXPECT:
         return im_mongo_expect(tx, op);
+
+    case IM_OP_DROP:
+        return im_mongo_drop(tx, op);
 
     default: /* IM_OP_APPEND */
         return im_mongo_append_one(tx, op);
@@ -273,6 +277,72 @@ im_mongo_delete(im_mongo_tx_t *tx, im_mongo_op_t *op)
         rc = im_mongo_remove(tx, name, &filter);
     }
 
+    bson_destroy(&filter);
+
+    return rc;
+}
+
+
+/* From below: a stream has its last number until nothing else is left. */
+
+static ngx_int_t
+im_mongo_drop(im_mongo_tx_t *tx, im_mongo_op_t *op)
+{
+    bool                  ok;
+    char                  name[IM_MONGO_NAME];
+    size_t                p;
+    bson_t                filter, sort, opts, reply, range, b;
+    int64_t               seq;
+    ngx_int_t             rc;
+    const char           *column;
+    im_mongo_docs_t       docs;
+    mongoc_collection_t  *c;
+
+    column = im_mongo_last(op->table);
+    im_mongo_name(name, op->table);
+
+    ngx_memzero(&docs, sizeof(im_mongo_docs_t));
+    bson_init(&filter);
+    bson_init(&sort);
+
+    (void) im_mongo_put_key(&filter, op->table, op->key);
+    im_mongo_put_sort(&sort, op->table, 0, op->key, IM_ASC);
+
+    rc = im_mongo_find(tx->call, NULL, name, &filter, &sort, column,
+                       IM_STORE_DROP, &docs);
+
+    if (rc != NGX_OK) {
+        op->result = 0;
+        rc = (rc == NGX_DECLINED) ? NGX_OK : im_mongo_result(tx, 0, NULL);
+        goto done;
+    }
+
+    op->result = (docs.n == IM_STORE_DROP);
+    seq = 0;
+    p = 0;
+
+    while (im_mongo_docs_next(&docs, &p, &b) == NGX_OK) {
+        seq = im_mongo_get_int(&b, column);
+    }
+
+    (void) bson_append_document_begin(&filter, column, -1, &range);
+    (void) bson_append_int64(&range, "$lte", -1, seq);
+    (void) bson_append_document_end(&filter, &range);
+
+    c = im_mongo_collection(tx, name, &opts);
+
+    ok = mongoc_collection_delete_many(c, &filter, &opts, &reply,
+                                       &tx->call->error);
+    rc = im_mongo_result(tx, ok, &reply);
+
+    mongoc_collection_destroy(c);
+    bson_destroy(&reply);
+    bson_destroy(&opts);
+
+done:
+
+    ngx_free(docs.data);
+    bson_destroy(&sort);
     bson_destroy(&filter);
 
     return rc;

@@ -64,7 +64,7 @@ static ngx_uint_t  im_store_kinds[] = {
 
     im_store_bit(IM_OP_APPEND)|im_store_bit(IM_OP_INSERT)
     |im_store_bit(IM_OP_SET)|im_store_bit(IM_OP_DELETE)
-    |im_store_bit(IM_OP_EXPECT)
+    |im_store_bit(IM_OP_EXPECT)|im_store_bit(IM_OP_DROP)
 };
 
 
@@ -361,7 +361,10 @@ im_store_op(im_batch_t *batch, im_op_e type, im_table_e table, im_key_t *key)
     op->table = &im_tables[table];
 
     if (!(im_store_kinds[op->table->kind] & im_store_bit(type))
-        || im_store_key_check(op->table, key, type == IM_OP_APPEND) != NGX_OK)
+        || im_store_key_check(op->table, key, type == IM_OP_APPEND
+                                              || type == IM_OP_DROP)
+           != NGX_OK
+        || (type == IM_OP_DROP && batch->mode != IM_ORDERED))
     {
         batch->invalid = 1;
     }
@@ -508,6 +511,13 @@ im_store_append(im_batch_t *batch, im_table_e table, im_key_t *stream,
     im_doc_t *doc)
 {
     return im_store_op_doc(batch, IM_OP_APPEND, table, stream, doc);
+}
+
+
+ngx_uint_t
+im_store_drop(im_batch_t *batch, im_table_e table, im_key_t *stream)
+{
+    return im_store_op_doc(batch, IM_OP_DROP, table, stream, NULL);
 }
 
 

@@ -161,7 +161,8 @@ typedef enum {
     IM_OP_ADD,
     IM_OP_MAX,
     IM_OP_EXPECT,
-    IM_OP_APPEND
+    IM_OP_APPEND,
+    IM_OP_DROP
 } im_op_e;
 
 typedef struct {
@@ -174,7 +175,8 @@ typedef struct {
     int64_t            value;
     int64_t            min;
     int64_t            max;
-    int64_t            result;       /* append: its number; add: new value */
+    int64_t            result;       /* append: its number; add: new value;
+                                        drop: 1, there may be more rows */
 } im_op_t;
 
 struct im_batch_s {
@@ -216,6 +218,17 @@ ngx_uint_t im_store_expect(im_batch_t *batch, im_table_e table, im_key_t *key,
 /* stream: the key without its last column, which becomes tail + 1 */
 ngx_uint_t im_store_append(im_batch_t *batch, im_table_e table,
     im_key_t *stream, im_doc_t *doc);
+
+/*
+ * Removes rows of a stream for ever, the first ones first, IM_STORE_DROP of
+ * them at most, and with the last row its number.  To be repeated as long as
+ * its result says that there may be more.  Nothing may be appended to the
+ * stream again, and only an IM_ORDERED batch may have it.
+ */
+#define IM_STORE_DROP  100
+
+ngx_uint_t im_store_drop(im_batch_t *batch, im_table_e table,
+    im_key_t *stream);
 
 void im_store_point(im_batch_t *batch, ngx_uint_t op);
 

@@ -536,6 +536,7 @@ main(void)
     run(test_operations);
     run(test_model);
     run(test_unique);
+    run(test_drop);
     run(test_versioned_indexes);
     run(test_ttl);
     test_group();

@@ -625,6 +625,7 @@ main(void)
     run(test_operations);
     run(test_model);
     run(test_unique);
+    run(test_drop);
     run(test_versioned_indexes);
     run(test_sweep);
     test_group();

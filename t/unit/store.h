@@ -1043,6 +1043,73 @@ test_unique(im_ctx_t *ctx)
 }
 
 
+static int64_t
+drop(im_ctx_t *ctx)
+{
+    im_batch_t  *batch;
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+    im_store_drop(batch, IM_T_INBOX, key_str("drop"));
+
+    return (im_store_commit(ctx, batch) == NGX_OK) ? batch->ops[0].result
+                                                   : -1;
+}
+
+
+static void
+test_drop(im_ctx_t *ctx)
+{
+    model_t      m;
+    int64_t      seq;
+    ngx_uint_t   i, j, wrong;
+    im_batch_t  *batch;
+
+    memset(&m, 0, sizeof(model_t));
+    m.dir = 1;
+    wrong = 0;
+
+    for (i = 0; i < 12; i++) {
+        batch = im_store_batch(ctx, IM_ATOMIC);
+
+        for (j = 0; j < IM_STORE_DROP / 5; j++) {
+            m.dk = 1 + i * 1000 + j;
+            im_store_append(batch, IM_T_INBOX,
+                            key_str(i == 11 ? "dropped" : "drop"),
+                            doc_message(ctx, &m));
+        }
+
+        wrong += im_store_commit(ctx, batch) != NGX_OK;
+    }
+
+    ok(wrong == 0 && drop(ctx) == 1
+       && get_int(ctx, IM_T_INBOX, key_seq("drop", IM_STORE_DROP), "dir")
+          == -1
+       && get_int(ctx, IM_T_INBOX, key_seq("drop", IM_STORE_DROP + 1), "dir")
+          == 1
+       && im_store_head(ctx, IM_T_INBOX, key_str("drop"), &seq) == NGX_OK
+       && seq == 11 * IM_STORE_DROP / 5,
+       "the first rows of a stream are dropped");
+
+    ok(drop(ctx) == 1 && drop(ctx) == 0
+       && im_store_head(ctx, IM_T_INBOX, key_str("drop"), &seq) == NGX_OK
+       && seq == 0, "then all of it, with its last number");
+
+    ok(drop(ctx) == 0, "one that is not there, too");
+
+    ok(get_int(ctx, IM_T_INBOX, key_seq("dropped", 1), "dir") == 1
+       && consistent(IM_T_INBOX), "another one stays");
+
+    batch = im_store_batch(ctx, IM_ATOMIC);
+    im_store_drop(batch, IM_T_INBOX, key_str("dropped"));
+
+    quiet = 1;
+    errors = 0;
+    ok(im_store_commit(ctx, batch) == NGX_ERROR && errors == 1,
+       "not in a transaction");
+    quiet = 0;
+}
+
+
 static void
 test_versioned_indexes(im_ctx_t *ctx)
 {

@@ -10,6 +10,7 @@ package Test::IM::Mongo;
 #   store $mongo->uri
 #   $mongo->kill9; $mongo->start;             # its data stay
 #   $mongo->command(im => { find => 'im' });  # its reply; dies of an error
+#   $mongo->commands(im => { ... }, { ... }); # replies to several
 #
 # The program is that of IM_TEST_MONGO, else what "./build.sh mongo" makes.
 
@@ -94,22 +95,28 @@ sub kill9 ($self) {
 
 # A command to the database, by the Python driver that comes with the server.
 sub command ($self, $db, $command) {
+    return $self->commands($db, $command)->[0];
+}
+
+sub commands ($self, $db, @commands) {
     my $python = abs_path(dirname($program)) . '/python3';
-    my ($name) = grep { exists $command->{$_} }
-        qw/ find listIndexes dropIndexes update createUser /;
+    my @list = map { my $command = $_; [
+        (grep { exists $command->{$_} }
+            qw/ find count listIndexes dropIndexes update createUser /)[0],
+        $command ] } @commands;
 
     my $script = <<'END';
 import sys, json, pymongo
-port, db, name, text = sys.argv[1:]
+port, db, text = sys.argv[1:]
 c = pymongo.MongoClient('127.0.0.1', int(port), directConnection=True)
-d = json.loads(text)
-print(json.dumps(c[db].command(name, d.pop(name), **d), default=str))
+print(json.dumps([c[db].command(name, d.pop(name), **d)
+                  for name, d in json.loads(text)], default=str))
 END
 
-    open my $pipe, '-|', $python, '-c', $script, $self->port, $db, $name,
-         encode_json($command) or die "$python: $!";
+    open my $pipe, '-|', $python, '-c', $script, $self->port, $db,
+         encode_json(\@list) or die "$python: $!";
     my $reply = do { local $/; <$pipe> };
-    close $pipe or die "$name failed";
+    close $pipe or die "$list[0][0] failed";
 
     return decode_json($reply);
 }
