@@ -23,7 +23,8 @@ my $before = 'Group.CallbackBeforeSendMsg';
 
 my $app = Test::IM::Receiver->new->start;
 my $conf = 'rate 0; callback ' . $app->url
-           . " $report $refused $member $attr $receipt $before";
+           . " $report $refused $member $attr $receipt $before"
+           . ' timeout=20s';
 my $im = Test::IM->new->run(workers => 2, app => "$conf;");
 
 my $admin = $im->admin;

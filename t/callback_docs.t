@@ -38,7 +38,7 @@ END {
 
 my $im = Test::IM->new->run(
     app => "callback http://127.0.0.1:$port/im C2C.CallbackBeforeSendMsg "
-           . 'fail=refuse;');
+           . 'fail=refuse timeout=20s;');
 
 $im->users(qw/ ann bob /);
 

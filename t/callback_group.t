@@ -21,7 +21,8 @@ my $app = Test::IM::Receiver->new->start;
 
 my $im = Test::IM->new->run(workers => 2,
     app => 'rate 0; web_instances 4; group_rate 1000;
-            group_rate_normal 1000; callback ' . $app->url . ' all;');
+            group_rate_normal 1000; callback ' . $app->url
+           . ' all timeout=20s;');
 
 $im->users(qw/ ann bob cid /);
 
@@ -165,7 +166,7 @@ subtest 'verdicts' => sub {
 
 subtest 'a member who is muted meanwhile' => sub {
     $app->clear;
-    $app->answer($before => {}, delay => 0.5);
+    $app->answer($before => {}, mode => 'hold');
 
     my $seq = $bob->send_request(
         'group_open_http_svc.send_group_msg',
@@ -175,6 +176,7 @@ subtest 'a member who is muted meanwhile' => sub {
     $im->rest("$svc/forbid_send_msg", { GroupId => $gid, ShutUpTime => 60,
         Members_Account => ['bob'] })->code_is(0);
 
+    $app->release;
     $bob->answer($seq)->code_is(10017);
     $im->rest("$svc/forbid_send_msg", { GroupId => $gid, ShutUpTime => 0,
         Members_Account => ['bob'] })->code_is(0);
@@ -207,7 +209,7 @@ subtest 'leaving' => sub {
 
 subtest 'a group that goes meanwhile' => sub {
     $app->clear;
-    $app->answer($before => {}, delay => 0.5);
+    $app->answer($before => {}, mode => 'hold');
 
     my $ann = $im->ws_login('ann');
     $ann->request('group_open_http_svc.apply_join_group',
@@ -218,6 +220,7 @@ subtest 'a group that goes meanwhile' => sub {
 
     $app->wait_requests($before, 1);
     $im->rest("$svc/destroy_group", { GroupId => $gid })->code_is(0);
+    $app->release;
     $ann->answer($seq)->code_is(10010);
 
     is_deeply body('Group.CallbackAfterGroupDestroyed'),

@@ -25,7 +25,7 @@ my $after = 'Group.CallbackAfterSendMsg';
 my $app = Test::IM::Receiver->new->start;
 
 my $im = Test::IM->new->run(workers => 2,
-    app => 'rate 0; callback ' . $app->url . ' all;');
+    app => 'rate 0; callback ' . $app->url . ' all timeout=20s;');
 
 $im->users(qw/ ann bob cid dan eve /);
 
@@ -103,12 +103,13 @@ subtest 'invitations' => sub {
 
     my $private = $im->group(Type => 'Private', owner => 'bob');
     $app->clear;
-    $app->answer($invite => {}, delay => 0.5);
+    $app->answer($invite => {}, mode => 'hold');
     my $seq = $bob->send_request("$svc.add_group_member",
         { GroupId => $private, MemberList => list('cid') });
     $app->wait_requests($invite, 1);
     rest('delete_group_member', GroupId => $private,
          MemberToDel_Account => ['bob'])->code_is(0);
+    $app->release;
     $bob->answer($seq)->code_is(10010, 'the group has gone meanwhile');
 
     $app->clear;

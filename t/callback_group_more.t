@@ -18,7 +18,7 @@ my $owner = 'Group.CallbackAfterChangeGroupOwner';
 
 my $app = Test::IM::Receiver->new->start;
 my $im = Test::IM->new->run(app => 'rate 0; callback ' . $app->url
-                                   . " $recall $owner;");
+                                   . " $recall $owner timeout=20s;");
 
 $im->users(qw/ ann bob /);
 $im->group(Type => 'Public', GroupId => 'g', owner => 'ann',

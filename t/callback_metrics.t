@@ -19,7 +19,7 @@ my $dead = Test::IM->free_port;
 my $key2 = 'r' x 64;
 
 my $im = Test::IM->new->run(workers => 2,
-    app => 'rate 0; callback ' . $app->url . "?secret=1 $before;",
+    app => 'rate 0; callback ' . $app->url . "?secret=1 $before timeout=20s;",
     im => "rate 0; app 2 { key $key2;
                            callback http://127.0.0.1:$dead/ $before; }");
 

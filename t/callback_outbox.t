@@ -21,7 +21,7 @@ my $group = 'Group.CallbackAfterSendMsg';
 my $state = 'State.StateChange';
 
 my $app = Test::IM::Receiver->new->start;
-my $conf = 'rate 0; callback ' . $app->url . ' all retry=on;';
+my $conf = 'rate 0; callback ' . $app->url . ' all retry=on timeout=20s;';
 my $im = Test::IM->new->run(workers => 2, app => $conf);
 
 my @names = map { "u$_" } 1 .. 4;
@@ -59,7 +59,7 @@ sub once {
                           // $_->{headers}{'X-IM-Delivery'} }++ } @_;
 }
 
-sub empty { $im->wait_for(sub { $im->metric('im_outbox_waiting') == 0 }, 20) }
+sub empty { $im->wait_for(sub { $im->metric('im_outbox_waiting') == 0 }, 60) }
 
 subtest 'events' => sub {
     $app->wait_requests('Group.CallbackAfterCreateGroup', 3);
@@ -178,7 +178,7 @@ sub load {
     %acked = ();
     $send->($_, 1, $random++) for @names, @groups;
 
-    my $end = time + 60;
+    my $end = time + 120;
     Mojo::IOLoop->recurring(0.1 => sub { });
 
     while ($all < $n * (@names + @groups) && time < $end) {
@@ -202,7 +202,7 @@ sub check {
     my $done = $im->wait_for(sub {
         my @list = texts($app->requests($c2c), $app->requests($group));
         return keys %{{ map { $_ => 1 } @list }} >= $total;
-    }, 40);
+    }, 90);
 
     ok $done, 'each event has come';
 
@@ -252,7 +252,7 @@ subtest 'sent, but not removed' => sub {
 
     msg('ann', "f$_") for 1 .. 4;
 
-    ok $im->wait_for(sub { once($app->requests($c2c)) >= 4 }, 20), 'all come';
+    ok $im->wait_for(sub { once($app->requests($c2c)) >= 4 }), 'all come';
     ok empty(), 'nothing is left';
 
     my @list = $app->requests($c2c);
@@ -271,7 +271,7 @@ subtest 'the limit' => sub {
 
     ok $im->wait_for(sub {
         $im->metric('im_outbox_events_total{result="dropped"}') >= 7
-        && $im->metric('im_outbox_waiting') == 5 }, 20), 'the oldest go';
+        && $im->metric('im_outbox_waiting') == 5 }), 'the oldest go';
     $im->log_like(qr/outbox of app \d+ is full, its \d+ oldest events/);
 
     $app->clear;

@@ -17,8 +17,8 @@ my $c2c = 'C2C.CallbackAfterSendMsg';
 my $expired = 'im_outbox_events_total{result="expired"}';
 
 my $app = Test::IM::Receiver->new->start;
-my $conf = 'rate 0; callback ' . $app->url . " $c2c retry=on;";
-my $im = Test::IM->new->run(workers => 2, app => "$conf outbox_life 2s;");
+my $conf = 'rate 0; callback ' . $app->url . " $c2c retry=on timeout=20s;";
+my $im = Test::IM->new->run(workers => 2, app => "$conf outbox_life 4s;");
 my $random = 1;
 
 $im->users(qw/ ann bob /);
@@ -35,7 +35,7 @@ sub texts {
            $app->requests($c2c);
 }
 
-sub empty { $im->wait_for(sub { $im->metric('im_outbox_waiting') == 0 }, 20) }
+sub empty { $im->wait_for(sub { $im->metric('im_outbox_waiting') == 0 }, 60) }
 
 subtest 'an event that is never taken' => sub {
     $app->answer($c2c => {}, status => 500, match => 'poison');
@@ -80,13 +80,13 @@ subtest 'the receiver is away for longer' => sub {
     $app->stop;
     msg("d$_") for 1 .. 3;
 
-    ok $im->wait_for(sub { $im->metric($expired) == 4 }, 30),
+    ok $im->wait_for(sub { $im->metric($expired) == 4 }, 60),
        'all are dropped';
     ok empty(), 'nothing is left';
 
     $app->start;
     msg('d4');
-    ok $im->wait_for(sub { grep { $_ eq 'd4' } texts() }, 15),
+    ok $im->wait_for(sub { grep { $_ eq 'd4' } texts() }),
        'a new one comes';
 };
 

@@ -23,9 +23,11 @@ my $two = Test::IM::Receiver->new->start;
 my $key2 = 'r' x 64;
 
 my $im = Test::IM->new->run(workers => 3,
-    app => "rate 0; callback_private on; callback @{[ $one->url ]} $before;",
+    app => "rate 0; callback_private on; callback @{[ $one->url ]} $before
+            timeout=20s;",
     im => "rate 0; app 2 { key $key2; }
-           app 3 { key $key2; callback @{[ $one->url ]} $before; }");
+           app 3 { key $key2; callback @{[ $one->url ]} $before
+                              timeout=20s; }");
 
 my $random = 1;
 
@@ -64,7 +66,7 @@ subtest 'the directive' => sub {
     is $json->{Source}, 'directive', 'Source';
     is $json->{Url}, $one->url, 'Url';
     is_deeply $json->{Commands}, [$before], 'Commands';
-    is $json->{Timeout}, 2000, 'Timeout';
+    is $json->{Timeout}, 20000, 'Timeout';
     is $json->{Fail}, 'deliver', 'Fail';
     is $json->{Retry}, 0, 'Retry';
     is $json->{Signed}, 0, 'Signed';
@@ -88,7 +90,7 @@ subtest 'another URL' => sub {
 subtest 'each setting' => sub {
     $two->clear;
 
-    set(Commands => [$before, $after], Timeout => 700, Fail => 'refuse',
+    set(Commands => [$before, $after], Timeout => 9700, Fail => 'refuse',
         Token => 'xxxxyyyy')->code_is(0);
 
     $two->answer($before => {}, status => 500);
@@ -101,7 +103,7 @@ subtest 'each setting' => sub {
     is scalar(my @l = $two->wait_requests($after, 1)), 1, 'Commands';
 
     my $json = get();
-    is $json->{Timeout}, 700, 'Timeout';
+    is $json->{Timeout}, 9700, 'Timeout';
     is $json->{Signed}, 1, 'Signed';
     ok !exists $json->{Token}, 'the token is a secret';
 

@@ -16,7 +16,8 @@ use Test::More;
 my $app = Test::IM::Receiver->new->start;
 
 my $im = Test::IM->new->run(workers => 2,
-    app => 'rate 0; web_instances 4; callback ' . $app->url . ' all;');
+    app => 'rate 0; web_instances 4; callback ' . $app->url
+           . ' all timeout=20s;');
 
 $im->users(qw/ ann bob cid dan /);
 

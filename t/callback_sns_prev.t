@@ -21,7 +21,7 @@ my $app = Test::IM::Receiver->new->start;
 my $im = Test::IM->new->run(workers => 2,
     app => 'rate 0; web_instances 4; callback ' . $app->url
         . ' Sns.CallbackPrevFriendAdd Sns.CallbackPrevFriendResponse'
-        . ' Sns.CallbackFriendAdd;');
+        . ' Sns.CallbackFriendAdd timeout=20s;');
 
 sns_server($im);
 $im->users(qw/ ann bob cid dan eve fay /);
@@ -183,7 +183,8 @@ subtest 'administrators are not asked about' => sub {
 
 subtest 'what changes while the app thinks' => sub {
     $app->clear;
-    $app->answer($add => { ErrorCode => 0, ResultItem => [] }, delay => 1);
+    $app->answer($add => { ErrorCode => 0, ResultItem => [] },
+                 mode => 'hold');
 
     my $reply;
     my $tx = $im->ua->build_tx(POST => $im->url('/v4/sns/friend_add',
@@ -192,10 +193,11 @@ subtest 'what changes while the app thinks' => sub {
         encode_json({ From_Account => 'cid', items('fay') }));
     $im->ua->start_p($tx)->then(sub { $reply = $_[0]->res->json });
 
-    my $end = time + 10;
+    my $end = time + 60;
     my $timer = Mojo::IOLoop->recurring(0.02 => sub { });
     Mojo::IOLoop->one_tick until $app->requests($add) || time > $end;
     sns('black_list_add', 'fay', To_Account => ['cid'])->code_is(0);
+    $app->release;
     Mojo::IOLoop->one_tick until $reply || time > $end;
     Mojo::IOLoop->remove($timer);
 

@@ -17,7 +17,7 @@ my $app = Test::IM::Receiver->new->start;
 
 my $im = Test::IM->new->run(workers => 2,
     app => 'rate 0; web_instances 1; callback ' . $app->url
-           . ' State.StateChange;');
+           . ' State.StateChange timeout=20s;');
 
 $im->users(qw/ ann bob /);
 

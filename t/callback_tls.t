@@ -85,7 +85,7 @@ my $conf = join "\n", map {
     my ($port, $options) = @{ $apps{$_} };
     "app $_ { key @{[ $_ x 32 ]};
         callback https://127.0.0.1:$port{$port}/im $before fail=refuse
-                 $options; }";
+                 timeout=20s $options; }";
 } sort keys %apps;
 
 $im->run(workers => 1, im => "rate 0; $conf", http => $http);

@@ -57,7 +57,7 @@ my $http = "server { listen 127.0.0.1:$port{https} ssl; $tls }
                      ssl_verify_client on;
                      ssl_client_certificate $dir/own.pem; }";
 
-my $names = join ' ', $c2c, $group, $create, $invite, @after;
+my $names = join ' ', $c2c, $group, $create, $invite, @after, 'timeout=20s';
 
 my %receiver = (
     http => $app->url . " $names",
@@ -250,10 +250,17 @@ subtest 'many requests to a receiver that hangs' => sub {
         return path("/proc/$pid/statm")->slurp =~ /^\d+ (\d+)/ ? 4 * $1 : 0;
     };
 
-    my $ua = Mojo::UserAgent->new->max_connections(0)->request_timeout(30);
+    my $ua = Mojo::UserAgent->new->max_connections(0)->request_timeout(120)
+                              ->inactivity_timeout(120);
+    # What grows with every round is, in each six of them, at last above the
+    # highest of the first.  What the allocator keeps is so now and then.
     my @rss;
+    my $flat = sub {
+        return @rss >= 6
+               && min(@rss[-2, -1]) - max(@rss[-6 .. -4]) < 2048;
+    };
 
-    for my $round (1 .. 6) {
+    for my $round (1 .. 24) {
         $app->clear;
         sleep 2 if $round > 1;        # the breaker
         $send{$c2c}{run}->() for 1 .. 2;
@@ -288,12 +295,12 @@ subtest 'many requests to a receiver that hangs' => sub {
         is $im->metric('im_callbacks_in_flight'), 0, 'none is left';
 
         push @rss, $rss->();
+        last if $flat->();
     }
 
     cmp_ok $im->metric('im_callbacks_total{result="skipped"}'), '>', 0,
            'some were not sent';
-    # what grows with every round is above the highest of the first rounds
-    cmp_ok min(@rss[4, 5]) - max(@rss[0 .. 2]), '<', 2048, 'memory stays flat'
+    ok $flat->(), 'memory stays flat'
         or diag "KB after each round: @rss";
 };
 

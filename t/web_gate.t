@@ -147,7 +147,7 @@ subtest 'what is no frame' => sub {
         my $ws = $im->ws;
 
         $ws->send_text($bad);
-        $ws->tick(sub { $ws->answers->{'/'} }, 5);
+        $ws->tick(sub { $ws->answers->{'/'} });
         is $ws->answers->{'/'}{ErrorCode}, 60003,
            'is answered: ' . substr $bad, 0, 30;
         $ws->heartbeat->code_is(0, 'and the connection goes on');
@@ -158,7 +158,7 @@ subtest 'what is no frame' => sub {
 
     $ws->send_text(encode_json({ head => { servcmd => 'openim.getmsg',
                                            seq => 5 }, body => [] }));
-    $ws->tick(sub { $ws->answers->{'openim.getmsg/5'} }, 5);
+    $ws->tick(sub { $ws->answers->{'openim.getmsg/5'} });
     is $ws->answers->{'openim.getmsg/5'}{ErrorCode}, 90001,
        'a body that is no object';
 
@@ -168,10 +168,10 @@ subtest 'what is no frame' => sub {
     $ann->request('.')->code_is(60009);
 };
 
-subtest 'a hundred frames at once' => sub {
+subtest 'hundreds of frames at once' => sub {
     my $ws = $im->ws;
 
-    $ws->send_request('heartbeat.alive') for 1 .. 100;
+    $ws->send_request('heartbeat.alive') for 1 .. 400;
     ok $ws->closed_ok(1008), 'too many frames a second';
 };
 

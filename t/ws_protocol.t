@@ -16,7 +16,7 @@ use Test::IM::Raw;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
 
-my $im = Test::IM->new->run(workers => 1, app => 'ws_timeout 3s;');
+my $im = Test::IM->new->run(workers => 1, shutdown => '60s');
 my $query = '?sdkappid=' . $im->app_id;
 
 sub raw { Test::IM::Raw->new($im->port) }
@@ -242,20 +242,29 @@ subtest 'faults of the client' => sub {
 subtest 'too many frames a second' => sub {
     my $raw = ws();
 
-    $raw->frame(1, alive()) for 1 .. 110;
+    $raw->frame(1, alive()) for 1 .. 400;
     is $raw->read_close, 1008, 'closed';
 };
 
 subtest 'a client that says nothing' => sub {
-    my $raw = ws();
-    my $start = time;
+    $im->reload(app => 'ws_timeout 4s;');
 
-    sleep 1.5;
-    $raw->frame(1, alive());
+    my ($raw, $start);
+
+    # again, if the machine takes too long to say something
+    for (1 .. 5) {
+        $start = time;
+        $raw = ws();
+        sleep 2;
+        $raw->frame(1, alive());
+        last if time - $start < 3;
+    }
+
     is_alive($raw, 1, 'it does');
-
     is $raw->read_close, 1001, 'closed';
-    cmp_ok time - $start, '>', 4, 'in time';
+    cmp_ok time - $start, '>', 5.5, 'in time';
+
+    $im->reload(app => '');
 };
 
 subtest 'clients that go away' => sub {
@@ -281,14 +290,14 @@ subtest 'a reader that is slow' => sub {
     for (1 .. 200) {
         my $bytes = $raw->frame_bytes(1, encode_json({
             head => { servcmd => "x.$long", seq => $_ }, body => {} }));
-        last unless $raw->try_write($bytes, 0.5);
+        last unless $raw->try_write($bytes, 3);
         sleep 0.025;
     }
 
     ok $raw->unwritten, 'the server does not read on';
 
     my $n = 0;
-    $n++ while $raw->read_frame(0.5);
+    $n++ while $raw->read_frame($n ? 0.5 : 30);
     ok $n, 'all that was asked for comes';
 
     $raw = ws();
@@ -298,7 +307,6 @@ subtest 'a reader that is slow' => sub {
 
 subtest 'reload' => sub {
     my @raw = map { ws() } 1 .. 10;
-    my $start = time;
 
     $im->reload;
 
@@ -315,10 +323,8 @@ subtest 'reload' => sub {
 
 subtest 'exit with open connections' => sub {
     my @raw = map { ws() } 1 .. 5;
-    my $start = time;
 
-    $im->stop('nginx exits');
-    cmp_ok time - $start, '<', 5, 'in time';
+    $im->stop('nginx exits in time');
 };
 
 done_testing;

@@ -69,8 +69,9 @@ my @running;
 
 # --- start and stop
 
-# Starts nginx.  workers => N; and text that goes into the configuration:
-# main, im, app (into app {}), http, server, stream.
+# Starts nginx.  workers => N; shutdown => worker_shutdown_timeout (10s); and
+# text that goes into the configuration: main, im, app (into app {}), http,
+# server, stream.
 sub run ($self, %options) {
     $self->options({ workers => 1, %{ $self->options }, %options });
 
@@ -119,7 +120,7 @@ sub start ($self) {
         return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                      PeerPort => $self->port)
                && $self->worker_pids == $self->options->{workers};
-    }, 20) or Test::More::BAIL_OUT('nginx does not answer: '
+    }, 60) or Test::More::BAIL_OUT('nginx does not answer: '
                                    . $self->log_text);
 
     return $self;
@@ -132,7 +133,7 @@ sub stop ($self, $name = undef) {
 
     kill QUIT => $pid;
 
-    my $done = $self->wait_for(sub { waitpid($pid, WNOHANG) == $pid }, 20);
+    my $done = $self->wait_for(sub { waitpid($pid, WNOHANG) == $pid });
 
     $self->kill9_all unless $done;
     $self->pid(undef);
@@ -152,7 +153,7 @@ sub kill9_all ($self, @others) {
     kill KILL => @pids;
 
     waitpid $pid, 0;
-    $self->wait_for(sub { !grep { kill 0 => $_ } @pids }, 10);
+    $self->wait_for(sub { !grep { kill 0 => $_ } @pids });
     $self->pid(undef);
 
     return $self;
@@ -191,7 +192,7 @@ sub reload ($self, %options) {
         my $old = grep { $old{$_} } @pids;
         return @pids - $old == $self->options->{workers}
                && (!$wait || !$old);
-    }, 20) or die "no reload:\n" . $self->log_text;
+    }, 60) or die "no reload:\n" . $self->log_text;
 
     return $self;
 }
@@ -333,7 +334,7 @@ END
 daemon off;
 @{[ $> ? '' : 'user nobody nogroup;' ]}
 worker_processes $o{workers};
-worker_shutdown_timeout 10s;
+worker_shutdown_timeout @{[ $o{shutdown} // '10s' ]};
 pid $dir/nginx.pid;
 error_log $dir/error.log $level;
 $o{main}
@@ -474,9 +475,15 @@ sub get ($self, $path, %query) {
                                 headers => $res->headers);
 }
 
-# The value of a metric, such as 'im_sessions{transport="ws"}'.
+# The value of a metric, such as 'im_sessions{transport="ws"}'.  Asks again
+# when the worker that was asked has died.
 sub metric ($self, $name) {
-    return $self->get('/metrics')->text =~ /^\Q$name\E (\S+)$/m ? $1 : undef;
+    my $reply;
+
+    $self->wait_for(sub { ($reply = $self->get('/metrics'))->status == 200 },
+                    10);
+
+    return $reply->text =~ /^\Q$name\E (\S+)$/m ? $1 : undef;
 }
 
 sub users ($self, @users) {
@@ -532,9 +539,9 @@ sub ws_login ($self, $user, %o) {
 
 # --- waiting
 
-# Calls the function until it is true, at most for so many seconds.  Returns
-# its last value.
-sub wait_for ($self, $fn, $seconds = 10) {
+# Calls the function until it is true, at most for so many seconds: more than
+# a slow machine needs.  Returns its last value.
+sub wait_for ($self, $fn, $seconds = 30) {
     my $end = time + $seconds;
 
     for ( ;; ) {

@@ -70,7 +70,7 @@ sub run ($self, %o) {
 }
 
 # Every worker of every node is connected, and each node is known.
-sub ready ($self, $seconds = 20) {
+sub ready ($self, $seconds = 60) {
     return $self->nodes->[0]->wait_for(sub {
         for my $im (grep { $_->pid } @{ $self->nodes }) {
             my $up = $im->metric('im_redis_connections') // 0;
@@ -135,7 +135,7 @@ sub start_redis ($self) {
     Test::IM->new->wait_for(sub {
         IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                               PeerPort => $self->redis_port);
-    }, 20) or Test::More::BAIL_OUT('redis-server does not answer');
+    }, 60) or Test::More::BAIL_OUT('redis-server does not answer');
 
     return $self;
 }

@@ -77,7 +77,7 @@ sub start ($self) {
     }
 
     # what was sent before the first login is not told to anybody
-    $self->run(20, sub { !grep { !$_->{synced} } @{ $self->users } })
+    $self->run(60, sub { !grep { !$_->{synced} } @{ $self->users } })
         or die 'users cannot log in';
 
     $self->next_message($_) for @{ $self->senders };
@@ -369,7 +369,7 @@ sub message ($self, $c, $item, $last) {
 # --- tests
 
 # No new messages; what is on its way is acknowledged, all users are there.
-sub settle ($self, $seconds = 20) {
+sub settle ($self, $seconds = 60) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
     $self->stopped(1);
@@ -386,7 +386,8 @@ sub settle ($self, $seconds = 20) {
         !grep { !$_->{online} || !$_->{synced} } @{ $self->users };
     }), 'every user has a session');
 
-    # what is pushed still
+    # what is pushed still, and what should not be
+    $self->run($seconds, sub { !$self->unseen });
     $self->run(0.5);
 
     Test::More::is_deeply($self->problems, [], 'no wrong answer');
@@ -537,20 +538,28 @@ sub check_logins ($self) {
     $self->compare('openim.getroammsg', \@list);
 }
 
-sub check_seen ($self) {
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my (@lost, @other, $n);
-
+# Acknowledged messages that their receivers have not seen.
+sub unseen ($self) {
     my %user = map { $_->{name} => $_ } @{ $self->users };
 
-    for my $m (grep { $_->{key} } @{ $self->messages }) {
-        my $id = "$m->{from} $m->{seq} $m->{random}";
-        my $keys = $user{ $m->{to} }{seen}{$id};
+    return map { "$_->[0]{to}: $_->[1]" }
+           grep { !($user{ $_->[0]{to} }{seen}{ $_->[1] } // {})
+                  ->{ $_->[0]{key} } }
+           map { [$_, "$_->{from} $_->{seq} $_->{random}"] }
+           grep { $_->{key} } @{ $self->messages };
+}
 
-        $n++;
+sub check_seen ($self) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-        push @lost, "$m->{to}: $id" unless $keys && $keys->{ $m->{key} };
-        push @other, "$m->{to}: $id" if $keys && keys %$keys > 1;
+    my @lost = $self->unseen;
+    my $n = grep { $_->{key} } @{ $self->messages };
+    my @other;
+
+    for my $c (@{ $self->users }) {
+        push @other, map { "$c->{name}: $_" }
+                     grep { keys %{ $c->{seen}{$_} } > 1 }
+                     sort keys %{ $c->{seen} };
     }
 
     Test::More::is("@lost[0 .. ($#lost < 9 ? $#lost : 9)]", '',

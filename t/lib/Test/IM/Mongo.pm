@@ -71,7 +71,7 @@ sub start ($self) {
     $self->pid($pid);
     push @running, $self unless grep { $_ == $self } @running;
 
-    my $end = time + 30;
+    my $end = time + 60;
 
     until (IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                  PeerPort => $self->port))

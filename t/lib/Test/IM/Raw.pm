@@ -76,7 +76,7 @@ sub close { my $self = shift; close $self->{s}; return }
 # Reads until the function of what came is true, or the end, or too late.
 sub read_until {
     my ($self, $fn, $seconds) = @_;
-    my $end = time + ($seconds // 10);
+    my $end = time + ($seconds // 30);
     my $select = IO::Select->new($self->{s});
 
     while (!$fn->($self->{in}) && !$self->{eof}) {

@@ -13,7 +13,8 @@ package Test::IM::Receiver;
 #
 # A request is { query, headers, body, text }.  Modes: hang, reset, drip,
 # text (answer is a text), bytes (that are not HTTP), huge; status => 500,
-# with match => 'text' for bodies that have it only; delay => seconds.
+# with match => 'text' for bodies that have it only; delay => seconds; hold:
+# until release(), which answers all that wait and ends the mode.
 
 use Mojo::Base -base, -signatures;
 
@@ -27,7 +28,8 @@ use Time::HiRes qw/ sleep time /;
 has [qw/ port pid /];
 has host => '127.0.0.1';
 has path => '/im';
-has ua => sub { Mojo::UserAgent->new->request_timeout(10) };
+has ua => sub { Mojo::UserAgent->new->request_timeout(60)
+                ->inactivity_timeout(60) };
 
 my @running;
 
@@ -54,7 +56,7 @@ sub start ($self) {
     $self->pid($pid);
     push @running, $self;
 
-    for (1 .. 500) {
+    for (1 .. 3000) {
         last if IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                       PeerPort => $control);
         sleep 0.02;
@@ -89,7 +91,7 @@ sub requests ($self, $command = undef) {
 }
 
 sub wait_requests ($self, $command, $n) {
-    my $end = time + 10;
+    my $end = time + 30;
     my @list;
 
     while (time < $end) {
@@ -99,6 +101,11 @@ sub wait_requests ($self, $command, $n) {
     }
 
     return @list;
+}
+
+sub release ($self) {
+    $self->ua->post("$self->{control}/_release");
+    return $self;
 }
 
 sub clear ($self) {
@@ -118,7 +125,7 @@ sub serve (@listen) {
     require Mojolicious;
     require Mojo::Server::Daemon;
 
-    my (%answers, @requests);
+    my (%answers, @requests, @held);
 
     my $app = Mojolicious->new;
     $app->log->level('fatal');
@@ -133,6 +140,13 @@ sub serve (@listen) {
     });
 
     $r->get('/_requests' => sub ($c) { $c->render(json => \@requests) });
+
+    $r->post('/_release' => sub ($c) {
+        delete $_->{mode} for grep { ($_->{mode} // '') eq 'hold' }
+                              values %answers;
+        render(@$_[0, 1], '') for splice @held;
+        $c->rendered(204);
+    });
 
     $r->post('/_clear' => sub ($c) {
         @requests = ();
@@ -153,6 +167,11 @@ sub serve (@listen) {
         my $command = $query->{CallbackCommand} // '';
         my $answer = $answers{$command} // {};
         my $mode = $answer->{mode} // '';
+
+        if ($mode eq 'hold') {
+            push @held, [$c, $answer, $c->render_later->tx];
+            return;
+        }
 
         if ($answer->{delay}) {
             my $tx = $c->render_later->tx;

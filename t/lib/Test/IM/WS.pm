@@ -34,7 +34,7 @@ has compress => 1;
 has platform => 7;
 has instanceid => sub { join '', map { sprintf '%x', rand 16 } 1 .. 32 };
 has query => sub { {} };         # changes of the URL's
-has timeout => 10;
+has timeout => 30;
 has seq => sub { int rand 100000000 };
 has [qw/ a2 tinyid inst /];      # after wslogin
 has closed => undef;             # code, once the server has closed
@@ -278,7 +278,7 @@ sub close ($self, $code = 4000) {
     return $self if defined $self->closed || !$self->tx;
 
     $self->tx->finish($code);
-    $self->tick(sub { defined $self->closed }, 3);
+    $self->tick(sub { defined $self->closed }, 10);
 
     return $self;
 }
@@ -286,7 +286,7 @@ sub close ($self, $code = 4000) {
 # Without a close frame.
 sub cut ($self) {
     Mojo::IOLoop->remove($self->tx->connection);
-    $self->tick(sub { defined $self->closed }, 3);
+    $self->tick(sub { defined $self->closed }, 10);
     return $self;
 }
 
