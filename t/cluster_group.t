@@ -37,7 +37,7 @@ sub say_to {
 
 sub message {
     my ($ws, $seconds) = @_;
-    my $event = $ws->next_event('GroupMsgArray', $seconds // 5) or return;
+    my $event = $ws->next_event('GroupMsgArray', $seconds // 30) or return;
     return $event->{GroupMsgArray}[0];
 }
 
@@ -45,7 +45,7 @@ sub tip {
     my ($ws, $type, $seconds) = @_;
     my $event = $ws->next_event(sub {
         $_[0]{GroupTips} && ($_[0]{GroupTips}[0]{MsgBody}{OpType} // -1)
-                            == $type }, $seconds // 5) or return;
+                            == $type }, $seconds // 30) or return;
     return $event->{GroupTips}[0];
 }
 
@@ -66,7 +66,7 @@ subtest 'messages of both nodes' => sub {
     $two->rest("$svc/group_msg_recall", { GroupId => $gid,
         MsgSeqList => [{ MsgSeq => 1 }] })->code_is(0);
     ok $_->next_event(sub {
-        $_[0]{GroupTips} || $_[0]{GroupMsgArray} || $_[0]{Event} }, 5),
+        $_[0]{GroupTips} || $_[0]{GroupMsgArray} || $_[0]{Event} }),
         'a recall' for @ws;
 
     $_->close for @ws;
@@ -84,7 +84,7 @@ subtest 'members come and go' => sub {
 
     my $seq = say_to($one, $gid, 'for all');
     ok $_->next_event(sub { $_[0]{GroupMsgArray}
-        && $_[0]{GroupMsgArray}[0]{MsgSeq} == $seq }, 5), 'a message'
+        && $_[0]{GroupMsgArray}[0]{MsgSeq} == $seq }), 'a message'
         for @ws;
 
     $one->rest("$svc/delete_group_member", { GroupId => $gid,

@@ -18,7 +18,7 @@ use Time::HiRes qw/ sleep time /;
 Test::IM::Cluster->skip;
 
 my $cl = Test::IM::Cluster->new->run(workers => 2, balancer => 0,
-    app => 'rate 20; web_instances 4; sig_failures 6; sig_block 3s;
+    app => 'rate 20; web_instances 4; sig_failures 6; sig_block 60s;
             group_rate 10;');
 my ($one, $two) = @{ $cl->nodes };
 my $svc = 'group_open_http_svc';
@@ -46,17 +46,19 @@ sub burst {
 }
 
 subtest 'calls per second' => sub {
-    my $end = time + 2;
+    my $start = time;
     my ($ok, $refused) = (0, 0);
 
-    while (time < $end) {
-        my @json = burst(20, 'openim/query_online_status',
+    while (time < $start + 3) {
+        my @json = burst(60, 'openim/query_online_status',
                          sub { { To_Account => ['ann'] } });
         $ok += grep { $_->{ErrorCode} == 0 } @json;
         $refused += grep { $_->{ErrorCode} } @json;
     }
 
-    cmp_ok $ok, '<=', 4 * 20, "$ok together in two seconds, not each";
+    # the first and the last second are not whole
+    my $took = time - $start;
+    cmp_ok $ok, '<=', 20 * ($took + 2), "$ok together in $took s, not each";
     cmp_ok $ok, '>=', 20, 'what is allowed is served';
     cmp_ok $refused, '>', 0, 'more is refused';
     sleep 1.2;
@@ -128,7 +130,7 @@ subtest 'changes are seen at once' => sub {
 
         ok $other->wait_for(sub {
             sleep 0.1;
-            ($other->group_info($gid)->{Name} // '') eq "name $n" }, 2),
+            ($other->group_info($gid)->{Name} // '') eq "name $n" }, 4),
             'the other node has the new name';
     }
 };

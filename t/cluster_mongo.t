@@ -79,7 +79,7 @@ my $load = Test::IM::Load->new(im => $cl->any, rest => 2, ws => 3,
                                pause => 0.05);
 
 # the server away: internal errors of UserSig and of commands
-$load->retry->{$_} = 1 for 70500, 91000;
+$load->retry->{$_} = 1 for 20005, 70500, 91000;
 $load->start;
 
 my ($failed, $ended);
@@ -91,7 +91,7 @@ sub acks_go_on {
     my ($name) = @_;
     my ($acks, $group) = ($load->acks, scalar keys %acked);
 
-    ok $load->run(20, sub { $load->acks > $acks + 10
+    ok $load->run(60, sub { $load->acks > $acks + 10
                             && keys %acked > $group + 10 }), $name;
 }
 
@@ -105,7 +105,7 @@ for my $seconds (5, 0) {
 }
 
 $stop = 1;
-ok $load->run(20, sub { $ended }), 'all was acknowledged in the end';
+ok $load->run(60, sub { $ended }), 'all was acknowledged in the end';
 is $failed, undef, 'without a lost connection';
 cmp_ok scalar(keys %codes), '>', 1, 'there were error codes meanwhile';
 note join ' ', map { "$_:$codes{$_}" } sort keys %codes;

@@ -30,12 +30,13 @@ allow($_, 'AllowAny') for qw/ ann bob /;
 
 sub text { [{ MsgType => 'TIMTextElem', MsgContent => { Text => "$_[0]" } }] }
 
-# what comes until nothing more does, as the reader sees it
+# so many as have to come, and what comes soon after them, as the reader sees
+# it
 sub all {
-    my ($ws, $name) = @_;
+    my ($ws, $name, $n) = @_;
     my @got;
 
-    while (my $event = $ws->next_event($name, @got ? 0.5 : 5)) {
+    while (my $event = $ws->next_event($name, @got < $n ? 30 : 0.5)) {
         push @got, $event->{$name};
     }
 
@@ -49,7 +50,7 @@ subtest 'friends' => sub {
     is_deeply codes(add('ann', 'bob')), [0], 'added';
 
     for my $name (qw/ ann bob /) {
-        my @list = map { all($_, 'FriendListMod') }
+        my @list = map { all($_, 'FriendListMod', 1) }
                    $name eq 'ann' ? @ann : @bob;
         ok @{ $list[0] }, "news for $name";
         is_deeply $list[0], $list[1], 'the same on both nodes';
@@ -59,14 +60,14 @@ subtest 'friends' => sub {
         DeleteType => 'Delete_Type_Both')->code_is(0);
 
     for my $name (qw/ ann bob /) {
-        my @list = map { all($_, 'FriendListMod') }
+        my @list = map { all($_, 'FriendListMod', 1) }
                    $name eq 'ann' ? @ann : @bob;
         is @{ $list[0] }, 1, "deleted: news for $name";
         is_deeply $list[0], $list[1], 'the same on both nodes';
     }
 
     add('ann', 'bob');
-    all($_, 'FriendListMod') for @ann, @bob;
+    all($_, 'FriendListMod', 1) for @ann, @bob;
 };
 
 subtest 'profiles' => sub {
@@ -79,7 +80,7 @@ subtest 'profiles' => sub {
 
         for my $ws (@ann, @bob) {
             is_deeply [map { $_->[0]{ProfileList}[0]{ValueBytes} }
-                       @{ all($ws, 'ProfileDataMod') }], \@names,
+                       @{ all($ws, 'ProfileDataMod', 4) }], \@names,
                 'each once and in order';
         }
     }
@@ -88,7 +89,7 @@ subtest 'profiles' => sub {
 subtest 'tips and notices of a group' => sub {
     my $gid = $one->group(owner => 'ann', members => ['bob']);
 
-    all($_, 'GroupTips') for @ann, @bob;
+    all($_, 'GroupTips', 1) for @ann, @bob;
 
     for my $i (1 .. 4) {
         my ($here, $there) = ($one, $two)[$i % 2, 1 - $i % 2];
@@ -104,7 +105,10 @@ subtest 'tips and notices of a group' => sub {
             ToMembers_Account => ['bob'] })->code_is(0);
     }
 
-    my @tips = map { [map { @$_ } @{ all($_, 'GroupTips') }] } @ann, @bob;
+    # three tips each time, and for bob a notice
+    my @tips = map { [map { @$_ } @{ all(@$_) }] }
+               map({ [$_, 'GroupTips', 12] } @ann),
+               map({ [$_, 'GroupTips', 16] } @bob);
     my @key = map { [map { ($_->{MsgSeq} // '') . ' '
                            . ($_->{MsgBody}{OpType}
                               // "n$_->{MsgBody}{ReportType}")
@@ -132,7 +136,7 @@ subtest 'reads and recalls from both nodes' => sub {
             MsgBody => text($_) })->code_is(0)->json('/MsgKey')
     } 1 .. 6;
 
-    all($_, 'C2cMsgArray') for @bob;
+    all($_, 'C2cMsgArray', 6) for @bob;
 
     ($two, $one)[$_ % 2]->rest('openim/admin_msgwithdraw', {
         From_Account => 'ann', To_Account => 'bob', MsgKey => $keys[$_] })
@@ -141,7 +145,7 @@ subtest 'reads and recalls from both nodes' => sub {
     $two->rest('openim/admin_set_msg_read', { Report_Account => 'bob',
         Peer_Account => 'ann' })->code_is(0);
 
-    my @got = map { all($_, 'C2cNotifyMsgArray') } @bob;
+    my @got = map { all($_, 'C2cNotifyMsgArray', 5) } @bob;
 
     is_deeply $got[0], $got[1], 'the same on both nodes';
     is scalar(grep { $_->[0]{WithdrawC2cMsgNotify} } @{ $got[0] }), 4,

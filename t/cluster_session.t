@@ -35,7 +35,7 @@ sub msg {
 
 sub item {
     my ($ws, $seconds) = @_;
-    my $event = $ws->next_event('C2cMsgArray', $seconds // 5) or return;
+    my $event = $ws->next_event('C2cMsgArray', $seconds // 30) or return;
     return $event->{C2cMsgArray}[0];
 }
 
@@ -45,7 +45,7 @@ sub notify {
     my $item = $ws->next_event(sub {
         my $list = $_[0]{C2cNotifyMsgArray} or return;
         return exists $list->[0]{$name};
-    }, 5) or return;
+    }) or return;
 
     return $item->{C2cNotifyMsgArray}[0]{$name};
 }
@@ -136,7 +136,7 @@ subtest 'news of presence' => sub {
                   { To_Account => ['cid'] })->code_is(0);
 
     my $status = sub {
-        my $event = $ann->next_event('UserStatusList', $_[0] // 5) or return;
+        my $event = $ann->next_event('UserStatusList', $_[0] // 30) or return;
         return $event->{UserStatusList}[0]{Status};
     };
 
@@ -156,7 +156,7 @@ subtest 'news of presence' => sub {
 subtest 'the number of instances' => sub {
     my $third = $two->ws_login('bob');
 
-    my $push = $bob[0]->next_push('im_open_status.stat_forceoffline', 5);
+    my $push = $bob[0]->next_push('im_open_status.stat_forceoffline');
     ok $push, 'the oldest one is kicked on its node';
     $bob[0]->request('im_open_status.wshello')->code_is(1002);
 
@@ -165,7 +165,7 @@ subtest 'the number of instances' => sub {
     item($ann);
 
     $one->rest('im_open_login_svc/kick', { UserID => 'bob' })->code_is(0);
-    ok $_->next_push('im_open_status.stat_forceoffline', 5), 'kicked by REST'
+    ok $_->next_push('im_open_status.stat_forceoffline'), 'kicked by REST'
         for $bob[1], $third;
     $_->close for @bob, $third;
 };
@@ -187,7 +187,8 @@ subtest 'an instance connects to another node' => sub {
     $first->wslogin->code_is(0);
     $second->closed_ok(1000);
     ok $first->request('im_open_status.wshello')->code_is(0), 'and back';
-    is $cl->redis('HLEN', 's:1400000001:dan' =~ s/^/im:/r), 1, 'one entry';
+    ok $one->wait_for(sub {
+        $cl->redis('HLEN', 'im:s:1400000001:dan') == 1 }), 'one entry';
     $first->close;
 };
 
@@ -196,7 +197,7 @@ subtest 'an account is blocked or ends' => sub {
 
     $one->rest('im_open_login_svc/account_delete',
                { DeleteItem => [{ UserID => 'cid' }] })->code_is(0);
-    ok $cid->next_push('im_open_status.stat_forceoffline', 5), 'deleted';
+    ok $cid->next_push('im_open_status.stat_forceoffline'), 'deleted';
 };
 
 subtest 'many at once' => sub {

@@ -40,7 +40,7 @@ sub says {
 # the news is on its way for a moment; without it a row lives for 5 seconds
 sub soon {
     my ($name, $sub) = @_;
-    my $end = time + 1.5;
+    my $end = time + 4;
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 

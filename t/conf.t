@@ -32,7 +32,8 @@ sub check {
     # what a refused configuration had allocated is left to the exit
     local $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
 
-    my $out = `$nginx -t -p $dir/ -c $dir/nginx.conf -e stderr 2>&1`;
+    # in its folder: the name of a socket may have 107 bytes only
+    my $out = `cd $dir && $nginx -t -p $dir/ -c $dir/nginx.conf -e stderr 2>&1`;
     my $ok = $? == 0;
 
     return ($out, $ok);
@@ -54,7 +55,7 @@ http {
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     server {
-        listen unix:DIR/sock;
+        listen unix:sock;
         @{[ $locations // 'location /metrics { im_metrics; }' ]}
     }
 }

@@ -19,7 +19,7 @@ use Test::More;
 my $seed = $ENV{IM_TEST_SEED} // int rand 4294967295;
 
 srand $seed;
-diag "IM_TEST_SEED=$seed";
+note "IM_TEST_SEED=$seed";
 
 my $kills = $ENV{IM_TEST_KILLS} // 24;
 my $im = Test::IM->new->run(workers => 3, app => 'rate 0; web_instances 4;');
@@ -48,7 +48,7 @@ for my $n (1 .. $kills) {
 
         kill KILL => @killed;
 
-        $load->run(10, sub {
+        $load->run(60, sub {
             my %now = map { $_ => 1 } $im->worker_pids;
             return keys %now == 3 && !grep { $now{$_} } @killed;
         }) or fail "kill $n: no new worker";
@@ -68,12 +68,13 @@ for my $n (1 .. $kills) {
 
     my $acks = $load->acks;
 
-    $load->run(10, sub { $load->acks >= $acks + 20 })
+    $load->run(60, sub { $load->acks >= $acks + 20 })
         or fail "kill $n of $what: nothing is acknowledged any more";
 }
 
 note join ', ', map { "$done{$_} times $_" } sort keys %done;
 
+$load->run(60, sub { $load->acks > 500 });
 $load->settle;
 cmp_ok $load->acks, '>', 500, 'enough was sent';
 
@@ -82,5 +83,7 @@ subtest 'fresh logins' => sub { $load->check_logins };
 subtest 'receivers' => sub { $load->check_seen };
 
 $load->stop;
+
+diag "IM_TEST_SEED=$seed" unless Test::More->builder->is_passing;
 
 done_testing;

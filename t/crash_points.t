@@ -43,19 +43,19 @@ for my $point (@points) {
         my $load = Test::IM::Load->new(im => $im, prefix => "$name-",
                                        rest => 3, ws => 3)->start;
 
-        ok scalar $load->run(10, sub { deaths() > $deaths }),
+        ok scalar $load->run(60, sub { deaths() > $deaths }),
            'a worker dies';
 
         my $acks = $load->acks;
 
-        ok scalar $load->run(10, sub { $load->acks >= $acks + 100 }),
+        ok scalar $load->run(60, sub { $load->acks >= $acks + 100 }),
            'the others go on';
 
-        ok scalar $load->run(10, sub { $im->worker_pids == 3 }),
+        ok scalar $load->run(60, sub { $im->worker_pids == 3 }),
            'it has a successor';
 
         if ($name eq 'in_zone_lock') {
-            ok scalar $load->run(5, sub {
+            ok scalar $load->run(60, sub {
                 my $n = () = $im->log_text =~ /zone "im" was emptied/g;
                 return $n > $emptied;
             }), 'its zone is made anew';
@@ -74,7 +74,8 @@ for my $point (@points) {
         $load->check_repetition;
 
         is deaths(), $deaths + 1, 'no other one dies';
-        is sessions(), 3, 'as many sessions as users';
+        ok $im->wait_for(sub { sessions() == 3 }),
+           'as many sessions as users';
         is $im->metric('im_users_online'), 3, 'all of them are known';
 
         $load->stop;

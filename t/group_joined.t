@@ -15,7 +15,7 @@ use Test::More;
 
 my $im = Test::IM->new->run(workers => 2, im => 'group_sweep_interval 300ms;',
     app => 'rate 0; groups_joined_max 2;
-            group_type Short base=Public auto_recycle_seconds=2;
+            group_type Short base=Public auto_recycle_seconds=4;
             group_type Online base=Public kick_offline_members=1;');
 my $svc = 'group_open_http_svc';
 my $last = 0;
@@ -97,7 +97,7 @@ for my $name (sort keys %ends) {
 
         $ends{$name}->($gid, $ws);
 
-        ok $im->wait_for(sub { add($user) == 1 }, 20), 'room for one';
+        ok $im->wait_for(sub { add($user) == 1 }), 'room for one';
         is add($user), 4, 'and no more';
     };
 }

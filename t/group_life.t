@@ -212,16 +212,24 @@ subtest 'a Private group is activated by its first message' => sub {
 subtest 'history expires' => sub {
     $im->reload(app => 'rate 0; history 3s;');
 
-    my $gid = $im->group(Type => 'Public', owner => 'ann');
-    message($gid, $_)->code_is(0) for 1 .. 3;
+    my ($gid, $there);
 
-    my $list = sub { return rest('group_msg_get_simple', GroupId => $gid,
-        ReqMsgNumber => 20) };
+    my $list = sub {
+        my $reply = rest('group_msg_get_simple', GroupId => $gid,
+                         ReqMsgNumber => 20);
+        return scalar grep { !$_->{IsPlaceMsg} }
+                      @{ $reply->json('/RspMsgList') // [] };
+    };
 
-    is @{ $list->()->json('/RspMsgList') }, 3, 'there they are';
-    sleep 5;
-    is scalar(grep { !$_->{IsPlaceMsg} }
-              @{ $list->()->json('/RspMsgList') // [] }), 0, 'gone';
+    # again, if they are too old when the machine comes to ask
+    for (1 .. 5) {
+        $gid = $im->group(Type => 'Public', owner => 'ann');
+        message($gid, $_)->code_is(0) for 1 .. 3;
+        last if ($there = $list->()) == 3;
+    }
+
+    is $there, 3, 'there they are';
+    ok $im->wait_for(sub { !$list->() }), 'gone';
     message($gid, 'next')->json_is('/MsgSeq', 4, 'numbers go on');
 };
 

@@ -31,6 +31,9 @@ my $gid = $im->group(Type => 'Public', owner => 'u1',
 
 my (%seq, $retries);
 
+# what is done when so many were answered
+my @plan;
+
 # A sender repeats what was not answered, with the same Random.
 sub one {
     my ($user, $i, $tries) = @_;
@@ -48,6 +51,7 @@ sub one {
 
         die 'no answer' unless $json && $json->{ErrorCode} == 0;
         $seq{"$user $i"} = $json->{MsgSeq};
+        (shift @plan)->[1]->() while @plan && keys %seq >= $plan[0][0];
     })->catch(sub {
         $retries++;
         die "u: $_[0]" if $tries > 50;
@@ -74,11 +78,11 @@ sub all_send {
         ->catch(sub { $failed = "@_" })->wait;
 }
 
-sub kill_after {
-    Mojo::IOLoop->timer(shift() => sub {
+sub kill_at {
+    push @plan, [shift() * $senders => sub {
         $im->allow_log(qr/exited on signal 9|zone .* was locked/);
         kill KILL => ($im->worker_pids)[0];
-    });
+    }];
 }
 
 # Members who are connected: before the reload, and when a worker dies.
@@ -95,12 +99,12 @@ Mojo::IOLoop->recurring(10 => sub {
     }
 });
 
-Mojo::IOLoop->timer(0.3 => sub { kill HUP => $im->master_pid });
-kill_after(1.2);
+push @plan, [2 * $senders => sub { kill HUP => $im->master_pid }];
+kill_at($half * 0.6);
 all_send(1, $half);
 
 push @readers, map { $im->ws_login($_) } qw/ u4 u5 u6 u7 u8 u9 /;
-kill_after(0.3);
+kill_at($half + int($count / 8));
 all_send($half + 1, $half + int($count / 4));
 
 # Nothing ends these.
@@ -143,7 +147,7 @@ for my $ws (@readers) {
 
     my @items;
 
-    while (my $event = $ws->next_event('GroupMsgArray', 5)) {
+    while (my $event = $ws->next_event('GroupMsgArray', 30)) {
         push @items, @{ $event->{GroupMsgArray} };
         last if $items[-1]{MsgSeq} == $total + 1;
     }

@@ -15,7 +15,7 @@ use Test::More;
 
 my $im = Test::IM->new->run(workers => 2, im => 'group_sweep_interval 500ms;',
     app => 'rate 0;
-            group_type Short base=Public auto_recycle_seconds=4;
+            group_type Short base=Public auto_recycle_seconds=5;
             group_type Online base=Public kick_offline_members=1;');
 my $svc = 'group_open_http_svc';
 
@@ -41,7 +41,7 @@ subtest 'a group without activity' => sub {
              MsgBody => [{ MsgType => 'TIMTextElem',
                            MsgContent => { Text => 'x' } }]);
         return code($idle) == 10010;
-    }, 20), 'is recycled';
+    }), 'is recycled';
 
     my $event = $bob->next_event(sub {
         $_[0]{GroupTips} && $_[0]{GroupTips}[0]{MsgBody}{ReportType}
@@ -50,7 +50,7 @@ subtest 'a group without activity' => sub {
 
     is code($busy), 0, 'one with messages is not';
     is code($other), 0, 'nor one of another type';
-    ok $im->wait_for(sub { code($busy) == 10010 }, 20), 'until it is idle';
+    ok $im->wait_for(sub { code($busy) == 10010 }), 'until it is idle';
 };
 
 subtest 'members who are not connected' => sub {

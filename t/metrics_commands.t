@@ -59,6 +59,8 @@ subtest 'messages in and out' => sub {
     ok $bob->next_event('C2cMsgArray'), 'bob hears of it' for 1 .. 3;
 
     is $im->metric('im_messages_in_total{kind="c2c"}') - $in, 3, 'in';
+    $im->wait_for(sub {
+        $im->metric('im_messages_out_total{kind="event"}') - $out >= 3 });
     is $im->metric('im_messages_out_total{kind="event"}') - $out, 3, 'out';
 
     $bob->close;

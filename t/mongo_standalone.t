@@ -62,7 +62,7 @@ END
              '-e', "$dir/error.log" or POSIX::_exit(127);
     }
 
-    $im->wait_for(sub { $log->() =~ /refused|there/ }, 20);
+    $im->wait_for(sub { $log->() =~ /refused|there/ }, 60);
     kill QUIT => $pid;
     waitpid $pid, 0;
 

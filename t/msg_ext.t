@@ -213,16 +213,20 @@ subtest '300 pairs, pages of 200, 200 writes a minute' => sub {
     push @pairs, @{ pairs($r) };
     is @pairs, 300, 'and the rest';
 
-    my $other = message();
-    my $left = 60 - time % 60;
-    sleep $left + 1 if $left < 12;           # one minute for all of them
+    # all of them in one minute of the clock
+    my (@codes, $minute);
 
-    for my $i (1 .. 200) {
-        my $r = set('rest', $other, 1, ['n', "$i"]);
-        $r->code_is(0) if $r->code;
+    for (1 .. 4) {
+        my $other = message();
+        my $left = 60 - time % 60;
+
+        sleep $left + 1 if $left < 12;
+        $minute = int(time / 60);
+        @codes = map { set('rest', $other, 1, ['n', "$_"])->code } 1 .. 201;
+        last if int(time / 60) == $minute;
     }
 
-    set('rest', $other, 1, ['n', 'more'])->code_is(23003);
+    is_deeply \@codes, [(0) x 200, 23003], '200 writes, and one more';
     set('rest', $key, 1, ['p0.1', '3'])->code_is(0, 'of each message');
 };
 

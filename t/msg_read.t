@@ -52,7 +52,7 @@ sub notify {
     my $item = $ws->next_event(sub {
         my $list = $_[0]{C2cNotifyMsgArray} or return;
         return exists $list->[0]{$name};
-    }, $seconds // 5) or return;
+    }, $seconds // 30) or return;
 
     return $item->{C2cNotifyMsgArray}[0]{$name};
 }

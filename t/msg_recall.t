@@ -13,7 +13,7 @@ use Test::IM;
 use Test::More;
 
 my $im = Test::IM->new->run(workers => 2, app =>
-    'rate 0; web_instances 4; recall_time 2s;');
+    'rate 0; web_instances 4;');
 my $random = 1;
 
 $im->users(qw/ ann bob cid /);
@@ -157,12 +157,20 @@ subtest 'by a client' => sub {
            ->code_is(90006);
     $ann[0]->request('openim.msgwithdraw', info($key, To_Account => undef))
            ->code_is(90003);
+};
 
+subtest 'too late' => sub {
+    $im->reload(app => 'rate 0; web_instances 4; recall_time 1s;');
+
+    my $ann = $im->ws_login('ann');
     my $late = msg();
-    sleep 4;
-    $ann[0]->request('openim.msgwithdraw', info($late))
-           ->code_is(20016, 'too late');
+
+    sleep 3;
+    $ann->request('openim.msgwithdraw', info($late))
+        ->code_is(20016, 'too late');
     withdraw(MsgKey => $late)->code_is(0, 'not for REST');
+
+    $im->reload(app => 'rate 0; web_instances 4;');
 };
 
 subtest 'of a batch, and of what only one side has' => sub {

@@ -276,17 +276,23 @@ subtest 'messages go when they are old' => sub {
     my $other = Test::IM->new->run(app => 'history 2s; rate 0;');
     $other->users('ann', 'bob');
 
-    $other->rest('openim/sendmsg', {
-        From_Account => 'ann', To_Account => 'bob', MsgRandom => 1,
-        MsgBody => [text('short')] })->code_is(0);
-
     my $cnt = sub {
         return $other->rest('openim/admin_getroammsg', {
             From_Account => 'ann', To_Account => 'bob', MaxCnt => 1,
             MinTime => 0, MaxTime => time + 9 })->json('/MsgCnt');
     };
 
-    is $cnt->(), 1, 'stored';
+    my $stored;
+
+    # again, if it is too old when the machine comes to ask
+    for (1 .. 5) {
+        $other->rest('openim/sendmsg', {
+            From_Account => 'ann', To_Account => 'bob', MsgRandom => $_,
+            MsgBody => [text('short')] })->code_is(0);
+        last if $stored = $cnt->();
+    }
+
+    is $stored, 1, 'stored';
     ok $other->wait_for(sub { !$cnt->() }), 'gone';
 };
 

@@ -49,11 +49,11 @@ subtest 'the answer' => sub {
     my $reply = msg(MsgSeq => 771, MsgRandom => 90210)->code_is(0);
     my $time = $reply->json('/MsgTime');
 
-    cmp_ok abs($time - time), '<', 5, 'MsgTime is the server\'s';
+    cmp_ok abs($time - time), '<', 60, 'MsgTime is the server\'s';
     $reply->json_is('/MsgKey', "771_90210_$time");
 
     $reply = msg(MsgTimeStamp => 5454457)->code_is(0);
-    cmp_ok abs($reply->json('/MsgTime') - time), '<', 5,
+    cmp_ok abs($reply->json('/MsgTime') - time), '<', 60,
            'MsgTimeStamp is not MsgTime';
     $reply->json_like('/MsgKey', qr/^\d+_\d+_\d+$/, 'MsgSeq is made');
 
@@ -224,7 +224,7 @@ subtest 'duplicates' => sub {
     # without MsgSeq only within a second
     my $same;
 
-    for (1 .. 5) {
+    for (1 .. 30) {
         my $r = $random++;
         my ($x, $y) = map { msg(To_Account => 'dup', From_Account => 'bob',
                                 MsgRandom => $r)->json('/MsgKey') } 1 .. 2;
@@ -265,7 +265,7 @@ subtest 'the receiver and the sender hear of it' => sub {
         is $item->{MsgSeq}, 17, 'MsgSeq';
         is $item->{MsgRandom}, 18, 'MsgRandom';
         is $item->{MsgClientTime}, 1600000000, 'MsgClientTime';
-        cmp_ok abs($item->{MsgTimeStamp} - time), '<', 5, 'MsgTimeStamp';
+        cmp_ok abs($item->{MsgTimeStamp} - time), '<', 60, 'MsgTimeStamp';
         is_deeply $item->{MsgBody}, [text('hello')], 'MsgBody';
         is $item->{CloudCustomData}, 'cloud', 'CloudCustomData';
         is $item->{TinyId}, $ann[0]->tinyid, 'TinyId is the sender\'s';

@@ -9,27 +9,57 @@ use warnings;
 
 use lib 't/lib';
 
+use Socket qw/ SOL_SOCKET SO_RCVBUF /;
 use Test::IM;
 use Test::More;
 
-my $im = Test::IM->new->run(workers => 2, app => 'rate 0;');
-my $n = 900;
+# on the second port the system takes little for a client
+my $im = Test::IM->new;
+my $port = $im->free_port;
+
+$im->run(workers => 2, app => 'rate 0;',
+         server => "listen 127.0.0.1:$port sndbuf=16k;");
+
+my $n = 0;
 
 $im->users(qw/ ann bob /);
 
+my $first = $im->port;
+$im->port($port);
 my $bob = $im->ws_login('bob');
+$im->port($first);
 
-# the loop of the WebSocket does not run meanwhile
+sub buffer {
+    setsockopt Mojo::IOLoop->stream($bob->tx->connection)->handle,
+               SOL_SOCKET, SO_RCVBUF, shift
+        or die "setsockopt: $!";
+}
 
-for my $i (1 .. $n) {
+buffer(8192);
+
+# The loop of the WebSocket does not run meanwhile, until it is behind: who
+# takes nothing for 30 seconds is closed.
+
+my $behind;
+
+for (1 .. 300) {
     my $reply = $im->rest('openim/sendmsg', {
-        From_Account => 'ann', To_Account => 'bob', MsgSeq => $i,
+        From_Account => 'ann', To_Account => 'bob', MsgSeq => ++$n,
         MsgRandom => 1, MsgBody => [{
             MsgType => 'TIMTextElem',
-            MsgContent => { Text => "$i " . 'x' x 11000 } }] });
+            MsgContent => { Text => "$n " . join '', map {
+                chr 35 + rand 56 } 1 .. 10000 } }] });
 
     $reply->code_is(0) if ($reply->code // -1) != 0;
+
+    next if $n % 5;
+    last if $behind;
+    $behind = $im->metric('im_resyncs_total');
 }
+
+ok $behind, "it is behind after $n messages";
+
+buffer(1048576);
 
 my @got;
 

@@ -18,7 +18,8 @@ use Test::More;
 use Time::HiRes qw/ time /;
 
 my $reloads = $ENV{IM_TEST_RELOADS} // 50;
-my $im = Test::IM->new->run(workers => 2, app => 'rate 0; web_instances 4;');
+my $im = Test::IM->new->run(workers => 2, shutdown => '90s',
+                            app => 'rate 0; web_instances 4;');
 my $load = Test::IM::Load->new(im => $im, rest => 3, ws => 4,
                                pause => 0.03)->start;
 
@@ -55,7 +56,7 @@ sub usage {
 sub rest {
     $load->stopped(1);
 
-    $load->run(15, sub {
+    $load->run(60, sub {
         !grep { $_->{message} || $_->{ws} && !$_->{synced} }
              @{ $load->senders };
     });
@@ -93,7 +94,7 @@ for my $n (1 .. $reloads) {
 
     # of three reloads two come while workers of an older one are there
 
-    my $done = $load->run(20, sub {
+    my $done = $load->run(90, sub {
         my (undef, $old, $new) = oldest();
         return $new == 2 && ($n % 3 || $old == 0);
     });
@@ -103,7 +104,7 @@ for my $n (1 .. $reloads) {
         last;
     }
 
-    $load->run(10, sub { $load->acks >= $acks + 20 })
+    $load->run(60, sub { $load->acks >= $acks + 20 })
         or fail "reload $n: messages are acknowledged";
 
     if ($n == 9) {
@@ -112,15 +113,22 @@ for my $n (1 .. $reloads) {
     }
 }
 
-$load->run(20, sub { (oldest())[1] == 0 })
+$load->run(90, sub { (oldest())[1] == 0 })
     or fail 'old workers go';
 
 note sprintf '%d reloads in %.1f s, old workers went within %.1f s',
              $reloads, time - $start, $slowest;
 
-cmp_ok $slowest, '<', 10, 'old workers go within worker_shutdown_timeout';
+cmp_ok $slowest, '<', 80, 'old workers go before worker_shutdown_timeout';
 
+# what is on its way out is waited for
 my $after = rest();
+
+$load->run(30, sub {
+    return $after->{sessions} == 4 && $after->{users} == 4
+           && $after->{zone} - $before->{zone} <= 2 * 4096
+           || !($after = usage());
+});
 
 is $after->{count}, 2, 'there are two workers';
 is $after->{sessions}, 4, 'as many sessions as users';

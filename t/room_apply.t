@@ -45,7 +45,7 @@ sub notice {
         my $e = ($_[0]{GroupTips} // [])->[0] or return;
         return $e->{ToGroupId} eq $gid
                && ($e->{MsgBody}{ReportType} // 0) == $type;
-    }, $seconds // 10);
+    }, $seconds // 30);
     return $item && $item->{GroupTips}[0]{MsgBody};
 }
 
@@ -66,7 +66,7 @@ sub handle {
 }
 
 sub hears {
-    my ($who, $gid) = @_;
+    my ($who, $gid, $seconds) = @_;
     my $text = 'text ' . rand;
 
     $im->rest("$svc/send_group_msg", { GroupId => $gid,
@@ -76,7 +76,7 @@ sub hears {
     return !!$ws{$who}->next_event(sub {
         my $m = ($_[0]{GroupMsgArray} // [])->[0] or return;
         return $m->{MsgBody}[0]{MsgContent}{Text} eq $text;
-    }, 0.5);
+    }, $seconds // 30);
 }
 
 subtest 'approved' => sub {
@@ -84,7 +84,7 @@ subtest 'approved' => sub {
 
     apply('bob', $gid, 'WaitAdminApproval', ApplyMsg => 'please',
           UserDefinedField => 'data');
-    ok !hears('bob', $gid), 'not in the room yet';
+    ok !hears('bob', $gid, 0.5), 'not in the room yet';
     is $im->group_info($gid)->{MemberNum}, 0, 'nor counted';
 
     my $n = notice('ann', $gid, 1);

@@ -30,7 +30,7 @@ sub room {
 
 sub message {
     my ($ws, $seconds) = @_;
-    my $item = $ws->next_event('GroupMsgArray', $seconds // 10);
+    my $item = $ws->next_event('GroupMsgArray', $seconds // 30);
     return $item && $item->{GroupMsgArray}[0];
 }
 
@@ -38,7 +38,7 @@ sub tip {
     my ($ws, $op, $seconds) = @_;
     my $item = $ws->next_event(
         sub { $_[0]{Event} == 6 && $_[0]{GroupTips}[0]{MsgBody}{OpType}
-              == $op }, $seconds // 10);
+              == $op }, $seconds // 30);
     return $item && $item->{GroupTips}[0];
 }
 
@@ -46,7 +46,7 @@ sub notice {
     my ($ws, $type, $seconds) = @_;
     my $item = $ws->next_event(
         sub { $_[0]{Event} == 5 && $_[0]{GroupTips}[0]{MsgBody}{ReportType}
-              == $type }, $seconds // 10);
+              == $type }, $seconds // 30);
     return $item && $item->{GroupTips}[0];
 }
 

@@ -38,7 +38,7 @@ subtest 'numbers' => sub {
     my $reply = message(From_Account => 'bob')->code_is(0);
 
     is $reply->json('/MsgSeq'), $first + 1, 'the next one';
-    cmp_ok abs($reply->json('/MsgTime') - time), '<', 5, 'MsgTime';
+    cmp_ok abs($reply->json('/MsgTime') - time), '<', 60, 'MsgTime';
     is $im->group_info($gid)->{NextMsgSeq}, $first + 2, 'NextMsgSeq';
 };
 
@@ -100,7 +100,7 @@ subtest 'forbid_send_msg' => sub {
                    ->json_is('/ShuttedUinList/0/Member_Account', 'bob');
 
     cmp_ok abs($reply->json('/ShuttedUinList/0/ShuttedUntil') - time - 60),
-        '<', 5, 'ShuttedUntil';
+        '<', 60, 'ShuttedUntil';
 
     $im->rest("$svc/get_group_muted_account", { GroupId => $gid })
        ->code_is(0)->json_is('/MutedAccountList/0/Member_Account', 'bob');

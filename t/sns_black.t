@@ -74,7 +74,7 @@ subtest 'reading and checking' => sub {
                @{ $reply->json('/BlackListItem') }], [qw/ bob cat /], 'list';
     is $reply->json('/BlackListItem/0/Black_Account'),
        $reply->json('/BlackListItem/0/To_Account'), 'the old names';
-    ok abs($reply->json('/BlackListItem/0/AddBlackTimeStamp') - time) < 20,
+    ok abs($reply->json('/BlackListItem/0/AddBlackTimeStamp') - time) < 60,
        'time';
     my $seq = $reply->json('/CurruentSequence');
     is $seq, 2, 'sequence';

@@ -348,7 +348,7 @@ sub burst {
         })->catch(sub { })->finally(sub { $done++ });
     }
 
-    my $end = time + 30;
+    my $end = time + 60;
     my $timer = Mojo::IOLoop->recurring(0.01 => sub { });
     Mojo::IOLoop->one_tick while $done < @bodies && time < $end;
     Mojo::IOLoop->remove($timer);
@@ -418,7 +418,7 @@ subtest 'a store that has no time' => sub {
     my @users = users(40);
     my %codes;
 
-    for my $round (1 .. 20) {
+    for my $round (1 .. 60) {
         my $got = burst('friend_import', map { {
             From_Account => $users[0], AddFriendItem => [{
                 To_Account => $_, %source, Remark => "r$round" }] } }

@@ -31,7 +31,7 @@ subtest 'one round, both ways' => sub {
         ->json_hasnt('/Fail_Account')->json_is('/ErrorDisplay', '');
 
     my $f = friends('ann')->{bob};
-    ok time - delete($f->{Tag_SNS_IM_AddTime}) < 10, 'AddTime';
+    ok time - delete($f->{Tag_SNS_IM_AddTime}) < 60, 'AddTime';
     is_deeply $f, { Tag_SNS_IM_Remark => 'bobby',
         Tag_SNS_IM_Group => ['fair'], Tag_SNS_IM_AddWording => 'hi',
         Tag_SNS_IM_AddSource => 'AddSource_Type_Web' }, 'own row';

@@ -20,7 +20,7 @@ use Time::HiRes qw/ time /;
 
 my $seed = $ENV{IM_TEST_SEED} // int rand 1e9;
 srand $seed;
-diag "IM_TEST_SEED=$seed";
+note "IM_TEST_SEED=$seed";
 
 my $im = Test::IM->new->run(workers => 2, app => 'rate 0;');
 
@@ -251,7 +251,7 @@ sub orders {
            0 .. $#list;
 }
 
-sub burst { burst_for(30, @_) }
+sub burst { burst_for(60, @_) }
 
 
 subtest 'one after the other, as the model' => sub {
@@ -386,5 +386,7 @@ subtest 'a power cut' => sub {
         is "@wrong", '', 'a state that can be';
     }
 };
+
+diag "IM_TEST_SEED=$seed" unless Test::More->builder->is_passing;
 
 done_testing;

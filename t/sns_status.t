@@ -13,6 +13,7 @@ use MIME::Base64 qw/ encode_base64 /;
 use Test::IM;
 use Test::IM::Sns;
 use Test::More;
+use Time::HiRes qw/ time /;
 
 my $im = Test::IM->new->run(workers => 2,
     app => 'rate 0; status_subs_max 3; web_instances 3;');
@@ -102,11 +103,22 @@ subtest 'a reload of a page is no news' => sub {
     my $cat = $im->ws_login('cat');
     call($bob, 'status_subscribe', To_Account => ['cat'])->code_is(0);
 
-    $cat->close->open;
-    $cat->wslogin->code_is(0);
-    ok !(grep { ($_->{UserStatusList}[0]{Status} // 0) == 2 }
-         map { $bob->next_event('UserStatusList', 1.5) // {} } 1 .. 2),
-       'nobody hears that he was away';
+    my $away;
+
+    # again, if he was away for longer
+    for (1 .. 6) {
+        my $time = time;
+
+        $cat->close->open;
+        $cat->wslogin->code_is(0);
+        my $slow = time - $time > 0.5;
+
+        $away = grep { ($_->{UserStatusList}[0]{Status} // 0) == 2 }
+                map { $bob->next_event('UserStatusList', 1.5) // {} } 1 .. 2;
+        last unless $slow;
+    }
+
+    ok !$away, 'nobody hears that he was away';
     call($bob, 'status_unsubscribe', UnsubscribeAll => 1);
     $cat->wslogout;
 };

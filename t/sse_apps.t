@@ -39,7 +39,7 @@ sub guest ($app, $gid) {
 
 # whether that comes within some seconds, after what was found before
 sub comes ($guest, $pattern) {
-    my $end = time + 4;
+    my $end = time + 30;
 
     while ($guest->{text} !~ s/^.*?$pattern//s) {
         return 0 if time > $end;

@@ -43,7 +43,7 @@ for my $version ('1.1', '1.0') {
         syswrite $s, "GET /rooms/1400000001/live/events HTTP/$version\r\n"
                      . "Host: localhost\r\n\r\n";
 
-        my ($text, $n, $end) = ('', 0, time + 15);
+        my ($text, $n, $end) = ('', 0, time + 60);
 
         while (time < $end && $text !~ /the last one/) {
             $n++;

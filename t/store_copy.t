@@ -274,7 +274,7 @@ subtest 'no worker takes what is not whole' => sub {
                     . $im->log_text };
 
     ok $im->wait_for(sub { $log->() =~ /the copy into it has not ended/ },
-                     20), 'told in the log';
+                     60), 'told in the log';
     kill QUIT => $pid;
     waitpid $pid, 0;
     $im->allow_log(qr/the copy into it has not ended/,

@@ -28,7 +28,7 @@ plan skip_all => 'needs a C compiler' unless $cc;
 my $seed = $ENV{IM_TEST_SEED} // int rand 4294967295;
 
 srand $seed;
-diag "IM_TEST_SEED=$seed";
+note "IM_TEST_SEED=$seed";
 
 my $sync = $ENV{IM_TEST_SYNC} // 'always';
 my $cuts = 8;
@@ -86,7 +86,7 @@ my $load = Test::IM::Load->new(im => $im, rest => 4, ws => 2, on_ack => sub {
     syswrite $log, pack 'QQQ', ord 'A', scalar @acked, 0;
 })->start;
 
-$load->run(20, sub { $load->acks >= 500 });
+$load->run(120, sub { $load->acks >= 500 });
 $load->settle;
 cmp_ok $load->acks, '>=', 500, 'enough was sent';
 
@@ -219,5 +219,7 @@ sub check {
         $new->stop('nginx exits');
     };
 }
+
+diag "IM_TEST_SEED=$seed" unless Test::More->builder->is_passing;
 
 done_testing;

@@ -21,7 +21,7 @@ my $im = Test::IM->new->run(workers => 2);
 sub kicked {
     my ($ws, $type, $name) = @_;
 
-    my $push = $ws->next_push('im_open_status.stat_forceoffline', 5);
+    my $push = $ws->next_push('im_open_status.stat_forceoffline');
     my $notify = $push && $push->{body}{EventArray}[0]{C2cNotifyMsgArray}[0]
                  {KickoutMsgNotify};
 
@@ -46,7 +46,7 @@ subtest 'the answer' => sub {
     like $reply->json('/A2Key'), qr/^[0-9a-f]{32}$/, 'A2Key';
     like $reply->json('/TinyId'), qr/^\d{18}$/, 'TinyId';
     cmp_ok $reply->json('/InstId'), '>', 0, 'InstId';
-    cmp_ok abs($reply->json('/TimeStamp') - time), '<', 5, 'TimeStamp';
+    cmp_ok abs($reply->json('/TimeStamp') - time), '<', 60, 'TimeStamp';
     is $reply->json('/HelloInterval'), 30, 'HelloInterval';
 
     $im->rest('im_open_login_svc/account_check',
@@ -96,13 +96,26 @@ subtest 'a2 after a reconnect, and after a restart' => sub {
 };
 
 subtest 'a login does not outlive its ticket' => sub {
-    my $ws = $im->ws(user => 'cy', sig => $im->usersig('cy', expire => 2));
+    my $ws;
 
-    $ws->wslogin->code_is(0);
-    alive($ws, 'alive');
+    # again, if it has expired before the machine comes to ask
+    for my $expire (2, 5, 10) {
+        my $time = int time;
+
+        $ws = $im->ws(user => 'cy', sig => $im->usersig('cy',
+            time => $time, expire => $expire));
+
+        my @codes = map { $_->code } $ws->wslogin,
+                    $ws->request('im_open_status.wshello');
+
+        next if time - $time >= $expire && $expire < 10;
+        is_deeply \@codes, [0, 0], 'alive';
+        last;
+    }
+
     $im->wait_for(sub {
         $ws->request('im_open_status.wshello')->code == 70001
-    }, 8);
+    });
     $ws->request('im_open_status.wshello')->code_is(70001, 'expired');
     $ws->close;
 };

@@ -40,6 +40,7 @@ use MIME::Base64 qw/ encode_base64 /;
 use Mojo::File qw/ path /;
 use Mojo::IOLoop;
 use Mojo::JSON qw/ decode_json encode_json /;
+use Mojo::Promise;
 use Mojo::URL;
 use Mojo::UserAgent;
 use POSIX qw/ WNOHANG /;
@@ -133,7 +134,7 @@ sub stop ($self, $name = undef) {
 
     kill QUIT => $pid;
 
-    my $done = $self->wait_for(sub { waitpid($pid, WNOHANG) == $pid });
+    my $done = $self->wait_for(sub { waitpid($pid, WNOHANG) == $pid }, 90);
 
     $self->kill9_all unless $done;
     $self->pid(undef);
@@ -217,7 +218,7 @@ sub cmdline ($pid) {
 # --- configuration
 
 sub nginx {
-    return $ENV{IM_TEST_NGINX} if $ENV{IM_TEST_NGINX};
+    return abs_path($ENV{IM_TEST_NGINX}) if $ENV{IM_TEST_NGINX};
 
     my $nginx = "$build/sanitize/nginx";
     return -x $nginx ? $nginx : '/usr/sbin/nginx';
@@ -465,6 +466,27 @@ sub rest ($self, $command, $body = {}, %o) {
         name => $command, status => $res->code // 0, text => $res->body,
         error => $tx->error && !$res->code ? $tx->error->{message} : undef,
         headers => $res->headers);
+}
+
+# Answers to many commands at once, in their order: [name, body] each.
+sub rests ($self, @calls) {
+    my @replies;
+    my $sig = $self->usersig($self->admin);
+
+    Mojo::Promise->all(map {
+        my ($command, $body) = @$_;
+
+        $self->ua->post_p($self->url("/v4/$command",
+            sdkappid => $self->app_id, identifier => $self->admin,
+            usersig => $sig, random => 1, contenttype => 'json')
+            => json => $body);
+    } @calls)->then(sub (@all) {
+        @replies = map { Test::IM::Reply->new(
+            name => 'rests', status => $_->[0]->res->code // 0,
+            text => $_->[0]->res->body) } @all;
+    })->catch(sub { Test::More::fail("no answer: @_") })->wait;
+
+    return @replies;
 }
 
 sub get ($self, $path, %query) {
