@@ -590,6 +590,18 @@ im_session_behind(im_session_t *s)
 }
 
 
+void
+im_session_missed(im_session_t *s, int64_t seq)
+{
+    if (seq && s->cursor == seq) {
+        s->cursor = seq - 1;
+        s->seen = ngx_max(s->seen, seq);
+    }
+
+    im_session_behind(s);
+}
+
+
 ngx_int_t
 im_session_caught_up(im_session_t *s, int64_t cursor)
 {

@@ -119,6 +119,12 @@ void im_session_touch(im_session_t *s);
 void im_session_behind(im_session_t *s);
 
 /*
+ * The same from event(): what was to be sent was not.  The number is that of
+ * the event, 0 if it is not in the stream and is lost.
+ */
+void im_session_missed(im_session_t *s, int64_t seq);
+
+/*
  * All up to cursor was sent.  NGX_OK: events flow.  NGX_AGAIN: a greater
  * number was heard of meanwhile, read once more (a second call with the same
  * cursor is taken at its word).

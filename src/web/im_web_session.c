@@ -361,12 +361,12 @@ im_web_session_event(im_session_t *s, im_bus_buf_t *buf, ngx_str_t *json)
     frame = im_web_push(buf, json, ws->peer->log);
 
     if (frame == NULL) {
-        im_session_behind(s);
+        im_session_missed(s, buf->seq);
         return;
     }
 
     if (ws->peer->ops->send(ws->peer, frame) == NGX_BUSY) {
-        im_session_behind(s);
+        im_session_missed(s, buf->seq);
         return;
     }
 
