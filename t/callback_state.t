@@ -2,7 +2,8 @@
 
 # Copyright (C) The ngx_im authors
 
-# State.StateChange: logins, logouts, lost connections, kicks.
+# State.StateChange: logins, logouts, lost connections, kicks; and members of
+# live rooms who are silent.
 
 use strict;
 use warnings;
@@ -17,7 +18,9 @@ my $app = Test::IM::Receiver->new->start;
 
 my $im = Test::IM->new->run(workers => 2,
     app => 'rate 0; web_instances 1; callback ' . $app->url
-           . ' State.StateChange timeout=20s;');
+           . ' State.StateChange Group.CallbackOnMemberStateChange'
+           . ' timeout=20s;',
+    im => 'room_silence 500ms;');
 
 $im->users(qw/ ann bob /);
 
@@ -86,6 +89,46 @@ subtest 'kicked by another login' => sub {
     is_deeply states(3)->[2], ['Logout', 'Unregister', 'ann'],
               'kicked by the administrator';
     $two->tx->finish;
+};
+
+subtest 'members of a live room' => sub {
+    my $gid = $im->group(Type => 'AVChatRoom', owner => 'ann');
+    my $command = 'Group.CallbackOnMemberStateChange';
+    my $bob = $im->ws_login('bob');
+    my $join = sub {
+        $bob->request('group_open_http_svc.apply_join_group',
+                      { GroupId => $gid })->code_is(0);
+    };
+
+    my $told = sub {
+        my ($n) = @_;
+        my @list = $app->wait_requests($command, $n);
+        return [map { $_->{body}{EventType} } @list];
+    };
+
+    $join->();
+    $bob->cut;
+
+    is_deeply $told->(1), ['Offline'], 'silent';
+
+    my ($r) = $app->requests($command);
+    like delete $r->{body}{EventTime}, qr/^\d{13}$/, 'EventTime';
+    is_deeply $r->{body}, { CallbackCommand => $command, GroupId => $gid,
+        EventType => 'Offline', MemberList => [{ Member_Account => 'bob' }] },
+        'members of the body';
+    is $r->{raw}, "SdkAppid=1400000001&CallbackCommand=$command"
+                  . '&contenttype=json', 'no address, no platform';
+
+    $bob = $im->ws_login('bob');
+    $join->();
+    is_deeply $told->(2), [qw/ Offline Online /], 'back';
+
+    $bob->request('group_open_http_svc.quit_group', { GroupId => $gid })
+        ->code_is(0);
+    $join->();
+    $bob->cut;
+    is_deeply $told->(3), [qw/ Offline Online Offline /],
+              'one who has quit is not silent';
 };
 
 done_testing;

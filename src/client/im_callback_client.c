@@ -630,13 +630,17 @@ im_cb_request(ngx_pool_t *pool, im_callback_call_t *call,
     *p++ = ngx_strlchr(cb->url.data, cb->url.data + cb->url.len, '?') ? '&'
                                                                       : '?';
 
-    p = ngx_sprintf(p, "SdkAppid=%ui&CallbackCommand=%V&contenttype=json"
-                    "&ClientIP=", call->app->id, call->command);
+    p = ngx_sprintf(p, "SdkAppid=%ui&CallbackCommand=%V&contenttype=json",
+                    call->app->id, call->command);
 
-    p = (u_char *) ngx_escape_uri(p, call->ip.data, call->ip.len,
-                                  NGX_ESCAPE_URI_COMPONENT);
+    if (*call->platform) {
+        p = ngx_cpymem(p, "&ClientIP=", sizeof("&ClientIP=") - 1);
 
-    p = ngx_sprintf(p, "&OptPlatform=%s", call->platform);
+        p = (u_char *) ngx_escape_uri(p, call->ip.data, call->ip.len,
+                                      NGX_ESCAPE_URI_COMPONENT);
+
+        p = ngx_sprintf(p, "&OptPlatform=%s", call->platform);
+    }
 
     if (cb->token.len) {
         p = im_cb_sign(p, &cb->token);

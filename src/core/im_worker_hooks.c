@@ -33,6 +33,7 @@ extern im_worker_hook_t  im_group_type_hook;
 extern im_worker_hook_t  im_word_hook;
 extern im_worker_hook_t  im_group_member_hook;
 extern im_worker_hook_t  im_group_row_hook;
+extern im_worker_hook_t  im_group_silent_hook;
 extern im_worker_hook_t  im_group_sweep_hook;
 extern im_worker_hook_t  im_job_hook;
 extern im_worker_hook_t  im_callback_hook;
@@ -69,6 +70,7 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_group_member_hook,
     &im_group_row_hook,
     &im_job_hook,
+    &im_group_silent_hook,
     &im_group_sweep_hook,
     &im_callback_hook,
     &im_callback_conf_hook,

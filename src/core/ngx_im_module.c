@@ -240,6 +240,13 @@ static ngx_command_t  ngx_im_commands[] = {
       offsetof(im_conf_t, group_sweep_interval),
       &ngx_im_positive_msec },
 
+    { ngx_string("room_silence"),
+      NGX_IM_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(im_conf_t, room_silence),
+      &ngx_im_positive_msec },
+
     { ngx_string("fault"),
       NGX_IM_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE2,
       ngx_im_fault,
@@ -526,6 +533,7 @@ ngx_im_create_conf(ngx_cycle_t *cycle)
     imcf->drain_time = NGX_CONF_UNSET_MSEC;
     imcf->sweep_interval = NGX_CONF_UNSET_MSEC;
     imcf->group_sweep_interval = NGX_CONF_UNSET_MSEC;
+    imcf->room_silence = NGX_CONF_UNSET_MSEC;
     imcf->deflate = NGX_CONF_UNSET;
     imcf->deflate_min = NGX_CONF_UNSET_SIZE;
 
@@ -639,6 +647,7 @@ ngx_im_block_end(ngx_conf_t *cf, im_conf_t *imcf)
     ngx_conf_init_msec_value(imcf->drain_time, 3000);
     ngx_conf_init_msec_value(imcf->sweep_interval, 60000);
     ngx_conf_init_msec_value(imcf->group_sweep_interval, 300000);
+    ngx_conf_init_msec_value(imcf->room_silence, 20000);
     ngx_conf_init_value(imcf->deflate, 1);
     ngx_conf_init_size_value(imcf->deflate_min, 512);
 

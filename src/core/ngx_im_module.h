@@ -257,6 +257,7 @@ typedef struct {
     ngx_msec_t       drain_time;
     ngx_msec_t       sweep_interval;
     ngx_msec_t       group_sweep_interval;
+    ngx_msec_t       room_silence;
 
     ngx_flag_t       deflate;              /* of WebSocket messages */
     size_t           deflate_min;          /* bytes */

@@ -35,6 +35,7 @@ typedef struct {
     im_code_t          down;         /* no answer, and the app refuses then */
     unsigned           drop:1;       /* verdict 2 */
     unsigned           text:1;       /* EventTime is a string */
+    unsigned           bare:1;       /* no ClientIP, no OptPlatform */
 } im_callback_row_t;
 
 
@@ -66,97 +67,100 @@ im_callback_client_t  *im_callback_client;
 static im_callback_row_t  im_callback_rows[] = {
 
     /* IM_CB_STATE */
-    { ngx_string("State.StateChange"), 0, 0, 0, 0 },
+    { ngx_string("State.StateChange"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_C2C_BEFORE */
     { ngx_string("C2C.CallbackBeforeSendMsg"),
-      IM_E_MSG_CALLBACK, IM_E_CALLBACK_DOWN, 0, 0 },
+      IM_E_MSG_CALLBACK, IM_E_CALLBACK_DOWN, 0, 0, 0 },
 
     /* IM_CB_C2C_AFTER */
-    { ngx_string("C2C.CallbackAfterSendMsg"), 0, 0, 0, 0 },
+    { ngx_string("C2C.CallbackAfterSendMsg"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_C2C_RECALL */
-    { ngx_string("C2C.CallbackAfterMsgWithDraw"), 0, 0, 0, 0 },
+    { ngx_string("C2C.CallbackAfterMsgWithDraw"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_BEFORE_CREATE */
     { ngx_string("Group.CallbackBeforeCreateGroup"),
-      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0, 0 },
+      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0, 0, 0 },
 
     /* IM_CB_GROUP_AFTER_CREATE */
-    { ngx_string("Group.CallbackAfterCreateGroup"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterCreateGroup"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_BEFORE_JOIN */
     { ngx_string("Group.CallbackBeforeApplyJoinGroup"),
-      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0, 0 },
+      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0, 0, 0 },
 
     /* IM_CB_GROUP_BEFORE_INVITE */
     { ngx_string("Group.CallbackBeforeInviteJoinGroup"),
-      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0, 0 },
+      IM_E_GROUP_CALLBACK, IM_E_GROUP_INTERNAL, 0, 0, 0 },
 
     /* IM_CB_GROUP_JOINED */
-    { ngx_string("Group.CallbackAfterNewMemberJoin"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterNewMemberJoin"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_EXITED */
-    { ngx_string("Group.CallbackAfterMemberExit"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterMemberExit"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_FULL */
-    { ngx_string("Group.CallbackAfterGroupFull"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterGroupFull"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_BEFORE_SEND */
     { ngx_string("Group.CallbackBeforeSendMsg"),
-      IM_E_GROUP_CALLBACK, IM_E_CALLBACK_DOWN, 1, 0 },
+      IM_E_GROUP_CALLBACK, IM_E_CALLBACK_DOWN, 1, 0, 0 },
 
     /* IM_CB_GROUP_AFTER_SEND */
-    { ngx_string("Group.CallbackAfterSendMsg"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterSendMsg"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_DESTROYED */
-    { ngx_string("Group.CallbackAfterGroupDestroyed"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterGroupDestroyed"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_INFO */
-    { ngx_string("Group.CallbackAfterGroupInfoChanged"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterGroupInfoChanged"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_RECALL */
-    { ngx_string("Group.CallbackAfterRecallMsg"), 0, 0, 0, 1 },
+    { ngx_string("Group.CallbackAfterRecallMsg"), 0, 0, 0, 1, 0 },
 
     /* IM_CB_GROUP_OWNER */
-    { ngx_string("Group.CallbackAfterChangeGroupOwner"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterChangeGroupOwner"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_PREV_FRIEND_ADD: verdicts are the accounts' */
-    { ngx_string("Sns.CallbackPrevFriendAdd"), 0, IM_E_SNS_INTERNAL, 0, 0 },
+    { ngx_string("Sns.CallbackPrevFriendAdd"), 0, IM_E_SNS_INTERNAL, 0, 0, 0 },
 
     /* IM_CB_PREV_RESPONSE */
     { ngx_string("Sns.CallbackPrevFriendResponse"),
-      0, IM_E_SNS_INTERNAL, 0, 0 },
+      0, IM_E_SNS_INTERNAL, 0, 0, 0 },
 
     /* IM_CB_FRIEND_ADD */
-    { ngx_string("Sns.CallbackFriendAdd"), 0, 0, 0, 0 },
+    { ngx_string("Sns.CallbackFriendAdd"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_FRIEND_DELETE */
-    { ngx_string("Sns.CallbackFriendDelete"), 0, 0, 0, 0 },
+    { ngx_string("Sns.CallbackFriendDelete"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_BLACK_ADD */
-    { ngx_string("Sns.CallbackBlackListAdd"), 0, 0, 0, 0 },
+    { ngx_string("Sns.CallbackBlackListAdd"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_BLACK_DELETE */
-    { ngx_string("Sns.CallbackBlackListDelete"), 0, 0, 0, 0 },
+    { ngx_string("Sns.CallbackBlackListDelete"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_PROFILE */
-    { ngx_string("Profile.CallbackPortraitSet"), 0, 0, 0, 0 },
+    { ngx_string("Profile.CallbackPortraitSet"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_C2C_READ */
-    { ngx_string("C2C.CallbackAfterMsgReport"), 0, 0, 0, 0 },
+    { ngx_string("C2C.CallbackAfterMsgReport"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_REFUSED */
-    { ngx_string("Group.CallbackSendMsgException"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackSendMsgException"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_MEMBER */
-    { ngx_string("Group.CallbackAfterMemberFieldChanged"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterMemberFieldChanged"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_ATTR */
-    { ngx_string("Group.CallbackAfterGroupAttrChanged"), 0, 0, 0, 0 },
+    { ngx_string("Group.CallbackAfterGroupAttrChanged"), 0, 0, 0, 0, 0 },
 
     /* IM_CB_GROUP_RECEIPT */
-    { ngx_string("Group.CallbackAfterReadReceipt"), 0, 0, 0, 0 }
+    { ngx_string("Group.CallbackAfterReadReceipt"), 0, 0, 0, 0, 0 },
+
+    /* IM_CB_GROUP_SILENT */
+    { ngx_string("Group.CallbackOnMemberStateChange"), 0, 0, 0, 0, 1 }
 };
 
 
@@ -408,8 +412,12 @@ im_callback_call(im_ctx_t *ctx, im_callback_e event, im_json_t *body,
 
     call->app = ctx->app;
     call->command = &im_callback_rows[event].name;
-    call->ip = ctx->ip;
-    call->platform = im_callback_platform(ctx);
+    call->platform = "";
+
+    if (!im_callback_rows[event].bare) {
+        call->ip = ctx->ip;
+        call->platform = im_callback_platform(ctx);
+    }
 
     return im_json_render(ctx->pool, body, &call->body);
 }

@@ -52,6 +52,7 @@ typedef enum {
     IM_CB_GROUP_MEMBER,
     IM_CB_GROUP_ATTR,
     IM_CB_GROUP_RECEIPT,
+    IM_CB_GROUP_SILENT,
     IM_CALLBACKS
 } im_callback_e;
 
@@ -63,7 +64,7 @@ typedef struct {
     ngx_str_t         *command;
     ngx_str_t          body;         /* JSON */
     ngx_str_t          ip;
-    char              *platform;     /* OptPlatform */
+    char              *platform;     /* OptPlatform; empty: neither */
     ngx_str_t          id;           /* of a delivery, or empty */
 } im_callback_call_t;
 
@@ -229,6 +230,9 @@ void im_callback_group_attr(im_ctx_t *ctx, im_group_t *group,
 /* The caller has told that he has read a message. */
 void im_callback_group_receipt(im_ctx_t *ctx, im_group_t *group,
     int64_t seq, int64_t read, int64_t unread);
+/* The member of a live room has lost his connection a while ago, or is back. */
+void im_callback_group_silent(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *user, ngx_uint_t online);
 
 
 typedef enum {

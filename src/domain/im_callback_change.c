@@ -107,6 +107,28 @@ im_callback_group_receipt(im_ctx_t *ctx, im_group_t *group, int64_t seq,
 }
 
 
+void
+im_callback_group_silent(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
+    ngx_uint_t online)
+{
+    im_json_t  *body, *list;
+
+    if (!im_callback_wants(ctx->app, IM_CB_GROUP_SILENT)) {
+        return;
+    }
+
+    body = im_callback_body(ctx, IM_CB_GROUP_SILENT);
+
+    im_json_add_str(body, "GroupId", &group->gid);
+    im_json_add_cstr(body, "EventType", online ? "Online" : "Offline");
+
+    list = im_json_add_list(body, "MemberList");
+    im_json_add_str(im_json_push_obj(list), "Member_Account", user);
+
+    im_callback_tell(ctx, IM_CB_GROUP_SILENT, body, &group->gid);
+}
+
+
 static im_json_t *
 im_callback_change_body(im_ctx_t *ctx, im_callback_e event,
     im_group_t *group)

@@ -931,6 +931,7 @@ im_room_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst,
 
     } else {
         ngx_queue_remove(&j->place);
+        im_room_back_locked(j, 1);
     }
 
     ngx_queue_insert_tail(&sh->slots[im_slot_self()].joined, &j->place);
@@ -941,6 +942,8 @@ im_room_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst,
     j->leaving = 0;
 
     im_zone_unlock(sh);
+
+    im_room_silent_tell();
 
     return rc;
 
@@ -997,6 +1000,8 @@ im_room_leaving(ngx_uint_t app, uint64_t gno, ngx_str_t *user, uint32_t inst)
 
         j->leaving = 1;
         j->expires = ngx_current_msec + j->ttl;
+
+        im_room_silent_begin_locked(sh, j);
     }
 
     im_zone_unlock(sh);
@@ -1007,6 +1012,7 @@ static void
 im_room_user_free(im_zone_sh_t *sh, im_room_joined_t *j)
 {
     im_room_gone_locked(j);
+    im_room_silent_end_locked(j);
     im_room_changed_locked(sh, j->room);
 
     ngx_queue_remove(&j->place);
@@ -1403,7 +1409,7 @@ im_room_part_free(im_zone_sh_t *sh, im_room_part_t *part)
 static void
 im_room_tick(void)
 {
-    ngx_uint_t     i, n;
+    ngx_uint_t     i, n, silent;
     im_zone_sh_t  *sh;
 
     for (i = 0; i < IM_ROOM_BATCHES; i++) {
@@ -1411,12 +1417,14 @@ im_room_tick(void)
         sh = im_zone_lock();
 
         n = im_room_expire(sh);
+        silent = im_room_silent_due_locked(sh);
 
         im_zone_unlock(sh);
 
         im_room_gone_tell();
+        im_room_silent_tell();
 
-        if (n < IM_ROOM_BATCH) {
+        if (n < IM_ROOM_BATCH && silent < IM_ROOM_BATCH) {
             break;
         }
     }
@@ -1581,6 +1589,8 @@ im_room_clear(ngx_uint_t slot, ngx_pid_t pid)
 
             j->leaving = 1;
             j->expires = ngx_current_msec + j->ttl;
+
+            im_room_silent_begin_locked(sh, j);
         }
 
         im_zone_unlock(sh);

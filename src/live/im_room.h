@@ -133,6 +133,18 @@ ngx_int_t im_room_leave(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
 /* Only where the worker was the last one to call im_room_join(). */
 void im_room_leaving(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     uint32_t inst);
+/*
+ * fn is called, in any worker, for a user who has no socket for that time and
+ * keeps his place, and when he is back.  It must not suspend.
+ * im_room_back(): he is not silent after all (tell: fn is called).
+ */
+typedef void (*im_room_silent_pt)(ngx_uint_t app, uint64_t gno,
+    ngx_str_t *user, ngx_uint_t online);
+
+void im_room_silent_handler(ngx_msec_t time, im_room_silent_pt fn);
+void im_room_back(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    ngx_uint_t tell);
+
 /* NGX_OK: in, *u (may be NULL) is a copy; NGX_DECLINED. */
 ngx_int_t im_room_joined(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     im_room_user_t *u);

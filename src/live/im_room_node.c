@@ -239,7 +239,7 @@ static ngx_int_t im_room_leave_args(im_room_args_t *a, ngx_uint_t app,
 static void im_room_user_args(im_room_args_t *a, ngx_uint_t app,
     uint64_t gno, ngx_str_t *user);
 static ngx_int_t im_room_user_record(ngx_str_t *rec, ngx_uint_t app,
-    uint64_t gno, ngx_str_t *user);
+    uint64_t gno, ngx_str_t *user, ngx_uint_t joins);
 static void im_room_tell_handler(void *data, ngx_int_t rc,
     redisReply *reply);
 static void im_room_node_room(im_node_record_t *rec, ngx_str_t *payload);
@@ -668,7 +668,7 @@ im_room_join_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
                                   im_node_id(), inst, joined)
                      - a->value;
 
-    return im_room_user_record(&a->args[8], app, gno, user);
+    return im_room_user_record(&a->args[8], app, gno, user, 1);
 }
 
 
@@ -692,13 +692,14 @@ im_room_user_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
 
 static ngx_int_t
 im_room_user_record(ngx_str_t *rec, ngx_uint_t app, uint64_t gno,
-    ngx_str_t *user)
+    ngx_str_t *user, ngx_uint_t joins)
 {
     im_bus_meta_t  meta;
 
     ngx_memzero(&meta, sizeof(im_bus_meta_t));
     meta.app = app;
     meta.chain = gno;
+    meta.flags = joins;
 
     return im_node_record(rec, IM_BUS_LEFT, &meta, user, 1);
 }
@@ -757,7 +758,7 @@ im_room_leave_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
     im_room_user_args(a, app, gno, user);
 
     if (anywhere) {
-        return im_room_user_record(&a->args[7], app, gno, user);
+        return im_room_user_record(&a->args[7], app, gno, user, 0);
     }
 
     ngx_str_null(&a->args[7]);
@@ -1069,6 +1070,10 @@ im_room_node_audience(im_node_record_t *rec, ngx_str_t *payload)
 static void
 im_room_node_left(im_node_record_t *rec, ngx_str_t *payload)
 {
+    if (rec->flags) {
+        im_room_back(rec->app, rec->chain, payload, 1);
+    }
+
     (void) im_room_leave(rec->app, rec->chain, payload, 0);
 
     im_room_tell();

@@ -76,7 +76,11 @@ typedef struct {
     time_t             joined;
     ngx_msec_t         ttl;
     ngx_msec_t         expires;
+    ngx_queue_t        silence;      /* waits: of sh->silent */
+    ngx_msec_t         since;
     uint32_t           inst;
+    uint8_t            waits;        /* without a socket, not yet silent */
+    uint8_t            silent;
     uint16_t           leaving;
     uint16_t           marks;        /* bits of the room's */
     u_char             name[1];
@@ -95,6 +99,14 @@ void im_room_changed_locked(im_zone_sh_t *sh, im_room_t *room);
 void im_room_gone_locked(im_room_joined_t *j);
 void im_room_gone_tell(void);
 ngx_int_t im_room_tell_init_process(ngx_cycle_t *cycle);
+
+/* im_room_silent.c: he has no socket now, will not be silent, has come back;
+ * who is silent now; im_room_silent_tell() follows without the lock. */
+void im_room_silent_begin_locked(im_zone_sh_t *sh, im_room_joined_t *j);
+void im_room_silent_end_locked(im_room_joined_t *j);
+void im_room_back_locked(im_room_joined_t *j, ngx_uint_t tell);
+ngx_uint_t im_room_silent_due_locked(im_zone_sh_t *sh);
+void im_room_silent_tell(void);
 
 /* He loses all marks. */
 void im_room_unmark(im_room_joined_t *j);

@@ -15,7 +15,7 @@
 #include "live/im_zone.h"
 
 
-#define IM_ZONE_LAYOUT  3
+#define IM_ZONE_LAYOUT  4
 #define IM_ZONE_EVICT   16           /* entries of a table at once */
 #define IM_ZONE_TRIES   4
 
@@ -164,6 +164,7 @@ im_zone_make(ngx_slab_pool_t *shpool)
     ngx_queue_init(&sh->idle);
     ngx_queue_init(&sh->closing);
     ngx_queue_init(&sh->leaving);
+    ngx_queue_init(&sh->silent);
     ngx_queue_init(&sh->polls);
     ngx_queue_init(&sh->tell);
 

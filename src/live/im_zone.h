@@ -184,6 +184,7 @@ typedef struct {
     ngx_queue_t             idle;    /* rooms, most recently used first */
     ngx_queue_t             closing; /* rooms that are being taken apart */
     ngx_queue_t             leaving; /* joined users without a socket */
+    ngx_queue_t             silent;  /* those who will be, oldest first */
     ngx_queue_t             polls;   /* guests, most recently seen first */
     ngx_queue_t             tell;    /* rooms, longest untold first */
     ngx_uint_t              round;   /* older ones are to be told again */
