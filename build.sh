@@ -456,7 +456,7 @@ build_node() {
 # A server with MongoDB's protocol, in Python.  Without it tests are skipped.
 
 build_mongo() {
-    install python3-venv || true
+    (install python3-venv) || true
 
     objs=$build/mongo
     package=secantusdb==0.7.0b3

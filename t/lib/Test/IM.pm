@@ -618,7 +618,9 @@ Test2::API::test2_stack()->top->follow_up(sub {
     $_->finish for splice @running;
 });
 
-# a test that died
+# a test that died, or was told to end
+$SIG{$_} = sub { exit 1 } for qw/ HUP INT TERM /;
+
 END {
     local $?;
 
