@@ -57,6 +57,25 @@ subtest 'an application is handled twice' => sub {
     $_->close for $ann, $bob;
 };
 
+subtest 'a name with a zero byte is of nobody' => sub {
+    my $gid = $im->group(owner => 'ann');
+
+    rest('send_group_system_notification', GroupId => $gid, Content => 'x',
+         ToMembers_Account => ["a\0b", 'ann'])->code_is(0);
+    rest('set_unread_msg_num', GroupId => $gid, Member_Account => "a\0b",
+         UnreadMsgNum => 1)->code_is(10007);
+    rest('get_joined_group_list', Member_Account => "a\0b")->code_is(0)
+        ->json_is('/TotalCount', 0);
+    is_deeply rest('get_role_in_group', GroupId => $gid,
+                   User_Account => ["a\0b", 'ann', "\0"])->code_is(0)
+        ->json('/UserIdList'), [map { { Member_Account => $_->[0],
+            Role => $_->[1] } } ["a\0b", 'NotMember'], ['ann', 'Owner'],
+            ["\0", 'NotMember']], 'among others';
+    $im->rest('openim_msg_ext_http_svc/get_key_values', {
+        From_Account => 'ann', To_Account => "a\0b", MsgKey => '1_2_3' })
+       ->code_is(23004);
+};
+
 subtest 'answers of more than 1 MiB' => sub {
     my $gid = $im->group(Type => 'ChatRoom', owner => 'ann');
     my @names = map { sprintf 'user%028d', $_ } 1 .. 200;

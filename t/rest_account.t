@@ -67,6 +67,8 @@ subtest 'account_import' => sub {
     is status('bo2'), 'NotImported', 'refused means nothing was made';
     $im->rest($import, { UserID => 'n1', Nick => 'n' x 500 })->code_is(0);
     $im->rest($import, { UserID => 'n2', Nick => 'n' x 501 })->code_is(40601);
+    $im->rest($import, { UserID => 'n2', $_ => "a\0b" })->code_is(70402)
+        for qw/ Nick FaceUrl /;
     is status('n2'), 'NotImported', 'nothing was made';
     $im->rest($import, { UserID => 'n3', FaceUrl => 'f' x 501 })
        ->code_is(40601);

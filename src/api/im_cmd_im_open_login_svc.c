@@ -68,11 +68,11 @@ static im_field_t  im_account_fields[] = {
     { ngx_string("Identifier"), IM_STR, IM_OPTIONAL,
       offsetof(im_account_req_t, identifier), 1, 32, IM_E_LOGIN_PARAM, 0 },
 
-    { ngx_string("Nick"), IM_STR, IM_OPTIONAL,
+    { ngx_string("Nick"), IM_STR, IM_NO_NUL,
       offsetof(im_account_req_t, nick), 0, 500,
       IM_E_LOGIN_PARAM, IM_E_PROFILE_SIZE },
 
-    { ngx_string("FaceUrl"), IM_STR, IM_OPTIONAL,
+    { ngx_string("FaceUrl"), IM_STR, IM_NO_NUL,
       offsetof(im_account_req_t, face), 0, 500,
       IM_E_LOGIN_PARAM, IM_E_PROFILE_SIZE },
 

@@ -64,6 +64,10 @@ im_cache_get(im_ctx_t *ctx, im_table_e table, im_key_t *key, im_row_t *row)
     ngx_int_t          rc;
     im_cache_entry_t  *e;
 
+    if (key->invalid) {                  /* no row has it */
+        return NGX_DECLINED;
+    }
+
     hash = im_cache_hash(table, key);
     stamp = im_stamp_get(hash);
 

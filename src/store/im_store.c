@@ -187,22 +187,35 @@ im_store_get_many(im_ctx_t *ctx, im_table_e table, im_key_t *keys,
     ngx_uint_t n, im_row_t *rows)
 {
     ngx_int_t    rc;
-    ngx_uint_t   i;
+    ngx_uint_t   i, k;
     im_table_t  *t;
 
     t = &im_tables[table];
 
-    for (i = 0; i < n; i++) {
-        if (i == IM_STORE_GET_MAX || keys[i].invalid) {
-            ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
-                          "invalid key %ui of table \"%s\"", i, t->name);
-            return NGX_ERROR;
-        }
+    if (n > IM_STORE_GET_MAX) {
+        ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
+                      "%ui keys of table \"%s\"", n, t->name);
+        return NGX_ERROR;
     }
 
-    rc = im_store->get_many(ctx, t, keys, n, rows);
-    if (rc != NGX_OK) {
-        return rc;
+    for (i = 0; i < n; i = k) {
+
+        for (k = i; k < n && !keys[k].invalid; k++) { /* void */ }
+
+        rc = (k > i) ? im_store->get_many(ctx, t, &keys[i], k - i, &rows[i])
+                     : NGX_OK;
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (k < n) {
+
+            /* no row can have such a key */
+
+            ngx_memzero(&rows[k], sizeof(im_row_t));
+            rows[k].table = t;
+            k++;
+        }
     }
 
     for (i = 0; i < n; i++) {
@@ -220,8 +233,11 @@ im_store_scan(im_ctx_t *ctx, im_table_e table, ngx_uint_t index,
     im_key_t *prefix, im_key_t *from, im_key_t *to, ngx_uint_t order,
     ngx_uint_t limit, im_store_row_pt fn, void *data)
 {
-    if (im_store_range_check(ctx, table, index, prefix, from, to) != NGX_OK) {
-        return NGX_ERROR;
+    ngx_int_t  rc;
+
+    rc = im_store_range_check(ctx, table, index, prefix, from, to);
+    if (rc != NGX_OK) {
+        return (rc == NGX_DONE) ? NGX_OK : rc;
     }
 
     limit = ngx_min(limit, IM_STORE_SCAN_MAX);
@@ -236,10 +252,13 @@ im_store_count(im_ctx_t *ctx, im_table_e table, ngx_uint_t index,
     im_key_t *prefix, im_key_t *from, im_key_t *to, int64_t set,
     int64_t clear, ngx_uint_t cap, ngx_uint_t *n)
 {
+    ngx_int_t  rc;
+
     *n = 0;
 
-    if (im_store_range_check(ctx, table, index, prefix, from, to) != NGX_OK) {
-        return NGX_ERROR;
+    rc = im_store_range_check(ctx, table, index, prefix, from, to);
+    if (rc != NGX_OK) {
+        return (rc == NGX_DONE) ? NGX_OK : rc;
     }
 
     return im_store->count(ctx, &im_tables[table], index, prefix, from, to,
@@ -252,10 +271,11 @@ im_store_last_each(im_ctx_t *ctx, im_table_e table, ngx_uint_t index,
     im_key_t *prefix, im_key_t *after, int64_t clear, ngx_uint_t limit,
     im_store_row_pt fn, void *data)
 {
-    if (im_store_range_check(ctx, table, index, prefix, after, NULL)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    ngx_int_t  rc;
+
+    rc = im_store_range_check(ctx, table, index, prefix, after, NULL);
+    if (rc != NGX_OK) {
+        return (rc == NGX_DONE) ? NGX_OK : rc;
     }
 
     limit = ngx_min(limit, IM_STORE_SCAN_MAX);
@@ -265,6 +285,8 @@ im_store_last_each(im_ctx_t *ctx, im_table_e table, ngx_uint_t index,
 }
 
 
+/* NGX_DONE: the range is of a string that no key can have, so it is empty. */
+
 static ngx_int_t
 im_store_range_check(im_ctx_t *ctx, im_table_e table, ngx_uint_t index,
     im_key_t *prefix, im_key_t *from, im_key_t *to)
@@ -272,10 +294,13 @@ im_store_range_check(im_ctx_t *ctx, im_table_e table, ngx_uint_t index,
     ngx_uint_t   i;
     im_index_t  *idx;
 
+    if (prefix->invalid) {
+        return NGX_DONE;
+    }
+
     for (i = 0, idx = im_tables[table].index; idx[i].name; i++) { /* void */ }
 
     if (index > i
-        || prefix->invalid
         || prefix->len < 8
         || (from && (from->invalid || from->len < prefix->len))
         || (to && (to->invalid || to->len < prefix->len)))

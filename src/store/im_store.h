@@ -94,7 +94,8 @@ im_doc_t *im_record_doc(ngx_pool_t *pool, im_record_t *columns, void *src);
 
 
 /* Reading.  All return NGX_OK, NGX_DECLINED (no such row), NGX_BUSY or
- * NGX_ERROR (logged). */
+ * NGX_ERROR (logged).  An invalid key, of a string that no row can have, is
+ * that of no row. */
 
 ngx_int_t im_store_get(im_ctx_t *ctx, im_table_e table, im_key_t *key,
     im_row_t *row);
