@@ -116,6 +116,13 @@ subtest 'history' => sub {
     $late->close;
 };
 
+subtest 'history from a number that cannot be' => sub {
+    $im->rest("$svc/group_msg_get_simple", qq({"GroupId":"$gid",)
+              . qq("ReqMsgNumber":10,"ReqMsgSeq":$_}))->code_is(0)
+       ->json_is('/RspMsgList', [])->json_is('/IsFinished', 2)
+        for 0, -1, '-9223372036854775808';
+};
+
 subtest 'unread numbers' => sub {
     my $unread = sub {
         return rest('get_joined_group_list', Member_Account => $_[0],

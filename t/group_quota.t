@@ -69,6 +69,9 @@ subtest 'counts of all groups' => sub {
     is_deeply rest('get_appid_group_list', GroupType => 'AVChatRoom')
         ->json('/GroupIdList'), [{ GroupId => $gids[4] }], 'those of a type';
     rest('get_appid_group_list', GroupType => 'x')->code_is(10004);
+    $im->rest("$svc/get_appid_group_list", qq({"Next":$_->[0]}))
+       ->code_is($_->[1])
+        for ['9223372036854775806', 0], ['9223372036854775807', 10004];
 };
 
 subtest 'by day' => sub {

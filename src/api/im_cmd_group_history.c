@@ -426,7 +426,7 @@ im_cmd_group_msg_get_simple(im_ctx_t *ctx, void *data)
     range.high = range.head;
 
     if (req->seq.set && req->seq.value < range.head) {
-        range.high = req->seq.value;
+        range.high = ngx_max(req->seq.value, 0);
     }
 
     range.low = ngx_max(range.high - ngx_min(req->number.value,

@@ -106,7 +106,7 @@ static im_field_t  im_group_list_fields[] = {
       IM_E_GROUP_PARAM, 0 },
 
     { ngx_string("Next"), IM_INT, IM_OPTIONAL,
-      offsetof(im_group_list_req_t, next), 0, NGX_MAX_INT_T_VALUE,
+      offsetof(im_group_list_req_t, next), 0, NGX_MAX_INT_T_VALUE - 1,
       IM_E_GROUP_PARAM, 0 },
 
     { ngx_string("GroupType"), IM_STR, IM_OPTIONAL,
