@@ -74,6 +74,7 @@ static im_code_t im_api_caller(im_ctx_t *ctx, im_call_t *call,
 static im_code_t im_api_session(im_ctx_t *ctx, im_api_args_t *args);
 static ngx_int_t im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text,
     im_api_args_t *args);
+static u_char *im_api_chr(u_char *p, u_char *last, u_char c);
 static uint32_t im_api_hash(ngx_str_t *service, ngx_str_t *command);
 static im_api_row_t *im_api_by_hash(uint32_t hash);
 static im_api_row_t *im_api_find(ngx_str_t *service, ngx_str_t *command);
@@ -849,7 +850,7 @@ im_api_session(im_ctx_t *ctx, im_api_args_t *args)
 static ngx_int_t
 im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text, im_api_args_t *args)
 {
-    u_char        *p, *q, *last, *end, *dst, *src;
+    u_char        *p, *q, *last, *end, *dst, *src, *next;
     ngx_int_t      n;
     ngx_str_t     *value, name;
     im_api_arg_t  *arg;
@@ -863,15 +864,8 @@ im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text, im_api_args_t *args)
 
     for ( /* void */ ; p < last; p = end + 1) {
 
-        end = ngx_strlchr(p, last, '&');
-        if (end == NULL) {
-            end = last;
-        }
-
-        q = ngx_strlchr(p, end, '=');
-        if (q == NULL) {
-            q = end;
-        }
+        end = im_api_chr(p, last, '&');
+        q = im_api_chr(p, end, '=');
 
         name.data = p;
         name.len = q - p;
@@ -903,24 +897,25 @@ im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text, im_api_args_t *args)
 
         dst = value->data;
 
-        for (src = q; src < end; src++) {
+        for (src = q; src < end; src = next + 3) {
 
-            if (*src != '%') {
-                *dst++ = *src;
-                continue;
+            next = im_api_chr(src, end, '%');
+            dst = ngx_cpymem(dst, src, next - src);
+
+            if (next == end) {
+                break;
             }
 
-            if (end - src < 3) {
+            if (end - next < 3) {
                 return NGX_DECLINED;
             }
 
-            n = ngx_hextoi(src + 1, 2);
+            n = ngx_hextoi(next + 1, 2);
             if (n == NGX_ERROR) {
                 return NGX_DECLINED;
             }
 
             *dst++ = (u_char) n;
-            src += 2;
         }
 
         value->len = dst - value->data;
@@ -932,6 +927,17 @@ im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text, im_api_args_t *args)
     }
 
     return NGX_OK;
+}
+
+
+/* The first such byte, or last. */
+
+static u_char *
+im_api_chr(u_char *p, u_char *last, u_char c)
+{
+    p = memchr(p, c, last - p);
+
+    return p ? p : last;
 }
 
 

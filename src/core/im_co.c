@@ -102,6 +102,7 @@ static void im_co_switch(im_co_context_t *from, im_co_context_t *to,
 static void im_co_timeout(ngx_event_t *ev);
 static void im_co_hold(ngx_event_t *ev);
 static ngx_uint_t im_co_log_limit(void);
+static im_co_t *im_co_new(im_co_pt fn, void *data, ngx_log_t *log);
 static im_co_t *im_co_alloc(ngx_log_t *log);
 static void im_co_free(im_co_t *co);
 static void im_co_unmap(u_char *stack);
@@ -141,6 +142,42 @@ im_co_limits(ngx_uint_t max)
 
 im_co_t *
 im_co_spawn(im_co_pt fn, void *data, ngx_log_t *log)
+{
+    im_co_t  *co;
+
+    co = im_co_new(fn, data, log);
+
+    /*
+     * Unlike the queue of posted events, this one is seen before the loop
+     * goes to sleep, even if nothing else has happened, and a chain of
+     * coroutines that start each other does not keep the loop from polling.
+     */
+
+    if (co) {
+        ngx_post_event(&co->wake, &ngx_posted_next_events);
+    }
+
+    return co;
+}
+
+
+im_co_t *
+im_co_start(im_co_pt fn, void *data, ngx_log_t *log)
+{
+    im_co_t  *co;
+
+    co = im_co_new(fn, data, log);
+
+    if (co) {
+        ngx_post_event(&co->wake, &ngx_posted_events);
+    }
+
+    return co;
+}
+
+
+static im_co_t *
+im_co_new(im_co_pt fn, void *data, ngx_log_t *log)
 {
     im_co_t  *co;
 
@@ -196,14 +233,6 @@ im_co_spawn(im_co_pt fn, void *data, ngx_log_t *log)
     if (im_co_nrunning > im_co_npeak) {
         im_co_npeak = im_co_nrunning;
     }
-
-    /*
-     * Unlike the queue of posted events, this one is seen before the loop
-     * goes to sleep, even if nothing else has happened, and a chain of
-     * coroutines that start each other does not keep the loop from polling.
-     */
-
-    ngx_post_event(&co->wake, &ngx_posted_next_events);
 
     return co;
 }

@@ -40,6 +40,10 @@ void im_co_limits(ngx_uint_t max);
  */
 im_co_t *im_co_spawn(im_co_pt fn, void *data, ngx_log_t *log);
 
+/* The same in this turn, for handlers of sockets' events only: what they start
+ * cannot keep the loop from polling. */
+im_co_t *im_co_start(im_co_pt fn, void *data, ngx_log_t *log);
+
 /* Returns the running coroutine, or NULL when the event loop itself runs. */
 im_co_t *im_co_self(void);
 

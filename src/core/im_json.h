@@ -40,6 +40,8 @@ struct im_json_s {
     unsigned              type:8;        /* im_json_type_e */
     unsigned              is_int:1;      /* NUM: an int64 in num */
     unsigned              shared:1;      /* children are another node's */
+    unsigned              plain:1;       /* STR: text is written as it is */
+    unsigned              plain_key:1;   /* the same of the key */
     uint32_t              n;             /* LIST, OBJ: number of children */
 
     ngx_str_t             key;           /* in an object */

@@ -30,6 +30,7 @@ static im_json_t *im_json_attach(im_json_t *parent, const char *name,
     im_json_t *node);
 
 static u_char *im_json_digits(u_char *buf, int64_t value);
+static ngx_inline ngx_uint_t im_json_plain_word(u_char *p);
 static u_char *im_json_plain(u_char *p, u_char *last);
 
 
@@ -418,7 +419,7 @@ im_json_render(ngx_pool_t *pool, im_json_t *node, ngx_str_t *out)
 size_t
 im_json_len(im_json_t *node)
 {
-    size_t      len;
+    size_t      len, key;
     u_char      buf[IM_JSON_INT_LEN];
     im_json_t  *item;
 
@@ -438,7 +439,10 @@ im_json_len(im_json_t *node)
         return node->u.text.len;
 
     case IM_JSON_STR:
-        return 2 + im_json_escape_len(&node->u.text);
+        len = im_json_escape_len(&node->u.text);
+        node->plain = (len == node->u.text.len);
+
+        return 2 + len;
 
     case IM_JSON_RAW:
         return node->u.text.len;
@@ -451,7 +455,10 @@ im_json_len(im_json_t *node)
 
     im_json_each(item, node) {
         if (node->type == IM_JSON_OBJ) {
-            len += 3 + im_json_escape_len(&item->key);
+            key = im_json_escape_len(&item->key);
+            item->plain_key = (key == item->key.len);
+
+            len += 3 + key;
         }
 
         len += im_json_len(item);
@@ -486,7 +493,8 @@ im_json_write(u_char *p, im_json_t *node)
 
     case IM_JSON_STR:
         *p++ = '"';
-        p = im_json_escape(p, &node->u.text);
+        p = node->plain ? ngx_cpymem(p, node->u.text.data, node->u.text.len)
+                        : im_json_escape(p, &node->u.text);
         *p++ = '"';
         return p;
 
@@ -506,7 +514,9 @@ im_json_write(u_char *p, im_json_t *node)
 
         if (node->type == IM_JSON_OBJ) {
             *p++ = '"';
-            p = im_json_escape(p, &item->key);
+            p = item->plain_key
+                ? ngx_cpymem(p, item->key.data, item->key.len)
+                : im_json_escape(p, &item->key);
             *p++ = '"';
             *p++ = ':';
         }
@@ -608,27 +618,39 @@ im_json_escape(u_char *p, ngx_str_t *text)
 }
 
 
-/* the first byte that needs an escape, or last; eight at a time */
+static ngx_inline ngx_uint_t
+im_json_plain_word(u_char *p)
+{
+    uint64_t  w, quote, slash, control;
+
+    ngx_memcpy(&w, p, 8);
+
+    quote = w ^ (IM_JSON_ONES * '"');
+    slash = w ^ (IM_JSON_ONES * '\\');
+    control = (w - IM_JSON_ONES * 0x20) & ~w;
+    quote = (quote - IM_JSON_ONES) & ~quote;
+    slash = (slash - IM_JSON_ONES) & ~slash;
+
+    return ((quote | slash | control) & IM_JSON_HIGH) == 0;
+}
+
+
+/* the first byte that needs an escape, or last; eight at a time, the last
+ * ones together with some before them */
 
 static u_char *
 im_json_plain(u_char *p, u_char *last)
 {
-    uint64_t  w, quote, slash, control;
+    u_char  *start;
 
-    while (last - p >= 8) {
-        ngx_memcpy(&w, p, 8);
+    start = p;
 
-        quote = w ^ (IM_JSON_ONES * '"');
-        slash = w ^ (IM_JSON_ONES * '\\');
-        control = (w - IM_JSON_ONES * 0x20) & ~w;
-        quote = (quote - IM_JSON_ONES) & ~quote;
-        slash = (slash - IM_JSON_ONES) & ~slash;
-
-        if ((quote | slash | control) & IM_JSON_HIGH) {
-            break;
-        }
-
+    while (last - p >= 8 && im_json_plain_word(p)) {
         p += 8;
+    }
+
+    if (last - p < 8 && last - start >= 8 && im_json_plain_word(last - 8)) {
+        return last;
     }
 
     while (p < last && im_json_escapes[*p] == 0) {

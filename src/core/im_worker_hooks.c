@@ -29,6 +29,7 @@ extern im_worker_hook_t  im_room_member_hook;
 extern im_worker_hook_t  im_slot_hook;
 extern im_worker_hook_t  im_node_hook;
 extern im_worker_hook_t  im_cache_hook;
+extern im_worker_hook_t  im_login_sig_hook;
 extern im_worker_hook_t  im_group_type_hook;
 extern im_worker_hook_t  im_word_hook;
 extern im_worker_hook_t  im_group_member_hook;
@@ -65,6 +66,7 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_slot_hook,                         /* from here on the bus is read */
     &im_node_hook,
     &im_cache_hook,
+    &im_login_sig_hook,
     &im_group_type_hook,
     &im_word_hook,
     &im_group_member_hook,

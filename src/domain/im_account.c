@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
+#include "live/im_redis.h"
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
 
@@ -28,6 +29,8 @@ struct im_tinyid_block_s {
 };
 
 
+static ngx_int_t im_account_read(im_ctx_t *ctx, ngx_str_t *user,
+    ngx_uint_t cached, im_account_t *account);
 static ngx_int_t im_account_tinyid(im_ctx_t *ctx, ngx_str_t *tinyid);
 static void im_account_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key);
 
@@ -86,8 +89,25 @@ im_account_is_admin(im_app_t *app, ngx_str_t *user)
 }
 
 
+/* The stamps of one node are exact, those of others come late. */
+
 ngx_int_t
 im_account_get(im_ctx_t *ctx, ngx_str_t *user, im_account_t *account)
+{
+    return im_account_read(ctx, user, !im_redis_configured(), account);
+}
+
+
+ngx_int_t
+im_account_load(im_ctx_t *ctx, ngx_str_t *user, im_account_t *account)
+{
+    return im_account_read(ctx, user, 0, account);
+}
+
+
+static ngx_int_t
+im_account_read(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t cached,
+    im_account_t *account)
 {
     im_key_t   key;
     im_row_t   row;
@@ -99,7 +119,8 @@ im_account_get(im_ctx_t *ctx, ngx_str_t *user, im_account_t *account)
 
     im_account_key(ctx, user, &key);
 
-    rc = im_store_get(ctx, IM_T_ACCOUNT, &key, &row);
+    rc = cached ? im_cache_get(ctx, IM_T_ACCOUNT, &key, &row)
+                : im_store_get(ctx, IM_T_ACCOUNT, &key, &row);
 
     if (rc == NGX_DECLINED && im_account_is_admin(ctx->app, user)) {
         return im_account_create(ctx, user, 0, account);
@@ -233,7 +254,7 @@ im_account_kick(im_ctx_t *ctx, ngx_str_t *user)
 
     for (tries = 0; tries < 8; tries++) {
 
-        rc = im_account_get(ctx, user, &account);
+        rc = im_account_load(ctx, user, &account);
         if (rc != NGX_OK) {
             return rc;
         }
@@ -267,7 +288,7 @@ im_account_delete(im_ctx_t *ctx, ngx_str_t *user)
     im_batch_t    *batch;
     im_account_t   account;
 
-    rc = im_account_get(ctx, user, &account);
+    rc = im_account_load(ctx, user, &account);
     if (rc != NGX_OK) {
         return rc;
     }

@@ -35,6 +35,10 @@ ngx_uint_t im_account_is_admin(im_app_t *app, ngx_str_t *user);
 ngx_int_t im_account_get(im_ctx_t *ctx, ngx_str_t *user,
     im_account_t *account);
 
+/* The same from the store, for who is about to change it. */
+ngx_int_t im_account_load(im_ctx_t *ctx, ngx_str_t *user,
+    im_account_t *account);
+
 /* Sets exists[i] to 1 or 0; any number of users. */
 ngx_int_t im_account_exist(im_ctx_t *ctx, ngx_str_t *users, ngx_uint_t n,
     u_char *exists);

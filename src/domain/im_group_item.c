@@ -10,6 +10,7 @@
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
 #include "domain/im_group_item.h"
+#include "domain/im_profile.h"
 
 
 typedef struct {
@@ -79,7 +80,7 @@ im_group_item_message(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
 
     ngx_str_set(&blank, "          ");
 
-    im_group_item_sender(ctx, &send->from, &nick, &face);
+    im_profile_names(ctx, &send->from, &nick, &face);
     im_group_item_tinyid(ctx, &send->from, &tinyid);
 
     item = im_json_new_obj(ctx->pool);
@@ -230,33 +231,11 @@ im_group_item_profile(im_ctx_t *ctx, im_json_t *obj, ngx_str_t *user)
 {
     ngx_str_t  nick, face;
 
-    im_group_item_sender(ctx, user, &nick, &face);
+    im_profile_names(ctx, user, &nick, &face);
 
     im_json_add_str(obj, "User_Account", user);
     im_json_add_str(obj, "NickName", &nick);
     im_json_add_str(obj, "ImageUrl", &face);
-}
-
-
-/* A profile that cannot be read does not stop a message. */
-
-void
-im_group_item_sender(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *nick,
-    ngx_str_t *face)
-{
-    im_key_t  key;
-    im_row_t  row;
-
-    ngx_str_set(nick, "");
-    ngx_str_set(face, "");
-
-    im_key_init(&key, ctx->app->id);
-    im_key_str(&key, user);
-
-    if (im_cache_get(ctx, IM_T_PROFILE, &key, &row) == NGX_OK) {
-        (void) im_row_str(&row, "nick", nick);
-        (void) im_row_str(&row, "face", face);
-    }
 }
 
 

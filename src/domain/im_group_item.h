@@ -42,9 +42,7 @@ ngx_int_t im_group_item_system(im_ctx_t *ctx, im_group_t *group,
     im_item_kind_e kind, im_json_t *body, ngx_str_t *to, ngx_str_t *data,
     int64_t *ids, ngx_str_t *text);
 
-/* Profiles come from the cache; one that cannot be read is empty. */
-void im_group_item_sender(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *nick,
-    ngx_str_t *face);
+/* From the cache. */
 void im_group_item_tinyid(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *tinyid);
 
 /* Adds {User_Account, NickName, ImageUrl} of a user, from the cache. */

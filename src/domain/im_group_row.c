@@ -15,6 +15,7 @@
 #include "domain/im_group_item.h"
 #include "domain/im_group_row.h"
 #include "domain/im_message.h"
+#include "domain/im_profile.h"
 
 
 #define IM_FEED_ROWS   50
@@ -354,7 +355,7 @@ im_group_row_one(im_row_t *row, void *data)
 void
 im_group_row_sender(im_ctx_t *ctx, im_group_row_t *row)
 {
-    im_group_item_sender(ctx, &row->from, &row->nick, &row->face);
+    im_profile_names(ctx, &row->from, &row->nick, &row->face);
     im_group_item_tinyid(ctx, &row->from, &row->tinyid);
 }
 

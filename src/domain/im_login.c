@@ -9,7 +9,6 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include "core/im_str.h"
-#include "core/im_usersig.h"
 #include "live/im_session.h"
 #include "live/im_zone.h"
 #include "domain/im_account.h"
@@ -375,86 +374,6 @@ im_login_close_all(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t kick)
     }
 
     return im_login_code(rc);
-}
-
-
-im_code_t
-im_login_usersig(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig,
-    int64_t *sig_expire)
-{
-    u_char             digest[IM_USERSIG_DIGEST], key[IM_ZONE_KEY_LEN];
-    time_t             sig_time, expires;
-    im_code_t          code;
-    ngx_int_t          rc;
-    im_usersig_t       sig;
-    im_account_t       account;
-    im_usersig_key_t   keys;
-
-    if (!im_account_syntax(ctx->app, identifier)) {
-        ngx_str_set(&ctx->info, "\"identifier\" is not a legal UserID");
-        return IM_E_CREDENTIALS;
-    }
-
-    if (im_usersig_digest(ctx->app->id, identifier, usersig, digest)
-        != NGX_OK)
-    {
-        return IM_E_LOGIN_INTERNAL;
-    }
-
-    rc = im_sigcache_get(digest, &sig_time, &expires);
-
-    if (rc != NGX_OK || ngx_time() > expires) {
-
-        keys.key = ctx->app->key;
-        keys.pkey = ctx->app->pkey;
-
-        code = im_usersig_verify(ctx->pool, &keys, ctx->app->id, identifier,
-                                 usersig, ngx_time(), &sig);
-
-        if (code != IM_OK) {
-
-            /* a valid ticket is never refused for the failures of others */
-
-            im_zone_key(key, ctx->app->id, IM_KEY_FAILURES, identifier, 1);
-
-            if (ctx->app->sig_failures
-                && im_failures_get(key) >= (ngx_uint_t) ctx->app->sig_failures)
-            {
-                return IM_E_SIG_FAILURES;
-            }
-
-            (void) im_failures_add(key, ctx->app->sig_block);
-
-            return code;
-        }
-
-        sig_time = sig.time;
-
-        expires = (sig.expire > NGX_MAX_TIME_T_VALUE - ngx_max(sig.time, 0))
-                  ? NGX_MAX_TIME_T_VALUE : sig.time + sig.expire;
-
-        im_sigcache_put(digest, sig_time, expires);
-    }
-
-    rc = im_account_get(ctx, identifier, &account);
-
-    if (rc == NGX_OK) {
-
-        if (sig_time <= account.kick) {
-            return IM_E_SIG_REVOKED;
-        }
-
-        if (account.blocked) {
-            return IM_E_ACCOUNT_BLOCKED;
-        }
-
-    } else if (rc != NGX_DECLINED) {
-        return im_login_code(rc);
-    }
-
-    *sig_expire = expires;
-
-    return IM_OK;
 }
 
 

@@ -140,7 +140,8 @@ im_code_t im_message_code(im_ctx_t *ctx, ngx_int_t rc);
 typedef struct {
     im_message_t       msg;          /* from, to, tinyid, ctime, mseq, rand,
                                         body, cloud, opts; time if fixed */
-    im_profile_t      *profile;      /* of the sender, NULL: not read yet */
+    im_profile_t      *profile;      /* names of the sender, NULL: not read
+                                        yet */
     uint32_t           inst;         /* acting instance, hears nothing */
     uint32_t           crc;          /* of body, made when it is needed */
 

@@ -52,6 +52,7 @@ static ngx_int_t im_message_marker(im_ctx_t *ctx, im_send_t *send,
     ngx_uint_t what, ngx_msec_t ttl, u_char *key, ngx_str_t *result);
 static ngx_int_t im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time,
     ngx_str_t *dk);
+static uint32_t im_message_crc(im_send_t *send);
 static ngx_int_t im_message_duplicate(im_ctx_t *ctx, im_send_t *send,
     im_inbox_t *row);
 static ngx_int_t im_message_by_dk(im_ctx_t *ctx, ngx_str_t *user,
@@ -339,19 +340,22 @@ static ngx_int_t
 im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
     ngx_msec_t ttl, u_char *key, ngx_str_t *result)
 {
+    int64_t      ids[4];
     ngx_int_t    rc;
     ngx_str_t    parts[3];
     ngx_msec_t   waited;
 
+    /* what im_message_dk() has */
+
+    ids[0] = send->seq_given ? send->msg.mseq : -1;
+    ids[1] = send->msg.rand;
+    ids[2] = im_message_crc(send);
+    ids[3] = (what == IM_KEY_MESSAGE && !send->seq_given) ? send->msg.time : 0;
+
     parts[0] = send->msg.from;
     parts[1] = send->msg.to;
-
-    if (im_message_dk(ctx, send, (what == IM_KEY_MESSAGE && !send->seq_given)
-                                 ? send->msg.time : 0, &parts[2])
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    parts[2].data = (u_char *) ids;
+    parts[2].len = sizeof(ids);
 
     im_zone_key(key, ctx->app->id, what, parts, 3);
 
@@ -388,11 +392,6 @@ im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time, ngx_str_t *dk)
         return NGX_ERROR;
     }
 
-    if (!send->has_crc) {
-        send->crc = ngx_crc32_long(send->msg.body.data, send->msg.body.len);
-        send->has_crc = 1;
-    }
-
     window = send->seq_given ? ngx_max(ctx->app->dedup_c2c, 1) : 1;
 
     dk->data = p;
@@ -403,12 +402,24 @@ im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time, ngx_str_t *dk)
         p = ngx_sprintf(p, "%L", send->msg.mseq);
     }
 
-    p = ngx_sprintf(p, "|%L|%uD|%L", send->msg.rand, send->crc,
+    p = ngx_sprintf(p, "|%L|%uD|%L", send->msg.rand, im_message_crc(send),
                     time / window);
 
     dk->len = p - dk->data;
 
     return NGX_OK;
+}
+
+
+static uint32_t
+im_message_crc(im_send_t *send)
+{
+    if (!send->has_crc) {
+        send->crc = ngx_crc32_long(send->msg.body.data, send->msg.body.len);
+        send->has_crc = 1;
+    }
+
+    return send->crc;
 }
 
 
@@ -676,7 +687,6 @@ static im_code_t
 im_message_publish_to(im_ctx_t *ctx, im_send_t *send, im_message_t *msg,
     ngx_str_t *user, int64_t seq, uint32_t except)
 {
-    ngx_int_t  rc;
     ngx_str_t  event;
 
     /* the rows are there: whoever attaches later reads them */
@@ -687,16 +697,13 @@ im_message_publish_to(im_ctx_t *ctx, im_send_t *send, im_message_t *msg,
 
     if (send->profile == NULL) {
 
-        send->profile = ngx_palloc(ctx->pool, sizeof(im_profile_t));
+        send->profile = ngx_pcalloc(ctx->pool, sizeof(im_profile_t));
         if (send->profile == NULL) {
             return im_message_code(ctx, NGX_ERROR);
         }
 
-        rc = im_profile_get(ctx, &msg->from, send->profile);
-
-        if (rc != NGX_OK) {              /* a nickname is not worth a loss */
-            ngx_memzero(send->profile, sizeof(im_profile_t));
-        }
+        im_profile_names(ctx, &msg->from, &send->profile->nick,
+                         &send->profile->face);
     }
 
     if (im_message_event(ctx, msg, send->profile, user, &event) != NGX_OK) {

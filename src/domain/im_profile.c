@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
+#include "domain/im_cache.h"
 #include "domain/im_profile_tag.h"
 
 
@@ -200,6 +201,26 @@ ngx_int_t
 im_profile_get(im_ctx_t *ctx, ngx_str_t *user, im_profile_t *profile)
 {
     return im_profile_get_many(ctx, user, 1, profile);
+}
+
+
+void
+im_profile_names(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *nick,
+    ngx_str_t *face)
+{
+    im_key_t  key;
+    im_row_t  row;
+
+    ngx_str_set(nick, "");
+    ngx_str_set(face, "");
+
+    im_key_init(&key, ctx->app->id);
+    im_key_str(&key, user);
+
+    if (im_cache_get(ctx, IM_T_PROFILE, &key, &row) == NGX_OK) {
+        (void) im_row_str(&row, "nick", nick);
+        (void) im_row_str(&row, "face", face);
+    }
 }
 
 

@@ -57,6 +57,11 @@ ngx_uint_t im_profile_allow(im_app_t *app, im_profile_t *profile);
 ngx_int_t im_profile_get(im_ctx_t *ctx, ngx_str_t *user,
     im_profile_t *profile);
 
+/* What goes with a message, from the cache; a profile that cannot be read is
+ * empty and does not stop the message. */
+void im_profile_names(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *nick,
+    ngx_str_t *face);
+
 /* For each of n users, in order. */
 ngx_int_t im_profile_get_many(im_ctx_t *ctx, ngx_str_t *users, ngx_uint_t n,
     im_profile_t *profiles);

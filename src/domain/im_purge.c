@@ -112,7 +112,7 @@ im_purge_commit(im_ctx_t *ctx, ngx_str_t *user, im_job_t *job)
     im_batch_t    *batch;
     im_account_t   account;
 
-    rc = im_account_get(ctx, user, &account);
+    rc = im_account_load(ctx, user, &account);
     if (rc != NGX_OK) {
         return rc;
     }

@@ -493,7 +493,7 @@ ngx_http_im_rest_start(ngx_http_request_t *r, ngx_http_im_call_t *call)
         return IM_E_BUSY;
     }
 
-    if (im_co_spawn(ngx_http_im_rest_run, call, pool->log) == NULL) {
+    if (im_co_start(ngx_http_im_rest_run, call, pool->log) == NULL) {
         return IM_E_BUSY;
     }
 

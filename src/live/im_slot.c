@@ -32,6 +32,8 @@ typedef struct {
 static ngx_int_t im_slot_module(ngx_cycle_t *cycle, im_conf_t *conf);
 static ngx_int_t im_slot_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_slot_event_handler(ngx_event_t *ev);
+static void im_slot_self_handler(ngx_event_t *ev);
+static void im_slot_read(void);
 static void im_slot_tick_handler(ngx_event_t *ev);
 static void im_slot_reap(void);
 static void im_slot_clear(ngx_uint_t slot, ngx_pid_t pid);
@@ -53,6 +55,7 @@ static ngx_uint_t       im_slot_nfds;
 
 static im_slot_hooks_t  im_slot_hooks;
 static ngx_event_t      im_slot_tick;
+static ngx_event_t      im_slot_self_event;
 static ngx_uint_t       im_slot_drains;
 
 
@@ -127,6 +130,12 @@ im_slot_init_process(ngx_cycle_t *cycle)
     {
         return NGX_ERROR;
     }
+
+    ngx_memzero(&im_slot_self_event, sizeof(ngx_event_t));
+
+    im_slot_self_event.handler = im_slot_self_handler;
+    im_slot_self_event.data = &im_slot_self_event;
+    im_slot_self_event.log = cycle->log;
 
     ngx_memzero(&im_slot_tick, sizeof(ngx_event_t));
 
@@ -255,6 +264,13 @@ im_slot_wake(ngx_uint_t slot)
         return;
     }
 
+    /* we are awake: no detour through the kernel */
+
+    if (slot == im_slot_self() && im_slot_self_event.handler) {
+        ngx_post_event(&im_slot_self_event, &ngx_posted_events);
+        return;
+    }
+
     value = 1;
     n = write(im_slot_fds[slot], &value, sizeof(uint64_t));
 
@@ -271,15 +287,31 @@ static void
 im_slot_event_handler(ngx_event_t *ev)
 {
     uint64_t           value;
-    im_bus_slot_t     *slot;
     ngx_connection_t  *c;
 
     c = ev->data;
-    slot = im_bus_slot(im_slot_self());
 
     (void) read(c->fd, &value, sizeof(uint64_t));
 
-    /* whoever publishes from now on writes to the eventfd again */
+    im_slot_read();
+}
+
+
+static void
+im_slot_self_handler(ngx_event_t *ev)
+{
+    im_slot_read();
+}
+
+
+static void
+im_slot_read(void)
+{
+    im_bus_slot_t  *slot;
+
+    slot = im_bus_slot(im_slot_self());
+
+    /* whoever publishes from now on wakes us again */
 
     __atomic_store_n(&slot->signaled, 0, __ATOMIC_SEQ_CST);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -105,7 +105,7 @@ im_web_frame(im_peer_t *peer, ngx_pool_t *pool, ngx_str_t *text)
 
     peer->running++;
 
-    if (im_co_spawn(im_web_run, call, &call->log) == NULL) {
+    if (im_co_start(im_web_run, call, &call->log) == NULL) {
         peer->running--;
         im_web_answer(call, im_api_svc_code(&call->service, IM_SVC_BUSY));
         ngx_destroy_pool(pool);
