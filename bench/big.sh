@@ -7,19 +7,25 @@
 # meanwhile.  Modes are those of readers: sse, ws, deflate, poll.
 #
 #   bench/big.sh [CONNECTIONS [WORKERS [MODE [MESSAGES [RATE]]]]]
+#
+# WORKERS 0: as many as the limit of files of a process asks for.
 
 . "$(dirname "$0")/common.sh"
 
 n=${1:-100000}
-workers=${2:-1}
+workers=${2:-0}
 mode=${3:-sse}
 messages=${4:-8}
 rate=${5:-0.5}
 
-# as many as one process may have files
+# as many as one process may have files; workers have some others, and their
+# shares of the connections are not quite the same
 
 files=$(ulimit -n)
-max=$((files - 1000))
+max=$((files - files / 10))
+share=$((files - files / 5))
+[ $share -le 50000 ] || share=50000
+[ "$workers" -ne 0 ] || workers=$(((n + share - 1) / share))
 children=$((n / 20000 + 1))
 [ $((n / children)) -le $max ] || children=$((n / max + 1))
 [ $((n / workers)) -le $max ] || die "only $files files for $workers workers"

@@ -35,6 +35,7 @@ node_store='lmdb:store size=16g'
 node_block=
 node_main=
 nodes=
+limits=
 stop=im_stop
 
 
@@ -65,7 +66,8 @@ ulimit -n 300000 2> /dev/null || ulimit -n "$(ulimit -Hn)"
 
 
 # A copy of the tools in $work/tools, with a fanout that knows %u, see
-# usersig.h, and a limit that takes very many connections.
+# usersig.h, and a limit that takes very many connections and has as many
+# processes as it is told, see limit_workers.h.
 
 copy_tools() {
     mkdir -p "$work/tools"
@@ -89,11 +91,24 @@ build_tools() {
         -e "s|^        case '%':|$u\n&|" \
         "$tools/fanout.c" > "$1/fanout.c"
 
+    tell='limit_tell(end + 4, len, id, strncmp(path, "/grp/", 5) == 0);'
+    arg="else if (o == 'w') limit_workers = atoi(optarg);"
+    share='limit_reuseport(ls);'
+    heard='if (ev[i].data.ptr == limit_in) { limit_heard(); continue; }'
+
     sed -e 's/^#define MAXID .*/#define MAXID 131072/' \
+        -e 's|^.. Handles the HTTP requests|#include "limit_workers.h"\n\n&|' \
+        -e "s|^        publish(end + 4, len, id, .*|&\n        $tell|" \
+        -e 's|"p:g:b"|"p:g:bw:"|' \
+        -e "s|^        else if (o == 'b') join = 1;|&\n        $arg|" \
+        -e 's|^    ls = socket(.*|    limit_fork();\n&|' \
+        -e "s|^    setsockopt(ls, SOL_SOCKET, .*|&\n    $share|" \
+        -e 's|^    epoll_ctl(ep, EPOLL_CTL_ADD, ls.*|&\n    limit_listen(ep);|' \
+        -e "s|^            if (c == NULL) {|            $heard\n&|" \
         "$tools/limit.c" > "$1/limit.c"
 
     cc -O2 -std=gnu11 -I "$here" -o "$1/fanout" "$1/fanout.c" -lcrypto -lz
-    cc -O2 -std=gnu11 -o "$1/limit" "$1/limit.c"
+    cc -O2 -std=gnu11 -I "$here" -o "$1/limit" "$1/limit.c"
     cc -O2 -std=gnu11 -W -Wall -I "$here" -o "$1/readers" "$here/readers.c" \
        -lcrypto -lz
     cc -O2 -W -Wall -o "$1/lmdb_rows" "$here/lmdb_rows.c" -llmdb
@@ -119,6 +134,11 @@ im_start() {
 
     user=
     [ "$(id -u)" -ne 0 ] || user="user nobody nogroup;"
+
+    # each gets its share of the connections
+
+    reuseport=
+    [ "$1" -eq 1 ] || reuseport=reuseport
 
     cat > "$im/nginx.conf" <<CONF
 $user
@@ -161,7 +181,7 @@ http {
     keepalive_requests 1000000000;
 
     server {
-        listen 127.0.0.1:$port backlog=4096;
+        listen 127.0.0.1:$port backlog=4096 $reuseport;
 
         location ~ ^/v[134]/ { im_rest; }
         location ~ /b?info$ { im_websocket; }
@@ -259,23 +279,79 @@ SH
 }
 
 
-# Those of the others that are installed, the limit first.
+# Those of the others that are installed, the limit first, with $1 processes.
+# The file "peers" tells which are missing, and the versions of the others.
 
 bench_peers() {
-    printf 'limit limitb'
+    processes=$1
+    [ "$processes" -ne 1 ] || processes=
 
-    [ ! -f /usr/lib/nginx/modules/ngx_nchan_module.so ] || printf ' nchan'
+    printf 'limit%s' $processes
+    [ -n "$processes" ] || printf ' limitb'
 
-    for peer in mosquitto nats-server; do
-        [ -z "$(command -v $peer)" ] || printf ' %s' "${peer%-server}"
+    {
+        if [ ! -f /usr/lib/nginx/modules/ngx_nchan_module.so ]; then
+            echo "nchan is not installed"
+
+        else
+            [ "$1" -gt 2 ] || printf ' nchan%s' $processes >&3
+            peer_version nchan libnginx-mod-nchan
+        fi
+
+        for peer in mosquitto nats-server ejabberdctl; do
+            name=${peer%-server}
+            name=${name%ctl}
+
+            if [ -z "$(command -v $peer)" ]; then
+                echo "$name is not installed"
+                continue
+            fi
+
+            # they have one process, or threads for all cores
+
+            [ -n "$processes" ] && [ "$name" = mosquitto ] \
+                || printf ' %s' "$name" >&3
+            peer_version "$name" "${peer%ctl}"
+        done
+    } 3>&1 > "$out/peers"
+}
+
+
+peer_version() {
+    echo "$1 $(dpkg-query -W -f '${Version}' "$2" 2> /dev/null || true)"
+}
+
+
+# limit2 and so on is limit with as many processes; the others are the tools'.
+
+peers_start() {
+    for peer in "$@"; do
+        case $peer in
+        limit[2-9])
+            "$work/tools/limit" -w "${peer#limit}" -g 100 \
+                -p "$((port + 90 + ${peer#limit}))" > /dev/null 2>&1 &
+            limits="$limits $!"
+
+            cat >> "$work/im.sh" <<SH
+target_$peer() { echo $((port + 90 + ${peer#limit})); }
+pids_$peer() { echo $!,\$(pgrep -P $! | paste -sd,); }
+args_$peer() { args_limit "\$1"; }
+SH
+            ;;
+        *)
+            "$work/tools/peers.sh" start "$peer" > /dev/null
+            ;;
+        esac
     done
 }
 
 
-peers_start() {
-    for peer in "$@"; do
-        "$work/tools/peers.sh" start "$peer" > /dev/null
-    done
+peers_stop() {
+    "$work/tools/peers.sh" stop all
+
+    # shellcheck disable=SC2086
+    [ -z "$limits" ] || kill $limits
+    limits=
 }
 
 

@@ -25,7 +25,7 @@ im_start "$workers"
 im_group "$members"
 im_target $name group
 
-trap '"$work/tools/peers.sh" stop all; im_stop' EXIT
+trap 'peers_stop; im_stop' EXIT
 
 peers_start limit
 

@@ -19,7 +19,7 @@ copy_tools
 im_start "$workers"
 im_room
 
-trap '"$work/tools/peers.sh" stop all; im_stop' EXIT
+trap 'peers_stop; im_stop' EXIT
 
 peers_start limit
 

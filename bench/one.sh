@@ -19,14 +19,14 @@ workers=${2:-1}
 name=im
 [ "$workers" -eq 1 ] || name=im$workers
 
-peers=${IM_BENCH_SYSTEMS:-$(bench_peers | sed 's/limitb //')}
+peers=${IM_BENCH_SYSTEMS:-$(bench_peers "$workers" | sed 's/limitb //')}
 
 copy_tools
 im_start "$workers"
 im_accounts 1000
 im_target $name
 
-trap '"$work/tools/peers.sh" stop all; im_stop' EXIT
+trap 'peers_stop; im_stop' EXIT
 
 # shellcheck disable=SC2086
 peers_start $peers

@@ -29,7 +29,7 @@ fi
 name=im
 [ "$workers" -eq 1 ] || name=im$workers
 
-peers=${IM_BENCH_SYSTEMS:-$(bench_peers)}
+peers=${IM_BENCH_SYSTEMS:-$(bench_peers "$workers")}
 
 copy_tools
 im_start "$workers"
@@ -38,7 +38,7 @@ im_room
 
 im_target $name
 
-trap '"$work/tools/peers.sh" stop all; im_stop' EXIT
+trap 'peers_stop; im_stop' EXIT
 
 peers_start $peers
 

@@ -49,7 +49,7 @@ sub head {
 }
 
 
-print "- $_\n" for lines('machine');
+print "- $_\n" for lines('machine'), lines('peers');
 print "\n";
 
 
@@ -197,8 +197,8 @@ if (my @rows = lines('callback.tsv')) {
 }
 
 
-# a line "## ... | options | round ..." before each round, then a line RESULT
-# of each system, the limit first
+# a line "## ... | systems | options | round ..." before each round, then a
+# line RESULT of each system; the limit comes first, also with more processes
 
 sub rounds {
     my ($name, $title, $note) = @_;
@@ -207,8 +207,9 @@ sub rounds {
     my (@cases, %case, $case, $n, @systems);
 
     for (@log) {
-        if (/^## \w+ \|(?: .*? \|)? (-n .*?) \| .*?round/) {
-            $case = $1;
+        if (/^## \w+ \|(?: (limit\d*)\b.*? \|)? (-n .*?) \| .*?round/) {
+            $case = ($1 // 'limit') . ", $2";
+            $case =~ s/^limit, //;
             push @cases, $case unless $case{$case};
             $n = $case{$case}{rounds}++;
             next;
@@ -234,7 +235,8 @@ sub rounds {
     print "### $title\n\n";
 
     for $case (@cases) {
-        my $limit = $case{$case}{limit}{round};
+        my ($first) = $case =~ /^(limit\d+)/;
+        my $limit = $case{$case}{ $first // 'limit' }{round};
 
         print "`$case`, $case{$case}{rounds} rounds\n\n";
         head('', 'per second', 'x', 'CPU s per million', 'x', 'p50 ms',
