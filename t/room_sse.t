@@ -24,6 +24,7 @@ my $im = Test::IM->new->run(workers => 2, app => 'rate 0;');
 
 my $svc = 'group_open_http_svc';
 my $random = 1;
+my $readers = 0;
 
 $im->users('ann');
 
@@ -39,15 +40,18 @@ sub say_to {
         ->code_is(0)->json('/MsgSeq');
 }
 
+# In turn by HTTP/1.1, where the request is given back, and HTTP/1.0.
+
 sub listen_to {
     my ($gid, $last) = @_;
+    my $version = $readers++ % 2 ? '1.0' : '1.1';
 
     my $sock = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                      PeerPort => $im->port)
         or die "connect: $!";
 
     $sock->print('GET /rooms/' . $im->app_id . '/' . url_escape($gid)
-                 . "/events HTTP/1.0\r\nHost: x\r\n"
+                 . "/events HTTP/$version\r\nHost: x\r\n"
                  . ($last ? "Last-Event-ID: $last\r\n" : '') . "\r\n");
     $sock->flush;
 
@@ -131,6 +135,9 @@ subtest 'messages, tips, notices' => sub {
     like $_->{head}, qr!^HTTP/1\.1 200 .*text/event-stream!s, 'status'
         for @readers;
 
+    unlike $_->{head}, qr/chunked|keep-alive/, 'the connection ends it'
+        for @readers;
+
     $im->wait_for(sub { $im->group_info($gid)->{MemberNum} == 6 });
     is $im->group_info($gid)->{MemberNum}, 6, 'audience';
 
@@ -160,6 +167,20 @@ subtest 'messages, tips, notices' => sub {
 
     ok !defined(element($readers[0])) && $readers[0]{end},
         'the server closes';
+};
+
+subtest 'what a reader says is not listened to' => sub {
+    my $gid = room();
+    my @readers = map { listen_to($gid) } 1 .. 2;
+
+    for my $reader (@readers) {
+        $reader->{sock}->print('x' x 3000);
+        $reader->{sock}->flush;
+    }
+
+    my $seq = say_to($gid, 'hello');
+
+    is((element($_))[0], $seq, 'it hears all the same') for @readers;
 };
 
 subtest 'coming back' => sub {

@@ -29,7 +29,8 @@ sub guest ($app, $gid) {
     my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                   PeerPort => $im->port) or die $!;
 
-    print $s 'GET /rooms/' . $app->app_id . "/$gid/events HTTP/1.0\r\n\r\n";
+    print $s 'GET /rooms/' . $app->app_id . "/$gid/events HTTP/1.1\r\n"
+             . "Host: localhost\r\n\r\n";
 
     my $guest = { s => $s, text => '' };
     comes($guest, qr/retry/) or die 'no events';

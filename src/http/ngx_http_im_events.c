@@ -26,8 +26,8 @@
 #define NGX_HTTP_IM_EVENTS_NOOP   ": ping\n\n"
 
 
-/* Frames that nginx's filters have, each until it is sent.  Filters may look
- * at the buffers later: their memory is the reader's. */
+/* Frames that the connection, or nginx's filters, have, each until it is sent.
+ * Filters may look at the buffers later: their memory is the reader's. */
 
 typedef struct ngx_http_im_event_s  ngx_http_im_event_t;
 
@@ -39,20 +39,29 @@ struct ngx_http_im_event_s {
 };
 
 
+/* What is needed until the room is open. */
+
+typedef struct {
+    im_ctx_t               ctx;
+    ngx_str_t              gid;
+    im_code_t              code;
+} ngx_http_im_open_t;
+
+
 /*
- * A reader of a room lives on a pool of its own: the coroutine that opens
- * the room may end after the request.
+ * A reader of a room has memory of its own: the coroutine that opens the room
+ * may end after the request.  By HTTP/1.1 the request is given back when its
+ * answer has begun: an idle reader costs the connection and this.  By HTTP/2
+ * and for HTTP/1.0 all goes through the request.
  */
 
 typedef struct {
     im_guest_t             guest;
-    ngx_http_request_t    *request;  /* NULL: the client has gone */
+    ngx_http_request_t    *request;  /* NULL: given back, or has ended */
+    ngx_connection_t      *connection;  /* NULL: the request's, or closed */
     ngx_http_cleanup_t    *cleanup;
-    ngx_pool_t            *pool;
-
-    im_ctx_t               ctx;
-    ngx_str_t              gid;
-    im_code_t              code;
+    ngx_pool_t            *pool;     /* NULL: opened */
+    ngx_http_im_open_t    *open;
 
     ngx_queue_t            queue;    /* in order of the last frame */
     ngx_msec_t             active;
@@ -61,9 +70,10 @@ typedef struct {
     ngx_http_im_event_t  **last;
     ngx_http_im_event_t   *next;     /* of them, not given yet */
     ngx_http_im_event_t   *free;
+    ngx_http_im_event_t    own;      /* mostly one is enough */
     size_t                 unsent;
 
-    ngx_buf_t              buf;      /* to flush, without data */
+    ngx_buf_t              buf;      /* to flush filters, without data */
     ngx_chain_t            chain;
 
     ngx_event_t            event;    /* posted: something is to be done */
@@ -81,6 +91,8 @@ static int64_t ngx_http_im_events_last(ngx_http_request_t *r);
 static void ngx_http_im_events_open(void *data);
 static void ngx_http_im_events_posted(ngx_event_t *ev);
 static ngx_int_t ngx_http_im_events_start(ngx_http_im_reader_t *reader);
+static ngx_uint_t ngx_http_im_events_plain(ngx_http_request_t *r);
+static void ngx_http_im_events_detach(ngx_http_im_reader_t *reader);
 static ngx_int_t ngx_http_im_events_send(im_guest_t *guest,
     im_frame_t *frame);
 static void ngx_http_im_events_close(im_guest_t *guest);
@@ -89,7 +101,15 @@ static ngx_http_im_event_t *ngx_http_im_events_alloc(
 static ngx_int_t ngx_http_im_events_text(ngx_http_im_reader_t *reader,
     char *text);
 static void ngx_http_im_events_write_handler(ngx_http_request_t *r);
+static void ngx_http_im_events_read(ngx_event_t *rev);
+static void ngx_http_im_events_write(ngx_event_t *wev);
 static ngx_int_t ngx_http_im_events_flush(ngx_http_im_reader_t *reader);
+static ngx_int_t ngx_http_im_events_filter(ngx_http_im_reader_t *reader,
+    ngx_chain_t *out);
+static ngx_int_t ngx_http_im_events_output(ngx_http_im_reader_t *reader,
+    ngx_chain_t *out);
+static void ngx_http_im_events_end(ngx_http_im_reader_t *reader);
+static void ngx_http_im_events_gone(ngx_http_im_reader_t *reader);
 static void ngx_http_im_events_release(ngx_http_im_reader_t *reader);
 static void ngx_http_im_events_cleanup(void *data);
 static void ngx_http_im_events_free(ngx_http_im_reader_t *reader);
@@ -132,6 +152,7 @@ ngx_http_im_events_handler(ngx_http_request_t *r)
     ngx_pool_t            *pool;
     ngx_http_cleanup_t    *cln;
     ngx_http_im_reader_t  *reader;
+    ngx_http_im_open_t    *open;
 
     if (r != r->main || r->method != NGX_HTTP_GET) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -165,38 +186,39 @@ ngx_http_im_events_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    reader = ngx_pcalloc(pool, sizeof(ngx_http_im_reader_t));
+    reader = ngx_calloc(sizeof(ngx_http_im_reader_t), ngx_cycle->log);
+    open = ngx_pcalloc(pool, sizeof(ngx_http_im_open_t));
 
     if (reader == NULL
-        || im_str_dup(pool, &reader->gid, &gid) != NGX_OK
-        || im_str_dup(pool, &reader->ctx.ip, &r->connection->addr_text)
+        || open == NULL
+        || im_str_dup(pool, &open->gid, &gid) != NGX_OK
+        || im_str_dup(pool, &open->ctx.ip, &r->connection->addr_text)
            != NGX_OK)
     {
-        ngx_destroy_pool(pool);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        goto failed;
     }
 
     reader->pool = pool;
+    reader->open = open;
     reader->last = &reader->first;
-
-    reader->buf.flush = 1;
-    reader->chain.buf = &reader->buf;
+    reader->free = &reader->own;
 
     reader->guest.ops = &ngx_http_im_events_ops;
     reader->guest.data = reader;
     reader->guest.app = app;
     reader->guest.last = ngx_http_im_events_last(r);
 
-    reader->ctx.pool = pool;
-    reader->ctx.log = pool->log;
-    reader->ctx.app = app;
-    reader->ctx.role = IM_ROLE_GUEST;
+    open->ctx.pool = pool;
+    open->ctx.log = pool->log;
+    open->ctx.app = app;
+    open->ctx.role = IM_ROLE_GUEST;
 
     reader->event.handler = ngx_http_im_events_posted;
     reader->event.data = reader;
-    reader->event.log = pool->log;
+    reader->event.log = ngx_cycle->log;
 
-    if (im_co_spawn(ngx_http_im_events_open, reader, pool->log) == NULL) {
+    if (im_co_start(ngx_http_im_events_open, reader, pool->log) == NULL) {
+        ngx_free(reader);
         ngx_destroy_pool(pool);
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
@@ -215,6 +237,16 @@ ngx_http_im_events_handler(ngx_http_request_t *r)
     r->main->count++;
 
     return NGX_DONE;
+
+failed:
+
+    if (reader) {
+        ngx_free(reader);
+    }
+
+    ngx_destroy_pool(pool);
+
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 
@@ -305,7 +337,11 @@ ngx_http_im_events_open(void *data)
 {
     ngx_http_im_reader_t  *reader = data;
 
-    reader->code = im_guest_open(&reader->ctx, &reader->guest, &reader->gid);
+    ngx_http_im_open_t  *open;
+
+    open = reader->open;
+
+    open->code = im_guest_open(&open->ctx, &reader->guest, &open->gid);
     reader->opening = 0;
 
     ngx_post_event(&reader->event, &ngx_posted_events);
@@ -329,6 +365,18 @@ ngx_http_im_events_posted(ngx_event_t *ev)
 
     r = reader->request;
 
+    if (reader->connection) {
+
+        if (reader->failed
+            || ngx_http_im_events_flush(reader) == NGX_ERROR
+            || (reader->closing && reader->first == NULL))
+        {
+            ngx_http_im_events_end(reader);
+        }
+
+        return;
+    }
+
     if (r == NULL) {
         ngx_http_im_events_free(reader);
         return;
@@ -338,6 +386,10 @@ ngx_http_im_events_posted(ngx_event_t *ev)
 
     if (!reader->started) {
         rc = ngx_http_im_events_start(reader);
+
+        if (reader->request == NULL) {
+            return;                          /* given back */
+        }
 
     } else if (reader->failed) {
         rc = NGX_ERROR;
@@ -363,11 +415,12 @@ static ngx_int_t
 ngx_http_im_events_start(ngx_http_im_reader_t *reader)
 {
     ngx_int_t            rc;
+    ngx_uint_t           plain;
     ngx_http_request_t  *r;
 
     r = reader->request;
 
-    switch (reader->code) {
+    switch (reader->open->code) {
 
     case IM_OK:
         break;
@@ -393,11 +446,27 @@ ngx_http_im_events_start(ngx_http_im_reader_t *reader)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    plain = ngx_http_im_events_plain(r);
+
+    if (plain) {
+
+        /* no filter has a part in the body, whose end is that of the
+         * connection: there are no chunks, as for HTTP/1.0 */
+
+        r->header_only = 1;
+        r->keepalive = 0;
+        r->http_version = NGX_HTTP_VERSION_10;
+    }
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
         return NGX_ERROR;
     }
+
+    ngx_destroy_pool(reader->pool);
+    reader->pool = NULL;
+    reader->open = NULL;
 
     reader->started = 1;
     reader->active = ngx_current_msec;
@@ -412,7 +481,78 @@ ngx_http_im_events_start(ngx_http_im_reader_t *reader)
         return NGX_ERROR;
     }
 
+    /* a header that the socket did not take is the request's */
+
+    if (plain) {
+
+        if (r->connection->buffered || r->out) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_im_events_detach(reader);
+        return NGX_OK;
+    }
+
     return ngx_http_im_events_flush(reader);
+}
+
+
+static ngx_uint_t
+ngx_http_im_events_plain(ngx_http_request_t *r)
+{
+    return r->http_version == NGX_HTTP_VERSION_11;
+}
+
+
+/* As the upgrade to WebSocket does it. */
+
+static void
+ngx_http_im_events_detach(ngx_http_im_reader_t *reader)
+{
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_http_connection_t  *hc;
+
+    r = reader->request;
+    c = r->connection;
+    hc = r->http_connection;
+
+    reader->cleanup->handler = NULL;
+    reader->cleanup = NULL;
+    reader->request = NULL;
+    reader->connection = c;
+
+    ngx_http_free_request(r, 0);
+
+    c->destroyed = 0;
+    c->log->action = "sending events";
+
+    ngx_http_im_release(c, hc);
+
+    c->data = reader;
+    c->read->handler = ngx_http_im_events_read;
+    c->write->handler = ngx_http_im_events_write;
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    if ((c->tcp_nodelay == NGX_TCP_NODELAY_UNSET
+         && ngx_tcp_nodelay(c) != NGX_OK)
+        || ngx_handle_read_event(c->read, 0) != NGX_OK)
+    {
+        reader->failed = 1;
+    }
+
+    if (c->read->ready) {
+        ngx_post_event(c->read, &ngx_posted_events);
+    }
+
+    ngx_post_event(&reader->event, &ngx_posted_events);
 }
 
 
@@ -424,7 +564,9 @@ ngx_http_im_events_send(im_guest_t *guest, im_frame_t *frame)
     ngx_str_t            *form;
     ngx_http_im_event_t  *e;
 
-    if (reader->request == NULL || reader->closing) {
+    if ((reader->request == NULL && reader->connection == NULL)
+        || reader->closing)
+    {
         return NGX_ERROR;
     }
 
@@ -495,7 +637,7 @@ ngx_http_im_events_alloc(ngx_http_im_reader_t *reader)
     e = reader->free;
 
     if (e == NULL) {
-        return ngx_pcalloc(reader->pool, sizeof(ngx_http_im_event_t));
+        return ngx_calloc(sizeof(ngx_http_im_event_t), ngx_cycle->log);
     }
 
     reader->free = e->next;
@@ -512,7 +654,7 @@ ngx_http_im_events_close(im_guest_t *guest)
 
     reader->closing = 1;
 
-    if (reader->started && reader->request) {
+    if (reader->connection || (reader->started && reader->request)) {
         ngx_post_event(&reader->event, &ngx_posted_events);
     }
 }
@@ -525,7 +667,7 @@ ngx_http_im_events_text(ngx_http_im_reader_t *reader, char *text)
     im_frame_t  *frame;
 
     frame = im_frame_raw((u_char *) text, ngx_strlen(text),
-                         reader->pool->log);
+                         ngx_cycle->log);
     if (frame == NULL) {
         return NGX_ERROR;
     }
@@ -567,7 +709,56 @@ ngx_http_im_events_write_handler(ngx_http_request_t *r)
 }
 
 
-/* Gives what is queued to the filters, all in one chain. */
+/* The client has nothing to say: it can only go. */
+
+static void
+ngx_http_im_events_read(ngx_event_t *rev)
+{
+    ssize_t                n;
+    u_char                 buf[256];
+    ngx_connection_t      *c;
+    ngx_http_im_reader_t  *reader;
+
+    c = rev->data;
+    reader = c->data;
+
+    n = c->close ? NGX_ERROR : c->recv(c, buf, sizeof(buf));
+
+    if (n == NGX_ERROR || n == 0 || ngx_handle_read_event(rev, 0) != NGX_OK) {
+        ngx_http_im_events_end(reader);
+        return;
+    }
+
+    if (n > 0 && rev->ready) {
+        ngx_post_event(rev, &ngx_posted_next_events);
+    }
+}
+
+
+static void
+ngx_http_im_events_write(ngx_event_t *wev)
+{
+    ngx_connection_t      *c;
+    ngx_http_im_reader_t  *reader;
+
+    c = wev->data;
+    reader = c->data;
+
+    if (wev->timedout) {
+        im_stat_add(IM_STAT_STUCK, 1);
+        ngx_http_im_events_end(reader);
+        return;
+    }
+
+    if (ngx_http_im_events_flush(reader) == NGX_ERROR
+        || (reader->closing && reader->first == NULL))
+    {
+        ngx_http_im_events_end(reader);
+    }
+}
+
+
+/* Sends what is queued, all in one chain. */
 
 static ngx_int_t
 ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
@@ -576,11 +767,11 @@ ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
     ngx_int_t             rc;
     ngx_event_t          *wev;
     ngx_chain_t          *out, **ll;
-    ngx_http_request_t   *r;
+    ngx_connection_t     *c;
     ngx_http_im_event_t  *e;
 
-    r = reader->request;
-    wev = r->connection->write;
+    c = reader->connection ? reader->connection : reader->request->connection;
+    wev = c->write;
 
     out = NULL;
     ll = &out;
@@ -590,25 +781,19 @@ ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
         ll = &e->chain.next;
     }
 
+    *ll = NULL;
+
     if (reader->next) {
-        reader->next = NULL;
         reader->active = ngx_current_msec;
 
         ngx_queue_remove(&reader->queue);
         ngx_queue_insert_tail(&ngx_http_im_events_list, &reader->queue);
     }
 
-    /* the chunked filter forgets what was sent only if it is given something:
-     * until then it looks at the buffers */
+    before = c->sent;
 
-    if (out == NULL) {
-        reader->chain.next = NULL;
-        out = &reader->chain;
-    }
-
-    before = r->connection->sent;
-
-    rc = ngx_http_output_filter(r, out);
+    rc = reader->connection ? ngx_http_im_events_output(reader, out)
+                            : ngx_http_im_events_filter(reader, out);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -616,11 +801,11 @@ ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
 
     ngx_http_im_events_release(reader);
 
-    if (reader->first || r->connection->buffered) {
+    if (reader->first || c->buffered) {
 
         /* whoever reads slowly is not stuck */
 
-        if (!wev->timer_set || r->connection->sent != before) {
+        if (!wev->timer_set || c->sent != before) {
             ngx_add_timer(wev, NGX_HTTP_IM_EVENTS_STUCK);
         }
 
@@ -636,6 +821,97 @@ ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_im_events_filter(ngx_http_im_reader_t *reader, ngx_chain_t *out)
+{
+    reader->next = NULL;
+
+    /* the chunked filter forgets what was sent only if it is given something:
+     * until then it looks at the buffers */
+
+    if (out == NULL) {
+        reader->buf.flush = 1;
+
+        reader->chain.buf = &reader->buf;
+        reader->chain.next = NULL;
+        out = &reader->chain;
+    }
+
+    return ngx_http_output_filter(reader->request, out);
+}
+
+
+/* send() costs the kernel less than writev() */
+
+static ngx_int_t
+ngx_http_im_events_output(ngx_http_im_reader_t *reader, ngx_chain_t *out)
+{
+    ssize_t               n;
+    ngx_buf_t            *b;
+    ngx_connection_t     *c;
+    ngx_http_im_event_t  *e;
+
+    c = reader->connection;
+
+    if (out && out->next == NULL && !c->buffered) {
+
+        b = out->buf;
+        n = c->send(c, b->pos, b->last - b->pos);
+
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (n > 0) {
+            b->pos += n;
+        }
+
+    } else if (out || c->buffered) {
+
+        if (c->send_chain(c, out, 0) == NGX_CHAIN_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    for (e = reader->next; e && e->buf.pos == e->buf.last; e = e->next) {
+        /* void */
+    }
+
+    reader->next = e;
+
+    return NGX_OK;
+}
+
+
+/* Closes a connection whose request was given back; not to be called while
+ * somebody walks over members of the room. */
+
+static void
+ngx_http_im_events_end(ngx_http_im_reader_t *reader)
+{
+    ngx_connection_t  *c;
+
+    c = reader->connection;
+    reader->connection = NULL;
+
+    ngx_http_im_events_gone(reader);
+    ngx_http_im_events_free(reader);
+
+    ngx_http_close_connection(c);
+}
+
+
+static void
+ngx_http_im_events_gone(ngx_http_im_reader_t *reader)
+{
+    if (reader->started) {
+        ngx_queue_remove(&reader->queue);
+        ngx_http_im_events_number--;
+        im_worker_release(1);
+    }
 }
 
 
@@ -663,6 +939,11 @@ ngx_http_im_events_release(ngx_http_im_reader_t *reader)
 
         im_frame_unref(e->frame);
 
+        if (reader->connection && e != &reader->own) {
+            ngx_free(e);
+            continue;
+        }
+
         e->next = reader->free;
         reader->free = e;
     }
@@ -676,11 +957,7 @@ ngx_http_im_events_cleanup(void *data)
 
     reader->request = NULL;
 
-    if (reader->started) {
-        ngx_queue_remove(&reader->queue);
-        ngx_http_im_events_number--;
-        im_worker_release(1);
-    }
+    ngx_http_im_events_gone(reader);
 
     if (!reader->opening) {
         /* not at once: somebody may be walking over members of the room */
@@ -696,14 +973,34 @@ ngx_http_im_events_free(ngx_http_im_reader_t *reader)
 
     im_guest_close(&reader->guest);
 
+    if (reader->event.posted) {
+        ngx_delete_posted_event(&reader->event);
+    }
+
     while (reader->first) {
         e = reader->first;
         reader->first = e->next;
 
         im_frame_unref(e->frame);
+
+        e->next = reader->free;
+        reader->free = e;
     }
 
-    ngx_destroy_pool(reader->pool);
+    while (reader->free) {
+        e = reader->free;
+        reader->free = e->next;
+
+        if (e != &reader->own) {
+            ngx_free(e);
+        }
+    }
+
+    if (reader->pool) {
+        ngx_destroy_pool(reader->pool);
+    }
+
+    ngx_free(reader);
 }
 
 

@@ -36,6 +36,10 @@ ngx_int_t ngx_http_im_variable_add(ngx_conf_t *cf);
 /* Adds a header to the answer; value lives as long as the request. */
 ngx_int_t ngx_http_im_header(ngx_http_request_t *r, char *name, char *value);
 
+/* Gives back buffers of a connection whose request was freed, as nginx does
+ * for one that is kept alive. */
+void ngx_http_im_release(ngx_connection_t *c, ngx_http_connection_t *hc);
+
 /* Finishes the request with status, type and body (may be empty, is not
  * copied); returns what the handler returns. */
 ngx_int_t ngx_http_im_send(ngx_http_request_t *r, ngx_uint_t status,

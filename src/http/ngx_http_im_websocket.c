@@ -54,8 +54,6 @@ static void ngx_http_im_websocket_init(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_im_websocket_deflate(ngx_http_request_t *r,
     ngx_uint_t *bits);
 static void ngx_http_im_websocket_switch(ngx_event_t *ev);
-static void ngx_http_im_websocket_release(ngx_connection_t *c,
-    ngx_http_connection_t *hc);
 static void ngx_http_im_websocket_done(ngx_connection_t *c, void *data);
 static void ngx_http_im_websocket_cleanup(void *data);
 
@@ -383,7 +381,7 @@ ngx_http_im_websocket_switch(ngx_event_t *ev)
     c->destroyed = 0;
     c->log->action = "serving WebSocket";
 
-    ngx_http_im_websocket_release(c, hc);
+    ngx_http_im_release(c, hc);
 
     if (c->tcp_nodelay == NGX_TCP_NODELAY_UNSET && ngx_tcp_nodelay(c) != NGX_OK)
     {
@@ -400,10 +398,8 @@ ngx_http_im_websocket_switch(ngx_event_t *ev)
 }
 
 
-/* As ngx_http_set_keepalive() does for an idle connection. */
-
-static void
-ngx_http_im_websocket_release(ngx_connection_t *c, ngx_http_connection_t *hc)
+void
+ngx_http_im_release(ngx_connection_t *c, ngx_http_connection_t *hc)
 {
     ngx_buf_t    *b;
     ngx_chain_t  *cl, *ln;
