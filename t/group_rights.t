@@ -97,7 +97,7 @@ receipts        SAOM     SAODM     SAODM      -           -          .
 readers         SAOM     SAODM     SAODM      -           -          .
 
 member_list     SAOM     SAODM     SAODM      SAOM        -          .
-member_chosen   SOM      SODM      SODM       -           -          .
+member_chosen   SOM      SODM      SODM       SOM         -          .
 roles           SAOM     SAODM     SAODM      -           -          .
 info            SAOM     SAODM     SAODM      SAOM        SAM        .
 info_self       SOM      SODMN     SODMN      SOMN        SM         .

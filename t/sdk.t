@@ -23,5 +23,6 @@ $im->allow_log(qr/exited on signal 9|shared memory zone .* was locked/);
 
 node_script($im, 'sdk/c2c.js');
 node_script($im, 'sdk/live.js');
+node_script($im, 'sdk/group.js');
 
 done_testing;

@@ -533,6 +533,7 @@ im_cmd_get_specified(im_ctx_t *ctx, void *data)
 
     im_code_t            code;
     ngx_int_t            rc;
+    ngx_str_t           *users;
     im_json_t           *list, *item;
     im_group_t           group;
     ngx_uint_t           i, n;
@@ -540,7 +541,7 @@ im_cmd_get_specified(im_ctx_t *ctx, void *data)
     im_group_member_t   *members;
     im_member_filter_t   filter;
 
-    code = im_cmd_group_stored(ctx, &req->gid, &group);
+    code = im_group_load(ctx, &req->gid, &group);
 
     if (code == IM_OK) {
         code = im_group_role(ctx, &group, &role);
@@ -548,6 +549,12 @@ im_cmd_get_specified(im_ctx_t *ctx, void *data)
 
     if (code != IM_OK) {
         return code;
+    }
+
+    if (role < IM_GROUP_MEMBER
+        || (group.type->live && group.type->listed == 0))
+    {
+        return IM_E_GROUP_RIGHT;
     }
 
     filter.names = req->filter;
@@ -559,16 +566,25 @@ im_cmd_get_specified(im_ctx_t *ctx, void *data)
         return IM_E_GROUP_INTERNAL;
     }
 
-    rc = im_group_member_get_many(ctx, &group, req->users.elts, req->users.n,
-                                  members);
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
-    }
-
+    users = req->users.elts;
     n = 0;
 
+    if (!group.type->live) {
+
+        rc = im_group_member_get_many(ctx, &group, users, req->users.n,
+                                      members);
+        if (rc != NGX_OK) {
+            return im_group_code(rc);
+        }
+    }
+
     for (i = 0; i < req->users.n; i++) {
-        if (members[i].version) {
+
+        if (group.type->live) {
+            n += (im_group_member_in(ctx, &group, &users[i], &members[n])
+                  == NGX_OK);
+
+        } else if (members[i].version) {
             members[n++] = members[i];
         }
     }

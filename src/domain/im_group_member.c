@@ -29,6 +29,8 @@
 
 static im_code_t im_group_member_live(im_ctx_t *ctx, im_group_t *group,
     ngx_array_t *members);
+static void im_group_member_joined(im_group_t *group, ngx_str_t *user,
+    time_t joined, im_group_member_t *m);
 static im_code_t im_group_member_stored(im_ctx_t *ctx, im_group_t *group,
     ngx_array_t *members);
 static ngx_int_t im_group_member_row(im_row_t *row, void *data);
@@ -441,6 +443,7 @@ im_group_member_get_many(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
 static im_code_t
 im_group_member_live(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
 {
+    ngx_str_t           user;
     ngx_uint_t          i, n;
     im_room_user_t     *users;
     im_group_member_t  *m;
@@ -485,20 +488,46 @@ im_group_member_live(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
             return IM_E_GROUP_INTERNAL;
         }
 
-        ngx_memzero(m, sizeof(im_group_member_t));
+        user.data = users[i].name;
+        user.len = users[i].len;
 
-        m->flag = group->type->msg_flag;
-        m->user.data = users[i].name;
-        m->user.len = users[i].len;
-        m->joined = users[i].joined;
-        m->role = IM_GROUP_MEMBER;
-
-        if (im_str_eq(&m->user, &group->owner)) {
-            im_group_member_owner(group, m);
-        }
+        im_group_member_joined(group, &user, users[i].joined, m);
     }
 
     return IM_OK;
+}
+
+
+ngx_int_t
+im_group_member_in(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
+    im_group_member_t *m)
+{
+    im_room_user_t  u;
+
+    if (im_room_joined_all(ctx->app->id, group->gno, user, &u) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    im_group_member_joined(group, user, u.joined, m);
+
+    return NGX_OK;
+}
+
+
+static void
+im_group_member_joined(im_group_t *group, ngx_str_t *user, time_t joined,
+    im_group_member_t *m)
+{
+    ngx_memzero(m, sizeof(im_group_member_t));
+
+    m->flag = group->type->msg_flag;
+    m->user = *user;
+    m->joined = joined;
+    m->role = IM_GROUP_MEMBER;
+
+    if (im_str_eq(user, &group->owner)) {
+        im_group_member_owner(group, m);
+    }
 }
 
 

@@ -92,6 +92,11 @@ ngx_int_t im_group_member_get_many(im_ctx_t *ctx, im_group_t *group,
 /* Fills in what the owner of a live room has of a member. */
 void im_group_member_owner(im_group_t *group, im_group_member_t *m);
 
+/* The row that somebody in a live room would have.  NGX_DECLINED: he is not
+ * in. */
+ngx_int_t im_group_member_in(im_ctx_t *ctx, im_group_t *group,
+    ngx_str_t *user, im_group_member_t *m);
+
 /* May the caller join by himself?  10007 and ctx->info, or IM_OK. */
 im_code_t im_group_member_may_join(im_ctx_t *ctx, im_group_t *group);
 
