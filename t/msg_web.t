@@ -153,7 +153,7 @@ subtest 'getmsg with a cookie' => sub {
 
     $im->rest('openim/sendmsg', {
         From_Account => 'ann', To_Account => 'bob', MsgRandom => $_,
-        MsgBody => [text("m$_")] }) for 1 .. 60;
+        MsgBody => [text("m$_")] }) for 1 .. 210;
     msg($bob[1], To_Account => 'ann', MsgBody => [text('mine')]);
     msg($bob[0], To_Account => 'ann', MsgBody => [text('own')]);
     $im->rest('openim/sendmsg', {
@@ -169,14 +169,14 @@ subtest 'getmsg with a cookie' => sub {
         my $reply = $bob[0]->request('openim.getmsg', {
             Cookie => $cookie, SyncFlag => 0 })->code_is(0);
 
-        cmp_ok scalar @{ $reply->json('/MsgList') }, '<=', 50, 'a page';
+        cmp_ok scalar @{ $reply->json('/MsgList') }, '<=', 200, 'a page';
         push @list, @{ $reply->json('/MsgList') };
         ($cookie, $flag) = map { $reply->json($_) } qw{ /Cookie /SyncFlag };
     } while $flag == 1 && ++$pages < 10;
 
     is $flag, 2, 'done';
     is join(' ', map { $_->{MsgBody}[0]{MsgContent}{Text} } @list),
-       join(' ', (map { "m$_" } 1 .. 60), 'mine'), 'oldest first';
+       join(' ', (map { "m$_" } 1 .. 210), 'mine'), 'oldest first';
     is $list[-1]{IsSyncMsg}, 1, 'of the other instance';
     is $list[-1]{From_Account}, 'ann', 'exchanged';
 

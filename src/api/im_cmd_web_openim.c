@@ -18,7 +18,8 @@
 
 
 #define IM_UINT32_MAX       4294967295
-#define IM_GETMSG_ROWS      50
+#define IM_GETMSG_ROWS      200
+#define IM_GETMSG_BYTES     262144
 #define IM_ROAM_COUNT       15           /* MaxCnt by default */
 #define IM_ROAM_SIZE        524288       /* bytes of MsgList */
 #define IM_DELETE_ITEMS     100
@@ -46,6 +47,7 @@ typedef struct {
 
 static im_code_t im_cmd_getmsg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_getmsg_first(im_ctx_t *ctx, im_json_t *list);
+static ngx_int_t im_cmd_getmsg_unread(im_ctx_t *ctx);
 static im_code_t im_cmd_getmsg_after(im_ctx_t *ctx, int64_t from,
     im_json_t *list, int64_t *last, ngx_uint_t *more);
 static ngx_int_t im_cmd_getmsg_kept(im_ctx_t *ctx);
@@ -152,6 +154,14 @@ im_cmd_getmsg(im_ctx_t *ctx, void *data)
     if (from >= 0) {
         code = im_cmd_getmsg_after(ctx, from, list, &last, &more);
 
+        /* a client cannot count what is older than the conversation that
+         * it has read in between */
+
+        if (code == IM_OK && !more && list->n) {
+            rc = im_cmd_getmsg_unread(ctx);
+            code = (rc == NGX_OK) ? IM_OK : im_message_code(ctx, rc);
+        }
+
     } else {
 
         /* what comes while we count is told again, not lost */
@@ -183,6 +193,21 @@ im_cmd_getmsg(im_ctx_t *ctx, void *data)
 static im_code_t
 im_cmd_getmsg_first(im_ctx_t *ctx, im_json_t *list)
 {
+    ngx_int_t  rc;
+
+    rc = im_cmd_getmsg_unread(ctx);
+
+    if (rc == NGX_OK) {
+        rc = im_cmd_getmsg_kept(ctx);
+    }
+
+    return (rc == NGX_OK) ? IM_OK : im_message_code(ctx, rc);
+}
+
+
+static ngx_int_t
+im_cmd_getmsg_unread(im_ctx_t *ctx)
+{
     ngx_int_t        rc;
     im_json_t       *counts, *item;
     ngx_uint_t       i;
@@ -192,12 +217,12 @@ im_cmd_getmsg_first(im_ctx_t *ctx, im_json_t *list)
     if (ngx_array_init(&peers, ctx->pool, 16, sizeof(im_read_peer_t))
         != NGX_OK)
     {
-        return im_message_code(ctx, NGX_ERROR);
+        return NGX_ERROR;
     }
 
     rc = im_read_peers(ctx, &ctx->user, ctx->app->contacts_max, &peers);
     if (rc != NGX_OK) {
-        return im_message_code(ctx, rc);
+        return rc;
     }
 
     counts = im_json_add_list(ctx->reply, "C2CPairUnreadCount");
@@ -209,9 +234,7 @@ im_cmd_getmsg_first(im_ctx_t *ctx, im_json_t *list)
         im_json_add_int(item, "UnreadCount", peer[i].unread);
     }
 
-    rc = im_cmd_getmsg_kept(ctx);
-
-    return (rc == NGX_OK) ? IM_OK : im_message_code(ctx, rc);
+    return NGX_OK;
 }
 
 
@@ -290,11 +313,14 @@ im_cmd_getmsg_kept(im_ctx_t *ctx)
 }
 
 
+/* Web SDK 2.x tells its user of the last page only: it is a long one. */
+
 static im_code_t
 im_cmd_getmsg_after(im_ctx_t *ctx, int64_t from, im_json_t *list,
     int64_t *last, ngx_uint_t *more)
 {
-    int64_t        ids[IM_GETMSG_ROWS];
+    size_t         size;
+    int64_t       *ids;
     ngx_int_t      rc;
     im_json_t     *item, *events;
     ngx_uint_t     i, k, n;
@@ -305,10 +331,12 @@ im_cmd_getmsg_after(im_ctx_t *ctx, int64_t from, im_json_t *list,
 
     *last = from;
 
+    ids = ngx_palloc(ctx->pool, IM_GETMSG_ROWS * sizeof(int64_t));
     msg = ngx_palloc(ctx->pool, IM_GETMSG_ROWS * sizeof(im_message_t));
     profile = ngx_palloc(ctx->pool, IM_GETMSG_ROWS * sizeof(im_profile_t));
 
-    if (msg == NULL
+    if (ids == NULL
+        || msg == NULL
         || profile == NULL
         || ngx_array_init(&rows, ctx->pool, 16, sizeof(im_inbox_t)) != NGX_OK)
     {
@@ -357,8 +385,15 @@ im_cmd_getmsg_after(im_ctx_t *ctx, int64_t from, im_json_t *list,
     }
 
     k = 0;
+    size = 0;
 
     for (i = 0; i < rows.nelts; i++) {
+
+        if (size > IM_GETMSG_BYTES) {
+            *last = row[i - 1].seq;
+            *more = 1;
+            break;
+        }
 
         if (row[i].type == IM_INBOX_RECALL) {
             item = im_json_push_obj(list);
@@ -371,6 +406,7 @@ im_cmd_getmsg_after(im_ctx_t *ctx, int64_t from, im_json_t *list,
                 item = im_json_push_obj(list);
                 im_message_json(item, &msg[k], &profile[k],
                                 row[i].dir == IM_DIR_OUT);
+                size += msg[k].body.len + msg[k].cloud.len;
             }
 
             k++;

@@ -2,8 +2,8 @@
  * Copyright (C) The ngx_im authors
  */
 
-/* Stored groups and what owners do in live rooms, with the unmodified web
- * SDK. */
+/* Stored groups, what owners do in live rooms, and cut connections, with the
+ * unmodified web SDK. */
 
 'use strict';
 
