@@ -21,9 +21,7 @@ use warnings;
 use lib 't/lib';
 
 use Mojo::JSON qw/ encode_json true /;
-use Mojo::Promise;
 use Test::IM;
-use Test::IM::Reply;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
 
@@ -150,25 +148,10 @@ sub rest {
 
 # Several commands at once: [name, body].
 sub rests {
-    my (@calls) = @_;
-    my @replies;
-
-    my $sig = $im->usersig($im->admin);
-
-    Mojo::Promise->all(map {
+    return $im->rests(map {
         my ($name, $body) = @$_;
-        $name = "$svc/$name" unless $name =~ m{/};
-
-        $im->ua->post_p($im->url("/v4/$name", sdkappid => $im->app_id,
-            identifier => $im->admin, usersig => $sig, random => 1,
-            contenttype => 'json') => json => $body);
-    } @calls)->then(sub {
-        @replies = map { Test::IM::Reply->new(name => 'rests',
-            status => $_->[0]->res->code // 0,
-            text => $_->[0]->res->body) } @_;
-    })->catch(sub { fail("no answer: @_") })->wait;
-
-    return @replies;
+        [$name =~ m{/} ? $name : "$svc/$name", $body]
+    } @_);
 }
 
 sub say_as {
