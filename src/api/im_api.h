@@ -98,15 +98,6 @@ ngx_uint_t im_api_flags(im_ctx_t *ctx, ngx_str_t *service,
 /* Adds ActionStatus, ErrorCode and ErrorInfo to ctx->reply. */
 void im_api_envelope(im_ctx_t *ctx, im_code_t code);
 
-/* Counts an answer; im_api_call() does it itself. */
-void im_api_count(ngx_str_t *service, ngx_str_t *command, im_code_t code);
-
-/* Lines "im_commands_total{command=...,code=...} n" for the metrics page. */
-ngx_int_t im_api_metrics(ngx_pool_t *pool, ngx_str_t *out);
-
-/* The histograms of im_command_seconds{app=...,command=...}. */
-ngx_int_t im_api_times(ngx_pool_t *pool, ngx_str_t *out);
-
 
 /* Code of a service for a condition that is not a command's own; an unknown
  * service gets the front end's. */

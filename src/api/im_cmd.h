@@ -17,7 +17,7 @@
 #define IM_PURCHASE_BITS  "1111111111111111"
 
 
-/* Tables of commands, one per file; im_api.c lists them. */
+/* Tables of commands, one per file; im_api_table.c lists them. */
 
 extern im_command_t  im_cmd_im_open_login_svc[];
 extern im_command_t  im_cmd_status[];
@@ -44,11 +44,15 @@ extern im_command_t  im_cmd_group_join[];
 extern im_command_t  im_cmd_group_invite[];
 extern im_command_t  im_cmd_group_msg[];
 extern im_command_t  im_cmd_group_history[];
+extern im_command_t  im_cmd_group_receipt[];
+extern im_command_t  im_cmd_group_notify[];
 extern im_command_t  im_cmd_group_import[];
 extern im_command_t  im_cmd_group_attr[];
 extern im_command_t  im_cmd_group_room[];
 extern im_command_t  im_cmd_web_room[];
 extern im_command_t  im_cmd_recentcontact[];
+extern im_command_t  im_cmd_contact_group[];
+extern im_command_t  im_cmd_contact_mark[];
 extern im_command_t  im_cmd_msg_ext[];
 extern im_command_t  im_cmd_media[];
 

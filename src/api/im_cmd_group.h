@@ -13,6 +13,7 @@
 #include "domain/im_group.h"
 #include "domain/im_group_member.h"
 #include "domain/im_group_message.h"
+#include "domain/im_group_row.h"
 #include "api/im_api.h"
 
 
@@ -54,6 +55,9 @@ void im_cmd_member_json(im_json_t *item, im_group_t *group,
  * choose any account (10019). */
 im_code_t im_cmd_send_group_msg_from(im_ctx_t *ctx, ngx_str_t *from,
     im_group_send_t *send);
+
+/* 1: the caller may see the row, which may be for some members only. */
+ngx_uint_t im_cmd_group_sees(im_ctx_t *ctx, im_group_row_t *row);
 
 /* 1 if the list (NULL: all) has the name. */
 ngx_uint_t im_cmd_named(im_json_t *names, const char *name);

@@ -12,23 +12,17 @@
 #include "domain/im_elem.h"
 #include "domain/im_group_direct.h"
 #include "domain/im_group_edit.h"
-#include "domain/im_group_read.h"
 #include "domain/im_message.h"
 #include "domain/im_word.h"
 #include "api/im_cmd.h"
 #include "api/im_cmd_group.h"
 
 
-#define IM_HISTORY_REST     20
-#define IM_HISTORY_CLIENT   100
-#define IM_HISTORY_SIZE     524288   /* bytes of RspMsgList */
-#define IM_RECALL_ITEMS     10
-#define IM_NOTIFY_LIMIT     20
-#define IM_NOTIFY_GROUPS    50
-#define IM_NOTIFY_SLACK     2000000  /* microseconds */
-#define IM_HIDE_ITEMS       30
-#define IM_RECEIPT_ITEMS    30
-#define IM_RECEIPT_PAGE     200
+#define IM_HISTORY_REST    20
+#define IM_HISTORY_CLIENT  100
+#define IM_HISTORY_SIZE    524288    /* bytes of RspMsgList */
+#define IM_RECALL_ITEMS    10
+#define IM_HIDE_ITEMS      30
 
 
 typedef struct {
@@ -41,39 +35,9 @@ typedef struct {
 
 typedef struct {
     ngx_str_t          gid;
-    im_int_t           seq;
-} im_group_seq_req_t;
-
-
-typedef struct {
-    ngx_str_t          gid;
     ngx_str_t          topic;
     im_json_t         *list;
 } im_seq_list_req_t;
-
-
-typedef struct {
-    ngx_str_t          gid;
-    im_int_t           begin;
-    im_int_t           end;
-    im_int_t           limit;
-} im_notify_req_t;
-
-
-typedef struct {
-    im_json_t         *list;
-} im_batch_notify_req_t;
-
-
-typedef struct {
-    ngx_str_t          gid;
-    im_int_t           seq;
-    im_int_t           flag;
-    im_int_t           filter;
-    ngx_str_t          cursor;
-    im_int_t           num;
-    im_int_t           count;
-} im_receipt_req_t;
 
 
 typedef struct {
@@ -104,20 +68,10 @@ static void im_cmd_group_place(im_json_t *list, im_group_t *group,
     int64_t seq);
 static ngx_uint_t im_cmd_group_row(im_json_t *list, im_group_t *group,
     im_group_row_t *row, ngx_uint_t recalled);
-static ngx_uint_t im_cmd_group_sees(im_ctx_t *ctx, im_group_row_t *row);
 static ngx_uint_t im_cmd_group_is_hidden(im_group_range_t *range,
     int64_t seq);
-static im_code_t im_cmd_msg_read_report(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_group_msg_recall(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_get_group_notify(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_batch_get_group_notify(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_group_notify(im_ctx_t *ctx, im_notify_req_t *req,
-    im_json_t *reply);
 static im_code_t im_cmd_delete_group_ramble(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_group_msg_receipt(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_get_group_msg_receipt(im_ctx_t *ctx, void *data);
-static im_code_t im_cmd_get_group_msg_receipt_detail(im_ctx_t *ctx,
-    void *data);
 static im_code_t im_cmd_modify_group_msg(im_ctx_t *ctx, void *data);
 
 
@@ -140,19 +94,6 @@ static im_field_t  im_history_fields[] = {
 };
 
 
-static im_field_t  im_read_report_fields[] = {
-
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_group_seq_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("MsgReadedSeq"), IM_INT, IM_REQUIRED,
-      offsetof(im_group_seq_req_t, seq), 0, NGX_MAX_INT_T_VALUE,
-      IM_E_GROUP_PARAM, 0 },
-
-      im_null_field
-};
-
-
 static im_field_t  im_recall_fields[] = {
 
     { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
@@ -169,19 +110,6 @@ static im_field_t  im_recall_fields[] = {
 };
 
 
-static im_field_t  im_receipt_list_fields[] = {
-
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_seq_list_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("MsgSeqList"), IM_LIST, IM_REQUIRED,
-      offsetof(im_seq_list_req_t, list), 1, IM_RECEIPT_ITEMS,
-      IM_E_GROUP_PARAM, 0 },
-
-      im_null_field
-};
-
-
 static im_field_t  im_hide_fields[] = {
 
     { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
@@ -189,63 +117,6 @@ static im_field_t  im_hide_fields[] = {
 
     { ngx_string("Seqs"), IM_LIST, IM_REQUIRED,
       offsetof(im_seq_list_req_t, list), 1, IM_HIDE_ITEMS,
-      IM_E_GROUP_PARAM, 0 },
-
-      im_null_field
-};
-
-
-static im_field_t  im_notify_fields[] = {
-
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_notify_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("BeginTime"), IM_INT, IM_OPTIONAL,
-      offsetof(im_notify_req_t, begin), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("EndTime"), IM_INT, IM_OPTIONAL,
-      offsetof(im_notify_req_t, end), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("Limit"), IM_INT, IM_OPTIONAL,
-      offsetof(im_notify_req_t, limit), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-      im_null_field
-};
-
-
-static im_field_t  im_batch_notify_fields[] = {
-
-    { ngx_string("NotifyReqList"), IM_LIST, IM_REQUIRED,
-      offsetof(im_batch_notify_req_t, list), 1, IM_NOTIFY_GROUPS,
-      IM_E_GROUP_PARAM, 0 },
-
-      im_null_field
-};
-
-
-static im_field_t  im_receipt_detail_fields[] = {
-
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_receipt_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("MsgSeq"), IM_INT, IM_REQUIRED,
-      offsetof(im_receipt_req_t, seq), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("Flag"), IM_INT, IM_OPTIONAL,
-      offsetof(im_receipt_req_t, flag), 0, 1, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("Filter"), IM_INT, IM_OPTIONAL,
-      offsetof(im_receipt_req_t, filter), 0, 1, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("Cursor"), IM_STR, IM_OPTIONAL,
-      offsetof(im_receipt_req_t, cursor), 0, 0, IM_E_GROUP_PARAM, 0 },
-
-    { ngx_string("Num"), IM_INT, IM_OPTIONAL,
-      offsetof(im_receipt_req_t, num), 1, IM_RECEIPT_PAGE, IM_E_GROUP_PARAM,
-      0 },
-
-    { ngx_string("Count"), IM_INT, IM_OPTIONAL,
-      offsetof(im_receipt_req_t, count), 1, IM_RECEIPT_PAGE,
       IM_E_GROUP_PARAM, 0 },
 
       im_null_field
@@ -283,40 +154,14 @@ im_command_t  im_cmd_group_history[] = {
       im_cmd_group_msg_get_simple, IM_BY_ADMIN,
       im_history_fields, sizeof(im_history_req_t), 0, 0 },
 
-    { ngx_string("group_open_http_svc"), ngx_string("msg_read_report"),
-      im_cmd_msg_read_report, IM_BY_USER,
-      im_read_report_fields, sizeof(im_group_seq_req_t), 0, 0 },
-
     { ngx_string("group_open_http_svc"), ngx_string("group_msg_recall"),
       im_cmd_group_msg_recall, IM_BY_ADMIN|IM_BY_USER,
       im_recall_fields, sizeof(im_seq_list_req_t), 0, 0 },
-
-    { ngx_string("group_open_http_svc"), ngx_string("get_group_notify"),
-      im_cmd_get_group_notify, IM_BY_USER,
-      im_notify_fields, sizeof(im_notify_req_t), 0, 0 },
-
-    { ngx_string("group_open_http_svc"),
-      ngx_string("batch_get_group_notify"),
-      im_cmd_batch_get_group_notify, IM_BY_USER,
-      im_batch_notify_fields, sizeof(im_batch_notify_req_t), 0, 0 },
 
     { ngx_string("group_open_http_svc"),
       ngx_string("delete_group_ramble_msg_by_seq"),
       im_cmd_delete_group_ramble, IM_BY_USER,
       im_hide_fields, sizeof(im_seq_list_req_t), 0, 0 },
-
-    { ngx_string("group_open_http_svc"), ngx_string("group_msg_receipt"),
-      im_cmd_group_msg_receipt, IM_BY_USER,
-      im_receipt_list_fields, sizeof(im_seq_list_req_t), 0, 0 },
-
-    { ngx_string("group_open_http_svc"), ngx_string("get_group_msg_receipt"),
-      im_cmd_get_group_msg_receipt, IM_BY_ADMIN|IM_BY_USER,
-      im_receipt_list_fields, sizeof(im_seq_list_req_t), 0, 0 },
-
-    { ngx_string("group_open_http_svc"),
-      ngx_string("get_group_msg_receipt_detail"),
-      im_cmd_get_group_msg_receipt_detail, IM_BY_ADMIN|IM_BY_USER,
-      im_receipt_detail_fields, sizeof(im_receipt_req_t), 0, 0 },
 
     { ngx_string("openim"), ngx_string("modify_group_msg"),
       im_cmd_modify_group_msg, IM_BY_ADMIN|IM_BY_USER,
@@ -591,9 +436,9 @@ im_cmd_group_row(im_json_t *list, im_group_t *group, im_group_row_t *row,
 }
 
 
-/* By REST all messages are seen. */
+/* by REST all messages are seen */
 
-static ngx_uint_t
+ngx_uint_t
 im_cmd_group_sees(im_ctx_t *ctx, im_group_row_t *row)
 {
     return ctx->role == IM_ROLE_ADMIN
@@ -616,31 +461,6 @@ im_cmd_group_is_hidden(im_group_range_t *range, int64_t seq)
     }
 
     return 0;
-}
-
-
-static im_code_t
-im_cmd_msg_read_report(im_ctx_t *ctx, void *data)
-{
-    im_group_seq_req_t  *req = data;
-
-    im_code_t        code;
-    im_group_t       group;
-    im_group_role_e  role;
-
-    code = im_group_load(ctx, &req->gid, &group);
-
-    if (code != IM_OK || group.type->live) {
-        return code;
-    }
-
-    code = im_group_role_of(ctx, &group, &ctx->user, &role);
-
-    if (code != IM_OK || role == IM_GROUP_NOBODY) {
-        return (code == IM_OK) ? IM_E_GROUP_RIGHT : code;
-    }
-
-    return im_group_read_report(ctx, &group, req->seq.value);
 }
 
 
@@ -729,134 +549,6 @@ im_cmd_group_msg_recall(im_ctx_t *ctx, void *data)
 }
 
 
-static im_code_t
-im_cmd_get_group_notify(im_ctx_t *ctx, void *data)
-{
-    return im_cmd_group_notify(ctx, data, ctx->reply);
-}
-
-
-/* A group that cannot be asked about has its code. */
-
-static im_code_t
-im_cmd_batch_get_group_notify(im_ctx_t *ctx, void *data)
-{
-    im_batch_notify_req_t  *req = data;
-
-    im_code_t         code;
-    im_json_t        *node, *list, *item;
-    im_notify_req_t   one;
-
-    list = im_json_add_list(ctx->reply, "NotifyRspList");
-
-    im_json_each(node, req->list) {
-
-        ngx_memzero(&one, sizeof(im_notify_req_t));
-
-        code = im_schema_fill(ctx->pool, node, im_notify_fields, &one,
-                              &ctx->info);
-
-        if (code == NGX_ERROR) {
-            return IM_E_GROUP_INTERNAL;
-        }
-
-        if (code != IM_OK) {
-            return code;
-        }
-
-        item = im_json_push_obj(list);
-        im_json_add_str(item, "GroupId", &one.gid);
-
-        code = im_cmd_group_notify(ctx, &one, item);
-
-        if (code == IM_E_GROUP_INTERNAL) {
-            return code;
-        }
-
-        if (code != IM_OK) {
-            im_json_add_int(item, "NextMsgTime", 0);
-            im_json_add_list(item, "NotifyMsgList");
-        }
-
-        im_json_add_int(item, "ErrorCode", code);
-        ngx_str_null(&ctx->info);
-    }
-
-    return IM_OK;
-}
-
-
-static im_code_t
-im_cmd_group_notify(im_ctx_t *ctx, im_notify_req_t *req, im_json_t *reply)
-{
-    int64_t          next;
-    ngx_int_t        rc;
-    im_code_t        code;
-    im_json_t       *list, *item;
-    ngx_uint_t       i, n, limit;
-    im_group_t       group;
-    ngx_array_t      rows;
-    im_group_row_t  *row;
-
-    code = im_cmd_group_stored(ctx, &req->gid, &group);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    limit = IM_NOTIFY_LIMIT;
-
-    if (req->limit.value > 0) {
-        limit = ngx_min(req->limit.value, IM_HISTORY_CLIENT);
-    }
-
-    if (ngx_array_init(&rows, ctx->pool, 16, sizeof(im_group_row_t))
-        != NGX_OK)
-    {
-        return IM_E_GROUP_INTERNAL;
-    }
-
-    rc = im_group_rows_changed(ctx, group.gno, IM_GROUP_MSG_RECALL,
-                               req->begin.value, IM_ASC, limit + 1, &rows);
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
-    }
-
-    list = im_json_new_list(ctx->pool);
-    row = rows.elts;
-    next = 0;
-    n = 0;
-
-    for (i = 0; i < rows.nelts; i++) {
-
-        /* the clock of a client may be behind by the second that it knows */
-
-        if (req->end.value > 0
-            && row[i].recalled > req->end.value + IM_NOTIFY_SLACK)
-        {
-            break;
-        }
-
-        if (n == limit) {
-            next = row[i].recalled;
-            break;
-        }
-
-        n++;
-
-        item = im_json_push_obj(list);
-        im_json_add_int(item, "MsgSeq", row[i].seq);
-        im_json_add_int(item, "MsgRandom", row[i].random);
-        im_json_add_str(im_json_add_obj(item, "RevokerInfo"),
-                        "Revoker_Account", &row[i].revoker);
-    }
-
-    im_json_add_int(reply, "NextMsgTime", next);
-    im_json_add_node(reply, "NotifyMsgList", list);
-
-    return IM_OK;
-}
-
-
 /* Numbers come as strings. */
 
 static im_code_t
@@ -901,179 +593,6 @@ im_cmd_delete_group_ramble(im_ctx_t *ctx, void *data)
     }
 
     return im_group_hide(ctx, &group, seqs, n);
-}
-
-
-static im_code_t
-im_cmd_group_msg_receipt(im_ctx_t *ctx, void *data)
-{
-    im_seq_list_req_t  *req = data;
-
-    int64_t      seq;
-    im_code_t    code;
-    im_json_t   *node;
-    im_group_t   group;
-
-    code = im_cmd_group_stored(ctx, &req->gid, &group);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    im_json_each(node, req->list) {
-
-        if (im_json_get_int(node, "MsgSeq", &seq) != NGX_OK) {
-            continue;
-        }
-
-        code = im_group_receipt(ctx, &group, seq);
-        if (code != IM_OK) {
-            return code;
-        }
-    }
-
-    return IM_OK;
-}
-
-
-static im_code_t
-im_cmd_get_group_msg_receipt(im_ctx_t *ctx, void *data)
-{
-    im_seq_list_req_t  *req = data;
-
-    int64_t          seq, read, unread;
-    ngx_int_t        rc;
-    im_code_t        code;
-    im_json_t       *node, *list, *item;
-    im_group_t       group;
-    im_group_row_t   row;
-
-    code = im_cmd_group_stored(ctx, &req->gid, &group);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    list = im_json_new_list(ctx->pool);
-
-    im_json_each(node, req->list) {
-
-        if (im_json_get_int(node, "MsgSeq", &seq) != NGX_OK) {
-            ngx_str_set(&ctx->info, "\"MsgSeq\" must be an integer");
-            return IM_E_GROUP_PARAM;
-        }
-
-        item = im_json_push_obj(list);
-        im_json_add_int(item, "MsgSeq", seq);
-
-        rc = im_group_row_get(ctx, group.gno, seq, &row);
-
-        if (rc == NGX_DECLINED
-            || (rc == NGX_OK && !(row.opts & IM_MSG_RECEIPT))
-            || (rc == NGX_OK && !im_cmd_group_sees(ctx, &row)))
-        {
-            im_json_add_int(item, "Code", IM_E_GROUP_NO_RECEIPT);
-            im_json_add_int(item, "ReadNum", 0);
-            im_json_add_int(item, "UnreadNum", 0);
-            continue;
-        }
-
-        if (rc == NGX_OK) {
-            rc = im_group_receipts(ctx, &group, &row, &read, &unread);
-        }
-
-        if (rc != NGX_OK) {
-            return im_group_code(rc);
-        }
-
-        im_json_add_int(item, "Code", 0);
-        im_json_add_int(item, "ReadNum", read);
-        im_json_add_int(item, "UnreadNum", unread);
-    }
-
-    im_json_add_node(ctx->reply, "GroupMsgReceiptList", list);
-
-    return IM_OK;
-}
-
-
-static im_code_t
-im_cmd_get_group_msg_receipt_detail(im_ctx_t *ctx, void *data)
-{
-    im_receipt_req_t  *req = data;
-
-    ngx_int_t        rc;
-    im_code_t        code;
-    ngx_str_t       *user, cursor;
-    im_json_t       *list, *item;
-    ngx_uint_t       i, limit, more, unread;
-    im_group_t       group;
-    ngx_array_t      users;
-    im_group_row_t   row;
-
-    code = im_cmd_group_stored(ctx, &req->gid, &group);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    rc = im_group_row_get(ctx, group.gno, req->seq.value, &row);
-
-    if (rc == NGX_DECLINED
-        || (rc == NGX_OK && !(row.opts & IM_MSG_RECEIPT))
-        || (rc == NGX_OK && !im_cmd_group_sees(ctx, &row)))
-    {
-        return IM_E_GROUP_NO_RECEIPT;
-    }
-
-    if (rc != NGX_OK
-        || ngx_array_init(&users, ctx->pool, 16, sizeof(ngx_str_t))
-           != NGX_OK)
-    {
-        return IM_E_GROUP_INTERNAL;
-    }
-
-    unread = req->flag.set ? req->flag.value : req->filter.value;
-
-    limit = IM_RECEIPT_PAGE;
-
-    if (req->num.set) {
-        limit = req->num.value;
-
-    } else if (req->count.set) {
-        limit = req->count.value;
-    }
-
-    if (req->cursor.data == NULL) {
-        ngx_str_set(&req->cursor, "");
-    }
-
-    rc = unread ? im_group_unreaders(ctx, &group, &row, &req->cursor, limit,
-                                     &users, &more)
-                : im_group_readers(ctx, &group, row.seq, &req->cursor, limit,
-                                   &users, &more);
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
-    }
-
-    user = users.elts;
-    ngx_str_set(&cursor, "");
-
-    if (more && users.nelts) {
-        cursor = user[users.nelts - 1];
-    }
-
-    im_json_add_int(ctx->reply, "MsgSeq", row.seq);
-    im_json_add_str(ctx->reply, "Cursor", &cursor);
-    im_json_add_int(ctx->reply, "IsFinish", !more);
-    im_json_add_int(ctx->reply, "IsFinished", !more);
-
-    list = im_json_add_list(ctx->reply, unread ? "UnreadList" : "ReadList");
-
-    for (i = 0; i < users.nelts; i++) {
-        item = im_json_push_obj(list);
-        im_json_add_str(item, unread ? "Unread_Account" : "Read_Account",
-                        &user[i]);
-    }
-
-    return IM_OK;
 }
 
 

@@ -286,6 +286,14 @@ im_app_t *im_conf_app(im_conf_t *conf, ngx_uint_t id);
 /* Told by every directive that cannot work without an im {} block. */
 void ngx_im_conf_needed(ngx_conf_t *cf);
 
+/*
+ * Setters of directives, in the file of their noun.  NGX_CONF_OK, or what is
+ * wrong: a text for nginx, or NGX_CONF_ERROR, and it is logged.
+ */
+char *ngx_im_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_commit_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_im_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_public_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -295,14 +303,20 @@ char *ngx_im_app_group_type(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_group_field(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_dirty_words(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_im_app_callback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_im_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_im_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* At the end of im {}: redis and node are given both, or neither. */
 char *ngx_im_redis_check(ngx_conf_t *cf, im_conf_t *imcf);
-/* NULL, or what is wrong with it. */
+
+/* NULL, or what is wrong with the address of a receiver of callbacks. */
 char *ngx_im_callback_url_check(ngx_str_t *url);
-/* Reads a file of at most max bytes; what: the text of a refusal. */
+
+/* Reads a file of at most max bytes into text, on cf->pool; what: the text of
+ * a refusal.  NGX_OK, NGX_ERROR: logged. */
 ngx_int_t ngx_im_app_read_file(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *text, size_t max, char *what);
+
+/* Settings of an app or of im {}: none was given; what an app has not given
+ * it takes from im {}, or it is the default. */
 void ngx_im_app_init(im_app_t *app);
 void ngx_im_app_merge(im_app_t *prev, im_app_t *app);
 

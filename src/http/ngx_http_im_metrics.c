@@ -16,6 +16,7 @@
 #include "live/im_session.h"
 #include "live/im_zone.h"
 #include "store/im_store.h"
+#include "api/im_api_metrics.h"
 
 
 #define NGX_HTTP_IM_METRICS_SIZE  16384

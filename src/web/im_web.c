@@ -15,6 +15,7 @@
 #include "domain/im_login.h"
 #include "domain/im_platform.h"
 #include "api/im_api.h"
+#include "api/im_api_metrics.h"
 #include "web/im_web.h"
 #include "web/im_web_session.h"
 #include "web/im_ws.h"
