@@ -132,8 +132,7 @@ static im_field_t  im_create_group_fields[] = {
 
 static im_field_t  im_modify_group_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_modify_group_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_modify_group_req_t, gid),
 
     { ngx_string("Name"), IM_STR, IM_OPTIONAL,
       offsetof(im_modify_group_req_t, name), 1, IM_GROUP_NAME_MAX,
@@ -176,8 +175,7 @@ static im_field_t  im_modify_group_fields[] = {
 
 im_field_t  im_group_id_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_group_id_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_group_id_req_t, gid),
 
       im_null_field
 };

@@ -26,6 +26,23 @@ typedef struct {
 extern im_field_t  im_group_id_fields[];
 
 
+/* Rows of field tables that many commands have; type: the struct, member: of
+ * it. */
+
+#define im_field_gid(type, member)                                            \
+    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,                             \
+      offsetof(type, member), 0, 0, IM_E_GROUP_PARAM, 0 }
+
+#define im_field_silence(type, member)                                        \
+    { ngx_string("Silence"), IM_INT, IM_OPTIONAL,                             \
+      offsetof(type, member), 0, 1, IM_E_GROUP_PARAM, 0 }
+
+#define im_field_members(type, member)                                        \
+    { ngx_string("MemberList"), IM_LIST, IM_REQUIRED,                         \
+      offsetof(type, member), 0, IM_GROUP_ACCOUNTS,                           \
+      IM_E_GROUP_PARAM, IM_E_GROUP_MANY }
+
+
 /* Loads a stored group of which the caller is a member; 10007: a live room,
  * or the caller is none. */
 im_code_t im_cmd_group_stored(im_ctx_t *ctx, ngx_str_t *gid,

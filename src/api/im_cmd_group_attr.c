@@ -47,8 +47,7 @@ static im_code_t im_cmd_counter_group(im_ctx_t *ctx, ngx_str_t *gid,
 
 static im_field_t  im_group_attr_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_group_attr_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_group_attr_req_t, gid),
 
     { ngx_string("GroupAttr"), IM_LIST, IM_OPTIONAL,
       offsetof(im_group_attr_req_t, attr), 0, 0, IM_E_GROUP_PARAM, 0 },
@@ -65,8 +64,7 @@ static im_field_t  im_group_attr_fields[] = {
 
 static im_field_t  im_group_counter_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_group_counter_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_group_counter_req_t, gid),
 
     { ngx_string("GroupCounter"), IM_LIST, IM_OPTIONAL,
       offsetof(im_group_counter_req_t, counter), 0, 20,

@@ -77,8 +77,7 @@ static im_code_t im_cmd_modify_group_msg(im_ctx_t *ctx, void *data);
 
 static im_field_t  im_history_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_history_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_history_req_t, gid),
 
     { ngx_string("ReqMsgSeq"), IM_INT, IM_OPTIONAL,
       offsetof(im_history_req_t, seq), 0, 0, IM_E_GROUP_PARAM, 0 },
@@ -96,8 +95,7 @@ static im_field_t  im_history_fields[] = {
 
 static im_field_t  im_recall_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_seq_list_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_seq_list_req_t, gid),
 
     { ngx_string("TopicId"), IM_STR, IM_OPTIONAL,
       offsetof(im_seq_list_req_t, topic), 0, 0, IM_E_GROUP_PARAM, 0 },
@@ -112,8 +110,7 @@ static im_field_t  im_recall_fields[] = {
 
 static im_field_t  im_hide_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_seq_list_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_seq_list_req_t, gid),
 
     { ngx_string("Seqs"), IM_LIST, IM_REQUIRED,
       offsetof(im_seq_list_req_t, list), 1, IM_HIDE_ITEMS,

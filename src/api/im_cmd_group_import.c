@@ -47,8 +47,7 @@ static im_code_t im_cmd_import_load(im_ctx_t *ctx, ngx_str_t *gid,
 
 static im_field_t  im_import_msg_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_import_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_import_req_t, gid),
 
     { ngx_string("MsgList"), IM_LIST, IM_REQUIRED,
       offsetof(im_import_req_t, list), 1, IM_IMPORT_MESSAGES,
@@ -60,12 +59,9 @@ static im_field_t  im_import_msg_fields[] = {
 
 static im_field_t  im_import_member_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_import_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_import_req_t, gid),
 
-    { ngx_string("MemberList"), IM_LIST, IM_REQUIRED,
-      offsetof(im_import_req_t, list), 0, IM_GROUP_ACCOUNTS,
-      IM_E_GROUP_PARAM, IM_E_GROUP_MANY },
+    im_field_members(im_import_req_t, list),
 
       im_null_field
 };
@@ -73,8 +69,7 @@ static im_field_t  im_import_member_fields[] = {
 
 static im_field_t  im_unread_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_unread_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_unread_req_t, gid),
 
     { ngx_string("Member_Account"), IM_STR, IM_REQUIRED,
       offsetof(im_unread_req_t, user), 1, 0, IM_E_GROUP_PARAM, 0 },
@@ -88,8 +83,7 @@ static im_field_t  im_unread_fields[] = {
 
 static im_field_t  im_by_sender_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_unread_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_unread_req_t, gid),
 
     { ngx_string("Sender_Account"), IM_STR, IM_REQUIRED,
       offsetof(im_unread_req_t, user), 1, 0, IM_E_GROUP_PARAM, 0 },

@@ -111,15 +111,11 @@ static im_code_t im_cmd_report_pendency(im_ctx_t *ctx, void *data);
 
 static im_field_t  im_add_member_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_add_member_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_add_member_req_t, gid),
 
-    { ngx_string("Silence"), IM_INT, IM_OPTIONAL,
-      offsetof(im_add_member_req_t, silence), 0, 1, IM_E_GROUP_PARAM, 0 },
+    im_field_silence(im_add_member_req_t, silence),
 
-    { ngx_string("MemberList"), IM_LIST, IM_REQUIRED,
-      offsetof(im_add_member_req_t, members), 0, IM_GROUP_ACCOUNTS,
-      IM_E_GROUP_PARAM, IM_E_GROUP_MANY },
+    im_field_members(im_add_member_req_t, members),
 
       im_null_field
 };
@@ -127,11 +123,9 @@ static im_field_t  im_add_member_fields[] = {
 
 static im_field_t  im_del_member_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_del_member_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_del_member_req_t, gid),
 
-    { ngx_string("Silence"), IM_INT, IM_OPTIONAL,
-      offsetof(im_del_member_req_t, silence), 0, 1, IM_E_GROUP_PARAM, 0 },
+    im_field_silence(im_del_member_req_t, silence),
 
     { ngx_string("MemberToDel_Account"), IM_STRS, IM_REQUIRED,
       offsetof(im_del_member_req_t, users), 0, IM_GROUP_ACCOUNTS,
@@ -146,8 +140,7 @@ static im_field_t  im_del_member_fields[] = {
 
 static im_field_t  im_role_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_role_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_role_req_t, gid),
 
     { ngx_string("User_Account"), IM_STRS, IM_REQUIRED,
       offsetof(im_role_req_t, users), 0, IM_GROUP_ACCOUNTS,
@@ -159,8 +152,7 @@ static im_field_t  im_role_fields[] = {
 
 static im_field_t  im_specified_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_role_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_role_req_t, gid),
 
     { ngx_string("Member_List_Account"), IM_STRS, IM_REQUIRED,
       offsetof(im_role_req_t, users), 0, IM_SPECIFIED_MAX,
@@ -178,8 +170,7 @@ static im_field_t  im_specified_fields[] = {
 
 static im_field_t  im_owner_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_owner_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_owner_req_t, gid),
 
     { ngx_string("NewOwner_Account"), IM_STR, IM_REQUIRED,
       offsetof(im_owner_req_t, user), 1, 0, IM_E_GROUP_PARAM, 0 },
@@ -190,8 +181,7 @@ static im_field_t  im_owner_fields[] = {
 
 static im_field_t  im_modify_member_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_modify_member_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_modify_member_req_t, gid),
 
     { ngx_string("Member_Account"), IM_STR, IM_REQUIRED,
       offsetof(im_modify_member_req_t, user), 1, 0, IM_E_GROUP_PARAM, 0 },
@@ -223,8 +213,7 @@ static im_field_t  im_modify_member_fields[] = {
 
 static im_field_t  im_handle_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_handle_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_handle_req_t, gid),
 
     { ngx_string("Applicant_Account"), IM_STR, IM_REQUIRED,
       offsetof(im_handle_req_t, user), 1, 0, IM_E_GROUP_PARAM, 0 },

@@ -76,8 +76,7 @@ static im_code_t im_cmd_group_accounts(im_ctx_t *ctx, im_group_t *group,
 
 static im_field_t  im_member_info_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_member_info_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_member_info_req_t, gid),
 
     { ngx_string("MemberInfoFilter"), IM_LIST, IM_OPTIONAL,
       offsetof(im_member_info_req_t, filter), 0, 0, IM_E_GROUP_PARAM, 0 },
@@ -102,8 +101,7 @@ static im_field_t  im_member_info_fields[] = {
 
 static im_field_t  im_forbid_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_forbid_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_forbid_req_t, gid),
 
     { ngx_string("Members_Account"), IM_STRS, IM_REQUIRED,
       offsetof(im_forbid_req_t, users), 0, IM_MUTE_ACCOUNTS,
@@ -122,8 +120,7 @@ static im_field_t  im_forbid_fields[] = {
 
 static im_field_t  im_ban_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_ban_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_ban_req_t, gid),
 
     { ngx_string("Members_Account"), IM_STRS, IM_REQUIRED,
       offsetof(im_ban_req_t, users), 0, IM_BAN_ACCOUNTS,
@@ -141,8 +138,7 @@ static im_field_t  im_ban_fields[] = {
 
 static im_field_t  im_unban_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_ban_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_ban_req_t, gid),
 
     { ngx_string("Members_Account"), IM_STRS, IM_REQUIRED,
       offsetof(im_ban_req_t, users), 0, IM_BAN_ACCOUNTS,
@@ -154,8 +150,7 @@ static im_field_t  im_unban_fields[] = {
 
 static im_field_t  im_ban_list_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_ban_list_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_ban_list_req_t, gid),
 
     { ngx_string("Limit"), IM_INT, IM_OPTIONAL,
       offsetof(im_ban_list_req_t, limit), 1, IM_BAN_PAGE, IM_E_GROUP_PARAM,

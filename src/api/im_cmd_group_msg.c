@@ -68,8 +68,7 @@ static im_code_t im_cmd_notice_members(im_ctx_t *ctx, im_group_t *group,
 
 static im_field_t  im_group_msg_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_group_msg_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_group_msg_req_t, gid),
 
     { ngx_string("Random"), IM_INT, IM_REQUIRED,
       offsetof(im_group_msg_req_t, random), 0, 4294967296, IM_E_GROUP_PARAM,
@@ -131,8 +130,7 @@ static im_field_t  im_group_msg_fields[] = {
 
 static im_field_t  im_group_notice_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_group_notice_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_group_notice_req_t, gid),
 
     { ngx_string("Content"), IM_STR, IM_REQUIRED,
       offsetof(im_group_notice_req_t, content), 0, 0, IM_E_GROUP_PARAM, 0 },

@@ -38,8 +38,7 @@ static im_code_t im_cmd_group_notify_one(im_ctx_t *ctx, im_notify_req_t *req,
 
 static im_field_t  im_notify_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_notify_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_notify_req_t, gid),
 
     { ngx_string("BeginTime"), IM_INT, IM_OPTIONAL,
       offsetof(im_notify_req_t, begin), 0, 0, IM_E_GROUP_PARAM, 0 },

@@ -49,8 +49,7 @@ static im_code_t im_cmd_get_group_msg_receipt_detail(im_ctx_t *ctx,
 
 static im_field_t  im_read_report_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_group_seq_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_group_seq_req_t, gid),
 
     { ngx_string("MsgReadedSeq"), IM_INT, IM_REQUIRED,
       offsetof(im_group_seq_req_t, seq), 0, NGX_MAX_INT_T_VALUE,
@@ -62,8 +61,7 @@ static im_field_t  im_read_report_fields[] = {
 
 static im_field_t  im_receipt_list_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_receipt_list_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_receipt_list_req_t, gid),
 
     { ngx_string("MsgSeqList"), IM_LIST, IM_REQUIRED,
       offsetof(im_receipt_list_req_t, list), 1, IM_RECEIPT_ITEMS,
@@ -75,8 +73,7 @@ static im_field_t  im_receipt_list_fields[] = {
 
 static im_field_t  im_receipt_detail_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_receipt_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_receipt_req_t, gid),
 
     { ngx_string("MsgSeq"), IM_INT, IM_REQUIRED,
       offsetof(im_receipt_req_t, seq), 0, 0, IM_E_GROUP_PARAM, 0 },

@@ -61,8 +61,7 @@ static im_code_t im_cmd_group_live(im_ctx_t *ctx, ngx_str_t *gid,
 
 static im_field_t  im_members_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_members_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_members_req_t, gid),
 
     { ngx_string("Timestamp"), IM_INT, IM_REQUIRED,
       offsetof(im_members_req_t, timestamp), 0, 0, IM_E_GROUP_PARAM, 0 },
@@ -76,8 +75,7 @@ static im_field_t  im_members_fields[] = {
 
 static im_field_t  im_mark_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_mark_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_mark_req_t, gid),
 
     { ngx_string("CommandType"), IM_INT, IM_REQUIRED,
       offsetof(im_mark_req_t, type), 1, 2, IM_E_GROUP_PARAM, 0 },

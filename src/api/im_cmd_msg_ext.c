@@ -10,6 +10,7 @@
 #include "domain/im_ext.h"
 #include "domain/im_group_member.h"
 #include "api/im_cmd.h"
+#include "api/im_cmd_group.h"
 
 
 typedef struct {
@@ -86,8 +87,7 @@ static im_field_t  im_get_ext_fields[] = {
 
 static im_field_t  im_set_group_ext_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_ext_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_ext_req_t, gid),
 
     { ngx_string("MsgSeq"), IM_INT, IM_REQUIRED,
       offsetof(im_ext_req_t, seq), 0, 0, IM_E_GROUP_PARAM, 0 },
@@ -105,8 +105,7 @@ static im_field_t  im_set_group_ext_fields[] = {
 
 static im_field_t  im_get_group_ext_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_ext_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_ext_req_t, gid),
 
     { ngx_string("MsgSeq"), IM_INT, IM_REQUIRED,
       offsetof(im_ext_req_t, seq), 0, 0, IM_E_GROUP_PARAM, 0 },

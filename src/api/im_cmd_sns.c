@@ -38,8 +38,6 @@ static im_code_t im_cmd_pendency_delete(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_pendency_report(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_black_list_add(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_black_list_delete(im_ctx_t *ctx, void *data);
-static im_code_t im_sns_begin(im_ctx_t *ctx, im_sns_e cmd, im_sns_req_t *req,
-    ngx_str_t *user, ngx_str_t **peers, ngx_uint_t *n, im_rel_e **results);
 static im_code_t im_sns_begin_items(im_ctx_t *ctx, im_sns_e cmd,
     im_sns_req_t *req, im_sns_item_pt parse, ngx_str_t *user,
     ngx_str_t **peers, ngx_uint_t *n, im_friend_item_t **items,
@@ -268,8 +266,8 @@ im_cmd_friend_delete(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    code = im_sns_begin(ctx, IM_SNS_FRIEND_DELETE, req, &user, &peers, &n,
-                        &results);
+    code = im_sns_begin(ctx, IM_SNS_FRIEND_DELETE, &req->from, req->list, &user,
+                        &peers, &n, &results);
     if (code != IM_OK) {
         return code;
     }
@@ -333,8 +331,8 @@ im_cmd_pendency_delete(im_ctx_t *ctx, void *data)
         return im_sns_code(ctx, IM_SNS_PENDENCY_DELETE, IM_REL_TYPE);
     }
 
-    code = im_sns_begin(ctx, IM_SNS_PENDENCY_DELETE, req, &user, &peers, &n,
-                        &results);
+    code = im_sns_begin(ctx, IM_SNS_PENDENCY_DELETE, &req->from, req->list,
+                        &user, &peers, &n, &results);
     if (code != IM_OK) {
         return code;
     }
@@ -351,85 +349,32 @@ im_cmd_pendency_report(im_ctx_t *ctx, void *data)
 {
     im_sns_req_t  *req = data;
 
-    im_code_t  code;
-    ngx_str_t  user;
-
-    code = im_sns_from(ctx, &req->from, &user);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    return im_sns_code(ctx, IM_SNS_PENDENCY_GET,
-                       im_pendency_report(ctx, &user, req->time.value));
+    return im_sns_report(ctx, IM_SNS_PENDENCY_GET, &req->from,
+                         req->time.value, im_pendency_report);
 }
 
 
 static im_code_t
 im_cmd_black_list_add(im_ctx_t *ctx, void *data)
 {
-    im_rel_e    *results;
-    im_code_t    code;
-    ngx_str_t   *peers, user;
-    ngx_uint_t   n;
+    im_sns_req_t  *req = data;
 
-    code = im_sns_begin(ctx, IM_SNS_BLACK_ADD, data, &user, &peers, &n,
-                        &results);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    im_black_add(ctx, &user, peers, n, results);
-    im_sns_results(ctx, IM_SNS_BLACK_ADD, peers, n, results, NULL);
-
-    return IM_OK;
+    return im_sns_each(ctx, IM_SNS_BLACK_ADD, &req->from, req->list,
+                       im_black_add);
 }
 
 
 static im_code_t
 im_cmd_black_list_delete(im_ctx_t *ctx, void *data)
 {
-    im_rel_e    *results;
-    im_code_t    code;
-    ngx_str_t   *peers, user;
-    ngx_uint_t   n;
+    im_sns_req_t  *req = data;
 
-    code = im_sns_begin(ctx, IM_SNS_BLACK_DELETE, data, &user, &peers, &n,
-                        &results);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    im_black_delete(ctx, &user, peers, n, results);
-    im_sns_results(ctx, IM_SNS_BLACK_DELETE, peers, n, results, NULL);
-
-    return IM_OK;
+    return im_sns_each(ctx, IM_SNS_BLACK_DELETE, &req->from, req->list,
+                       im_black_delete);
 }
 
 
-/* Who acts, on whom. */
-
-static im_code_t
-im_sns_begin(im_ctx_t *ctx, im_sns_e cmd, im_sns_req_t *req, ngx_str_t *user,
-    ngx_str_t **peers, ngx_uint_t *n, im_rel_e **results)
-{
-    im_code_t  code;
-
-    code = im_sns_accounts(ctx, cmd, req->list, IM_SNS_ACCOUNTS, peers, NULL,
-                           n);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    *results = ngx_pcalloc(ctx->pool, *n * sizeof(im_rel_e));
-    if (*results == NULL) {
-        return IM_E_SNS_INTERNAL;
-    }
-
-    return im_sns_from(ctx, &req->from, user);
-}
-
-
-/* The same, where the list is one of objects. */
+/* Who acts, on whom, where the list is one of objects. */
 
 static im_code_t
 im_sns_begin_items(im_ctx_t *ctx, im_sns_e cmd, im_sns_req_t *req,

@@ -325,31 +325,8 @@ im_cmd_recommend_delete(im_ctx_t *ctx, void *data)
 {
     im_recommend_req_t  *req = data;
 
-    im_rel_e    *results;
-    im_code_t    code;
-    ngx_str_t   *peers, user;
-    ngx_uint_t   n;
-
-    code = im_sns_accounts(ctx, IM_SNS_RECOMMEND_DELETE, req->list,
-                           IM_SNS_ACCOUNTS, &peers, NULL, &n);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    results = ngx_pcalloc(ctx->pool, n * sizeof(im_rel_e));
-    if (results == NULL) {
-        return IM_E_SNS_INTERNAL;
-    }
-
-    code = im_sns_from(ctx, &req->from, &user);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    im_recommend_delete(ctx, &user, peers, n, results);
-    im_sns_results(ctx, IM_SNS_RECOMMEND_DELETE, peers, n, results, NULL);
-
-    return IM_OK;
+    return im_sns_each(ctx, IM_SNS_RECOMMEND_DELETE, &req->from, req->list,
+                       im_recommend_delete);
 }
 
 
@@ -358,14 +335,6 @@ im_cmd_recommend_report(im_ctx_t *ctx, void *data)
 {
     im_recommend_req_t  *req = data;
 
-    im_code_t  code;
-    ngx_str_t  user;
-
-    code = im_sns_from(ctx, &req->from, &user);
-    if (code != IM_OK) {
-        return code;
-    }
-
-    return im_sns_code(ctx, IM_SNS_RECOMMEND_ADD,
-                       im_recommend_report(ctx, &user, req->time.value));
+    return im_sns_report(ctx, IM_SNS_RECOMMEND_ADD, &req->from,
+                         req->time.value, im_recommend_report);
 }

@@ -414,3 +414,60 @@ im_sns_group_name(im_ctx_t *ctx, ngx_str_t *name)
 
     return im_word_dirty(ctx, name) ? IM_REL_DIRTY : IM_REL_OK;
 }
+
+
+im_code_t
+im_sns_begin(im_ctx_t *ctx, im_sns_e cmd, ngx_str_t *from, im_json_t *list,
+    ngx_str_t *user, ngx_str_t **peers, ngx_uint_t *n, im_rel_e **results)
+{
+    im_code_t  code;
+
+    code = im_sns_accounts(ctx, cmd, list, IM_SNS_ACCOUNTS, peers, NULL, n);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    *results = ngx_pcalloc(ctx->pool, *n * sizeof(im_rel_e));
+    if (*results == NULL) {
+        return IM_E_SNS_INTERNAL;
+    }
+
+    return im_sns_from(ctx, from, user);
+}
+
+
+im_code_t
+im_sns_each(im_ctx_t *ctx, im_sns_e cmd, ngx_str_t *from, im_json_t *list,
+    im_sns_each_pt fn)
+{
+    im_rel_e    *results;
+    im_code_t    code;
+    ngx_str_t   *peers, user;
+    ngx_uint_t   n;
+
+    code = im_sns_begin(ctx, cmd, from, list, &user, &peers, &n, &results);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    fn(ctx, &user, peers, n, results);
+    im_sns_results(ctx, cmd, peers, n, results, NULL);
+
+    return IM_OK;
+}
+
+
+im_code_t
+im_sns_report(im_ctx_t *ctx, im_sns_e cmd, ngx_str_t *from, int64_t time,
+    im_sns_report_pt fn)
+{
+    im_code_t  code;
+    ngx_str_t  user;
+
+    code = im_sns_from(ctx, from, &user);
+    if (code != IM_OK) {
+        return code;
+    }
+
+    return im_sns_code(ctx, cmd, fn(ctx, &user, time));
+}

@@ -58,7 +58,8 @@ im_code_t im_sns_code(im_ctx_t *ctx, im_sns_e cmd, im_rel_e result);
 im_code_t im_sns_from(im_ctx_t *ctx, ngx_str_t *from, ngx_str_t *user);
 
 /* Accounts of a list, or of the member To_Account of its items, each once.
- * items (may be NULL): the items in the order of the accounts. */
+ * items (may be NULL): the items in the order of the accounts.  30001: an
+ * item names none; the command's own code: more than max. */
 im_code_t im_sns_accounts(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
     ngx_uint_t max, ngx_str_t **peers, im_json_t ***items, ngx_uint_t *n);
 
@@ -71,6 +72,26 @@ im_json_t *im_sns_result(im_ctx_t *ctx, im_sns_e cmd, im_json_t *list,
  * refused. */
 void im_sns_results(im_ctx_t *ctx, im_sns_e cmd, ngx_str_t *peers,
     ngx_uint_t n, im_rel_e *results, im_friend_item_t *items);
+
+/* The rest of a command that does one thing with each account of a list and
+ * is answered with their results; from: as in im_sns_from(). */
+typedef void (*im_sns_each_pt)(im_ctx_t *ctx, ngx_str_t *user,
+    ngx_str_t *peers, ngx_uint_t n, im_rel_e *results);
+
+im_code_t im_sns_each(im_ctx_t *ctx, im_sns_e cmd, ngx_str_t *from,
+    im_json_t *list, im_sns_each_pt fn);
+
+/* Who acts, the accounts of a list and room for their results. */
+im_code_t im_sns_begin(im_ctx_t *ctx, im_sns_e cmd, ngx_str_t *from,
+    im_json_t *list, ngx_str_t *user, ngx_str_t **peers, ngx_uint_t *n,
+    im_rel_e **results);
+
+/* The whole of a command that marks as read what came up to that second. */
+typedef im_rel_e (*im_sns_report_pt)(im_ctx_t *ctx, ngx_str_t *user,
+    int64_t time);
+
+im_code_t im_sns_report(im_ctx_t *ctx, im_sns_e cmd, ngx_str_t *from,
+    int64_t time, im_sns_report_pt fn);
 
 /* Items of friend_add, friend_import, friend_update and friend_response, as
  * far as they can be checked alone: what is wrong. */

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_hist.h"
+#include "core/im_shm.h"
 #include "core/im_worker.h"
 
 
@@ -33,7 +34,6 @@ static ngx_uint_t im_hist_own(ngx_atomic_t *key, ngx_atomic_uint_t value);
 static im_hist_flag_t *im_hist_flag(uint32_t app);
 static void im_hist_flags_clear(void);
 static ngx_int_t im_hist_init_conf(ngx_conf_t *cf, im_conf_t *conf);
-static ngx_int_t im_hist_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t im_hist_init_module(ngx_cycle_t *cycle, im_conf_t *conf);
 static ngx_int_t im_hist_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_hist_exit_process(ngx_cycle_t *cycle);
@@ -47,8 +47,12 @@ static uint64_t  im_hist_bounds[IM_HIST_BUCKETS - 1] = {
 };
 
 
-static ngx_shm_zone_t    *im_hist_zone;
 static im_hist_shared_t  *im_hist_shared;
+
+
+static im_shm_t  im_hist_shm = {
+    ngx_string("im_hist"), sizeof(im_hist_shared_t), NULL
+};
 
 
 im_worker_hook_t  im_hist_hook = {
@@ -262,54 +266,14 @@ im_hist_flags_clear(void)
 static ngx_int_t
 im_hist_init_conf(ngx_conf_t *cf, im_conf_t *conf)
 {
-    size_t     size;
-    ngx_str_t  name;
-
-    ngx_str_set(&name, "im_hist");
-
-    size = sizeof(im_hist_shared_t) + 16 * ngx_pagesize;
-    size = ngx_align(size, ngx_pagesize);
-
-    im_hist_zone = ngx_shared_memory_add(cf, &name, size, &im_hist_hook);
-    if (im_hist_zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    im_hist_zone->init = im_hist_init_zone;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-im_hist_init_zone(ngx_shm_zone_t *zone, void *data)
-{
-    ngx_slab_pool_t   *shpool;
-    im_hist_shared_t  *shared;
-
-    shpool = (ngx_slab_pool_t *) zone->shm.addr;
-
-    if (data || zone->shm.exists) {
-        zone->data = shpool->data;
-        return NGX_OK;
-    }
-
-    shared = ngx_slab_calloc(shpool, sizeof(im_hist_shared_t));
-    if (shared == NULL) {
-        return NGX_ERROR;
-    }
-
-    shpool->data = shared;
-    zone->data = shared;
-
-    return NGX_OK;
+    return im_shm_add(cf, &im_hist_shm);
 }
 
 
 static ngx_int_t
 im_hist_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
 {
-    im_hist_shared = im_hist_zone->data;
+    im_hist_shared = im_shm_data(&im_hist_shm);
 
     return NGX_OK;
 }

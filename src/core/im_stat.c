@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_shm.h"
 #include "core/im_stat.h"
 #include "core/im_worker.h"
 
@@ -26,7 +27,6 @@ typedef struct {
 
 
 typedef struct {
-    ngx_uint_t       version;
     uint64_t         rows[IM_STAT_ROWS][IM_STAT_MAX];
     im_stat_pair_t   pairs[IM_STAT_PAIRS];
 } im_stat_shared_t;
@@ -47,18 +47,21 @@ static im_stat_name_t  im_stat_names[] = {
 
 
 static ngx_int_t im_stat_init_conf(ngx_conf_t *cf, im_conf_t *conf);
-static ngx_int_t im_stat_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t im_stat_init_module(ngx_cycle_t *cycle, im_conf_t *conf);
 static ngx_int_t im_stat_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_stat_exit_process(ngx_cycle_t *cycle);
 static void im_stat_clear_gauges(uint64_t *row);
 
 
-static ngx_shm_zone_t    *im_stat_zone;
 static im_stat_shared_t  *im_stat_shared;
 static uint64_t           im_stat_none[IM_STAT_MAX];
 
 uint64_t  *im_stat_row = im_stat_none;
+
+
+static im_shm_t  im_stat_shm = {
+    ngx_string("im_stat"), sizeof(im_stat_shared_t), NULL
+};
 
 
 im_worker_hook_t  im_stat_hook = {
@@ -164,56 +167,14 @@ im_stat_pair(ngx_uint_t i, uint32_t *first, uint32_t *second, uint64_t *n)
 static ngx_int_t
 im_stat_init_conf(ngx_conf_t *cf, im_conf_t *conf)
 {
-    size_t     size;
-    ngx_str_t  name;
-
-    ngx_str_set(&name, "im_stat");
-
-    size = sizeof(im_stat_shared_t) + 16 * ngx_pagesize;
-    size = ngx_align(size, ngx_pagesize);
-
-    im_stat_zone = ngx_shared_memory_add(cf, &name, size, &im_stat_hook);
-    if (im_stat_zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    im_stat_zone->init = im_stat_init_zone;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-im_stat_init_zone(ngx_shm_zone_t *zone, void *data)
-{
-    ngx_slab_pool_t   *shpool;
-    im_stat_shared_t  *shared;
-
-    shpool = (ngx_slab_pool_t *) zone->shm.addr;
-
-    if (data || zone->shm.exists) {
-        zone->data = shpool->data;
-        return NGX_OK;
-    }
-
-    shared = ngx_slab_calloc(shpool, sizeof(im_stat_shared_t));
-    if (shared == NULL) {
-        return NGX_ERROR;
-    }
-
-    shared->version = 1;
-
-    shpool->data = shared;
-    zone->data = shared;
-
-    return NGX_OK;
+    return im_shm_add(cf, &im_stat_shm);
 }
 
 
 static ngx_int_t
 im_stat_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
 {
-    im_stat_shared = im_stat_zone->data;
+    im_stat_shared = im_shm_data(&im_stat_shm);
 
     return NGX_OK;
 }

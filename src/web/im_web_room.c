@@ -19,6 +19,7 @@
 #include "domain/im_group_tip.h"
 #include "domain/im_room_key.h"
 #include "api/im_cmd.h"
+#include "api/im_cmd_group.h"
 #include "web/im_room_peer.h"
 #include "web/im_room_poll.h"
 
@@ -68,8 +69,7 @@ static im_code_t im_cmd_get_msg(im_ctx_t *ctx, void *data);
 
 static im_field_t  im_apply_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_apply_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_apply_req_t, gid),
 
     { ngx_string("ApplyMsg"), IM_STR, IM_OPTIONAL,
       offsetof(im_apply_req_t, msg), 0, IM_APPLY_MSG_MAX, IM_E_GROUP_PARAM,
@@ -87,8 +87,7 @@ static im_field_t  im_apply_fields[] = {
 
 static im_field_t  im_quit_fields[] = {
 
-    { ngx_string("GroupId"), IM_STR, IM_REQUIRED,
-      offsetof(im_quit_req_t, gid), 0, 0, IM_E_GROUP_PARAM, 0 },
+    im_field_gid(im_quit_req_t, gid),
 
       im_null_field
 };
