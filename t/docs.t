@@ -3,7 +3,8 @@
 # Copyright (C) The ngx_im authors
 
 # Every directive has a heading in docs/directives.md and a line in
-# conf/im-full.conf; every command has a heading in docs/api/.
+# conf/im-full.conf; every command has a heading in docs/api/, and every code
+# a row in docs/api/errors.md.
 
 use strict;
 use warnings;
@@ -57,6 +58,17 @@ subtest 'the quick start has all transports' => sub {
         next unless $source =~ /ngx_string\("$name"\)/;
         like $conf, qr/\b$name;/, $name;
     }
+};
+
+subtest 'codes' => sub {
+    my $source = path("$top/src/core/im_error.h")->slurp;
+    my $page = path("$top/docs/api/errors.md")->slurp;
+
+    my %code = $source =~ /\bE\(\w+,\s+(\d+),[\s\\]+"(.*?)"\)/g;
+    my %row = $page =~ /^\| (\d+) \| (.*) \|$/mg;
+
+    cmp_ok scalar keys %code, '>', 200, 'codes were found';
+    is_deeply \%row, \%code, 'every code is in the table, with its text';
 };
 
 subtest 'commands' => sub {

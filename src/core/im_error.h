@@ -32,7 +32,6 @@
     E(NOT_ADMIN,          60010, "needs an administrator of the app")         \
     E(RATE_APP,           60011, "too many calls of this app")                \
     E(NO_SDKAPPID,        60012, "sdkappid is missing")                       \
-    E(APP_DISABLED,       60016, "the app is disabled")                       \
     E(COMMAND_DISABLED,   60017, "the command is disabled for this app")      \
     E(BUSY,               60018, "the server is busy, retry later")           \
     /* ticket and account */                                                  \
@@ -44,7 +43,6 @@
     E(SIG_USER,           70013, "the UserSig is of another user")            \
     E(SIG_APP,            70014, "the UserSig is of another app")             \
     E(SIG_NO_KEY,         70016, "the app has no key of this scheme")         \
-    E(SIG_NO_APP,         70020, "no such app")                               \
     E(SIG_FAILURES,       70050, "too many failed UserSigs, wait a minute")   \
     E(ACCOUNT_BLOCKED,    70051, "the account is blocked")                    \
     E(SIG_REVOKED,        70052, "the UserSig was revoked, make a new one")   \
@@ -54,7 +52,6 @@
     E(LOGIN_BUSY,         70202, "the service is busy, retry")                \
     E(LOGIN_PARAM,        70402, "illegal parameter")                         \
     E(LOGIN_ADMIN,        70403, "needs an administrator of the app")         \
-    E(LOGIN_PROFILE,      70404, "the profile could not be set")              \
     E(REGISTER_RETRY,     70405, "internal error, retry")                     \
     E(NOT_HOSTED,         70411, "the app does not host accounts")            \
     E(REGISTER_FORMAT,    70418, "malformed package")                         \
@@ -77,7 +74,6 @@
     E(MSG_NOT_FRIENDS,    20009, "not friends")                               \
     E(MSG_NOT_HIS_FRIEND, 20010, "not in the friend list of the receiver")    \
     E(MSG_NOT_MY_FRIEND,  20011, "the receiver is not in the friend list")    \
-    E(MSG_MUTED,          20012, "the sender is muted")                       \
     E(RECALL_LATE,        20016, "too late to recall")                        \
     E(MSG_DELETE,         20018, "the messages could not be deleted")         \
     E(NO_MSG,             20022, "no such message")                           \
@@ -111,7 +107,6 @@
     E(C2C_NO_ACCOUNT,     90048, "the account does not exist")                \
     E(C2C_KEY,            90054, "MsgKey is malformed")                       \
     E(BATCH_SIZE,         90055, "the message is too long")                   \
-    E(C2C_TIMEOUT,        90992, "internal timeout")                          \
     E(C2C_BUSY,           90994, "the server is busy, retry")                 \
     E(C2C_INTERNAL,       91000, "internal error, retry")                     \
     E(C2C_SIZE,           93000, "the message is too long")                   \
@@ -129,7 +124,6 @@
     E(GROUP_OWNER_QUIT,   10009, "the owner cannot leave")                    \
     E(GROUP_NONE,         10010, "group not exist")                           \
     E(GROUP_JSON,         10011, "the body is not a JSON object")             \
-    E(GROUP_ACCOUNT,      10012, "the acting account is illegal")             \
     E(GROUP_MEMBER,       10013, "already a member")                          \
     E(GROUP_FULL,         10014, "the group is full")                         \
     E(GROUP_ID,           10015, "GroupId is malformed")                      \
@@ -141,7 +135,6 @@
     E(GROUP_SENDER_FREQ,  10023, "messages are sent too frequently")          \
     E(GROUP_HANDLED,      10024, "handled already")                           \
     E(GROUP_TAKEN_OWN,    10025, "GroupId is in use by a group of the owner") \
-    E(GROUP_DISABLED,     10026, "the command is disabled for this app")      \
     E(GROUP_NO_MSG,       10030, "no such message")                           \
     E(GROUP_RECALL_LATE,  10031, "too late to recall")                        \
     E(GROUP_RECALLED,     10032, "the message cannot be recalled")            \
@@ -265,7 +258,6 @@
     E(CONTACT_TIMEOUT,    50005, "timed out")                                 \
     E(CONF_JSON,          130001, "the body is not a JSON object")            \
     E(CONF_INTERNAL,      130014, "internal error")                           \
-    E(HISTORY_REQUEST,    1001,  "illegal request")                           \
     E(HISTORY_INTERNAL,   1003,  "internal error")
 
 

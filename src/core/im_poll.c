@@ -14,6 +14,7 @@
 #define IM_POLL_TICK  500
 
 
+static void im_poll_drain(void);
 static void im_poll_timer_handler(ngx_event_t *ev);
 static void im_poll_tick(ngx_event_t *ev);
 static ngx_int_t im_poll_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
@@ -116,7 +117,7 @@ im_poll_start(im_poll_t *poll, im_poll_resume_pt resume, void *transport)
 }
 
 
-void
+static void
 im_poll_drain(void)
 {
     im_poll_t    *poll;

@@ -73,9 +73,6 @@ void im_poll_wake(im_poll_t *poll, im_poll_e reason);
 void im_poll_start(im_poll_t *poll, im_poll_resume_pt resume,
     void *transport);
 
-/* Ends all, the worker exits. */
-void im_poll_drain(void);
-
 /* How many are parked in this worker. */
 ngx_uint_t im_poll_count(void);
 

@@ -280,34 +280,6 @@ im_account_kick(im_ctx_t *ctx, ngx_str_t *user)
 }
 
 
-ngx_int_t
-im_account_delete(im_ctx_t *ctx, ngx_str_t *user)
-{
-    im_key_t       key, tiny;
-    ngx_int_t      rc;
-    im_batch_t    *batch;
-    im_account_t   account;
-
-    rc = im_account_load(ctx, user, &account);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    im_account_key(ctx, user, &key);
-
-    im_key_init(&tiny, ctx->app->id);
-    im_key_str(&tiny, &account.tinyid);
-
-    batch = im_store_batch(ctx, IM_ATOMIC);
-
-    im_store_delete(batch, IM_T_ACCOUNT, &key);
-    im_store_delete(batch, IM_T_TINYID, &tiny);
-    im_store_delete(batch, IM_T_PROFILE, &key);
-
-    return im_cache_commit(ctx, batch);
-}
-
-
 static ngx_int_t
 im_account_tinyid(im_ctx_t *ctx, ngx_str_t *tinyid)
 {

@@ -50,8 +50,5 @@ ngx_int_t im_account_create(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
 /* Marks tickets up to now as void. */
 ngx_int_t im_account_kick(im_ctx_t *ctx, ngx_str_t *user);
 
-/* The account row alone; what else belongs to it is the callers'. */
-ngx_int_t im_account_delete(im_ctx_t *ctx, ngx_str_t *user);
-
 
 #endif /* _IM_ACCOUNT_H_INCLUDED_ */

@@ -29,6 +29,7 @@ typedef struct {
 } im_cache_entry_t;
 
 
+static void im_cache_touch(im_table_e table, im_key_t *key);
 static uint32_t im_cache_hash(im_table_e table, im_key_t *key);
 static im_cache_entry_t *im_cache_find(im_table_e table, im_key_t *key,
     uint32_t hash);
@@ -149,7 +150,7 @@ im_cache_stamp(im_table_e table, im_key_t *key)
 }
 
 
-void
+static void
 im_cache_touch(im_table_e table, im_key_t *key)
 {
     im_stamp_bump(im_cache_hash(table, key));

@@ -17,7 +17,7 @@
  * Rows that this worker has read lately, absent ones included.  An entry is
  * used as long as the stamp of its key is what it was before the row was
  * read, and for at most five seconds.  Only tables all of whose commits go
- * through im_cache_commit() or im_cache_touch() may be read here.
+ * through im_cache_commit() may be read here.
  */
 
 /* As im_store_get(). */
@@ -29,9 +29,6 @@ ngx_int_t im_cache_commit(im_ctx_t *ctx, im_batch_t *batch);
 
 /* Changes with each commit of the row. */
 uint32_t im_cache_stamp(im_table_e table, im_key_t *key);
-
-/* Makes all workers forget a row. */
-void im_cache_touch(im_table_e table, im_key_t *key);
 
 
 #endif /* _IM_CACHE_H_INCLUDED_ */

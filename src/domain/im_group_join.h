@@ -19,7 +19,6 @@
 /* Members of stored groups: a row each, and a count. */
 
 #define IM_GROUP_ACCOUNTS  500       /* of one call */
-#define IM_GROUP_MEMBERS   10000     /* of one answer */
 
 
 /* How somebody gets in. */

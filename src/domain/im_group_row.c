@@ -37,6 +37,7 @@ typedef struct {
 } im_group_feed_t;
 
 
+static void im_group_row_load(im_row_t *row, im_group_row_t *r);
 static ngx_int_t im_group_row_collect(im_row_t *row, void *data);
 static ngx_int_t im_group_row_one(im_row_t *row, void *data);
 static void im_group_feed(ngx_uint_t app, uint64_t gno, int64_t cursor,
@@ -317,7 +318,7 @@ im_group_row_set(im_ctx_t *ctx, im_batch_t *batch, int64_t gno, int64_t seq,
 }
 
 
-void
+static void
 im_group_row_load(im_row_t *row, im_group_row_t *r)
 {
     ngx_memzero(r, sizeof(im_group_row_t));

@@ -104,8 +104,6 @@ ngx_int_t im_group_row_nocount(im_ctx_t *ctx, int64_t gno, int64_t from,
 void im_group_row_set(im_ctx_t *ctx, im_batch_t *batch, int64_t gno,
     int64_t seq, im_doc_t *doc);
 
-void im_group_row_load(im_row_t *row, im_group_row_t *r);
-
 /* What is known of a sender: tinyid, nick, face. */
 void im_group_row_sender(im_ctx_t *ctx, im_group_row_t *row);
 

@@ -56,6 +56,7 @@ typedef struct {
 } im_word_head_t;
 
 
+static ngx_uint_t im_word_dirty_json(im_ctx_t *ctx, im_json_t *node);
 static ngx_int_t im_word_head(im_ctx_t *ctx, ngx_uint_t cached,
     im_word_head_t *head);
 static void im_word_head_key(im_ctx_t *ctx, im_key_t *key);
@@ -114,7 +115,9 @@ im_word_dirty(im_ctx_t *ctx, ngx_str_t *text)
 }
 
 
-ngx_uint_t
+/* A string, or the strings of a list; others are clean. */
+
+static ngx_uint_t
 im_word_dirty_json(im_ctx_t *ctx, im_json_t *node)
 {
     im_json_t  *item;

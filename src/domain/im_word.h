@@ -30,9 +30,6 @@
  * was. */
 ngx_uint_t im_word_dirty(im_ctx_t *ctx, ngx_str_t *text);
 
-/* The same for a string, or the strings of a list; others are clean. */
-ngx_uint_t im_word_dirty_json(im_ctx_t *ctx, im_json_t *node);
-
 /* The same for the texts of a message, MsgBody as JSON. */
 ngx_uint_t im_word_dirty_message(im_ctx_t *ctx, ngx_str_t *body);
 

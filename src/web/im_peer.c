@@ -12,7 +12,6 @@
 static ngx_rbtree_t       im_peer_tree;
 static ngx_rbtree_node_t  im_peer_sentinel;
 static uint64_t           im_peer_last;
-static ngx_uint_t         im_peer_number;
 
 
 void
@@ -35,8 +34,6 @@ im_peer_open(im_peer_t *peer)
     ngx_queue_init(&peer->rooms);
     ngx_queue_init(&peer->groups);
     ngx_rbtree_insert(&im_peer_tree, &peer->node);
-
-    im_peer_number++;
 }
 
 
@@ -44,7 +41,6 @@ void
 im_peer_close(im_peer_t *peer)
 {
     ngx_rbtree_delete(&im_peer_tree, &peer->node);
-    im_peer_number--;
 }
 
 
@@ -69,11 +65,4 @@ im_peer_get(uint64_t id)
     }
 
     return NULL;
-}
-
-
-ngx_uint_t
-im_peer_count(void)
-{
-    return im_peer_number;
 }

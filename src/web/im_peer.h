@@ -75,8 +75,5 @@ void im_peer_close(im_peer_t *peer);
 /* NULL: gone. */
 im_peer_t *im_peer_get(uint64_t id);
 
-/* How many are open, for the metrics page. */
-ngx_uint_t im_peer_count(void);
-
 
 #endif /* _IM_PEER_H_INCLUDED_ */
