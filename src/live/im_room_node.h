@@ -65,4 +65,30 @@ void im_room_node_tell(ngx_uint_t app, uint64_t gno, im_room_audience_t *a);
 ngx_int_t im_room_node_init_process(void);
 
 
+/* For im_room_node, im_room_node_user and im_room_mark only. */
+
+#define im_room_shared()  (im_redis_up() && im_bus_node()->up)
+
+/* Lua: the node of a text that begins with "node|epoch", nil if it does not
+ * beat any more; the first argument is the prefix of what beats. */
+
+#define im_room_lua                                                           \
+    "local beats = {}\n"                                                      \
+    "local function alive(s)\n"                                               \
+    "  local node, epoch = string.match(s, '^(.-)|(%d+)')\n"                  \
+    "  if not node then return nil end\n"                                     \
+    "  local b = beats[node]\n"                                               \
+    "  if b == nil then\n"                                                    \
+    "    b = redis.call('GET', ARGV[1] .. node) or '0'\n"                     \
+    "    beats[node] = b\n"                                                   \
+    "  end\n"                                                                 \
+    "  return b == epoch and node or nil\n"                                   \
+    "end\n"
+
+/* data: int64_t * */
+ngx_int_t im_room_take_int(void *data, redisReply *reply);
+
+void im_room_node_user_init(void);
+
+
 #endif /* _IM_ROOM_NODE_H_INCLUDED_ */
