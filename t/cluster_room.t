@@ -144,6 +144,73 @@ subtest 'a member connects to the other node' => sub {
     $moved->close;
 };
 
+subtest 'marks' => sub {
+    my $gid = room();
+    my $ann = join_room($one, 'ann', $gid);
+    my $bob = join_room($two, 'bob', $gid);
+    my $av = 'group_open_avchatroom_http_svc';
+
+    my $mark = sub {
+        my ($im, $type, @list) = @_;
+
+        return $im->rest("$av/modify_user_info", { GroupId => $gid,
+            CommandType => $type, MemberList => [map {
+                { Member_Account => $$_[0], Marks => [@$_[1 .. $#$_]] }
+            } @list] });
+    };
+    my $list = sub {
+        my ($im, %o) = @_;
+
+        return join ' ', sort map { join ',', $_->{Member_Account},
+                                              @{ $_->{Marks} } }
+               @{ $im->rest("$av/get_members", { GroupId => $gid,
+                   Timestamp => 0, %o })->code_is(0)->json('/MemberList') };
+    };
+    my $shows = sub {
+        my ($text, $name, %o) = @_;
+
+        ok $one->wait_for(sub { $list->($one, %o) eq $text
+                                && $list->($two, %o) eq $text }), $name
+            or diag map { $list->($_, %o) . "\n" } $one, $two;
+    };
+
+    $mark->($one, 1, ['ann', 1000], ['bob', 1000, 1001], ['eve', 1000])
+        ->code_is(0)->json_is('/MemberList', [
+            { Member_Account => 'ann', Marks => [1000] },
+            { Member_Account => 'bob', Marks => [1000, 1001] } ]);
+    is $list->($_, Mark => 1001), 'bob,1000,1001', 'found at once'
+        for $one, $two;
+    $shows->('ann,1000 bob,1000,1001', 'all nodes see the marks of all');
+    $shows->('ann,1000 bob,1000,1001', 'and find them', Mark => 1000);
+
+    $mark->($two, 1, ['ann', 1002 .. 1009])->code_is(0);
+    $mark->($_, 1, ['bob', 1010])
+        ->code_is(10004, 'ten different ones in the room') for $one, $two;
+    $mark->($one, 2, ['ann', 1000, 1002 .. 1009])->code_is(0);
+    $mark->($two, 1, ['ann', 600])->code_is(0);
+    $shows->('bob,1000,1001', 'hidden on all nodes');
+    $mark->($two, 2, ['ann', 600])->code_is(0);
+
+    my $moved = $one->ws(user => 'bob');
+    $moved->a2($bob->a2)->tinyid($bob->tinyid)->inst($bob->inst);
+    $moved->wslogin->code_is(0);
+    $bob->closed_ok(1000);
+    $shows->('ann bob,1000,1001', 'who connects elsewhere keeps his');
+
+    $cl->redis('FLUSHALL');
+    ok $one->wait_for(sub {
+        $list->($one, Mark => 1001) eq 'bob,1000,1001'
+        && $list->($two, Mark => 1001) eq 'bob,1000,1001';
+    }, 15), 'they are there again after Redis was emptied';
+
+    $moved->request("$svc.quit_group", { GroupId => $gid })->code_is(0);
+    $shows->('ann', 'they end with the place');
+    $moved->request("$svc.apply_join_group", { GroupId => $gid })
+        ->code_is(0);
+    $shows->('ann bob', 'which is a new one then');
+    $_->close for $ann, $moved;
+};
+
 subtest 'guests' => sub {
     my $gid = room();
     my @guests = map { $_->ws } $one, $two, $two;

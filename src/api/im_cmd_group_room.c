@@ -247,12 +247,12 @@ im_cmd_modify_user_info(im_ctx_t *ctx, void *data)
 {
     im_mark_req_t  *req = data;
 
-    ngx_int_t        rc;
     im_code_t        code;
-    ngx_str_t        user;
-    im_json_t       *list, *item, *node, *mark, *marks;
+    ngx_int_t        rc;
+    im_json_t       *list, *item, *node, *mark;
     im_group_t       group;
-    ngx_uint_t       set, done, full;
+    ngx_uint_t       i, k, n, done, full;
+    im_room_mark_t  *marks;
     im_group_role_e  role;
 
     code = im_cmd_mark_check(ctx, req->members, &role);
@@ -270,38 +270,51 @@ im_cmd_modify_user_info(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    set = (req->type.value == 1);
+    marks = ngx_pcalloc(ctx->pool,
+                        req->members->n * sizeof(im_room_mark_t));
+    if (marks == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    n = 0;
+
+    im_json_each(item, req->members) {
+
+        (void) im_json_get_str(item, "Member_Account", &marks[n].user);
+
+        node = im_json_get(item, "Marks");
+
+        im_json_each(mark, node) {
+            marks[n].marks[marks[n].n++] = mark->num;
+        }
+
+        n++;
+    }
+
+    rc = im_room_mark_all(ctx->app->id, group.gno, marks, n,
+                          req->type.value == 1);
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
     list = im_json_new_list(ctx->pool);
     full = 0;
     done = 0;
 
-    im_json_each(item, req->members) {
+    for (i = 0; i < n; i++) {
 
-        (void) im_json_get_str(item, "Member_Account", &user);
+        full |= (marks[i].rc == NGX_BUSY);
 
-        marks = im_json_get(item, "Marks");
-        rc = NGX_OK;
-
-        im_json_each(mark, marks) {
-            rc = im_room_mark(ctx->app->id, group.gno, &user, mark->num, set);
-
-            if (rc != NGX_OK) {
-                break;
-            }
-        }
-
-        full |= (rc == NGX_BUSY);
-
-        if (rc != NGX_OK) {
+        if (marks[i].rc != NGX_OK) {
             continue;
         }
 
         node = im_json_push_obj(list);
-        im_json_add_str(node, "Member_Account", &user);
+        im_json_add_str(node, "Member_Account", &marks[i].user);
         node = im_json_add_list(node, "Marks");
 
-        im_json_each(mark, marks) {
-            im_json_push_int(node, mark->num);
+        for (k = 0; k < marks[i].n; k++) {
+            im_json_push_int(node, marks[i].marks[k]);
         }
 
         done++;

@@ -45,6 +45,7 @@ typedef enum {
     IM_BUS_LEFT,                     /* im_room_node: between nodes */
     IM_BUS_MARK,                     /* im_room_settle */
     IM_BUS_PASSED,                   /* im_room_settle */
+    IM_BUS_MARKS,                    /* im_room_mark: between nodes */
     IM_BUS_OTHER,
     IM_BUS_KINDS = 32
 } im_bus_kind_e;

@@ -432,7 +432,10 @@ im_node_message(ngx_str_t *text)
 
     if (rec.origin == im_node_self) {
 
-        if (rec.kind != IM_BUS_ROOM && rec.kind != IM_BUS_ROOM_CLOSE) {
+        if (rec.kind != IM_BUS_ROOM
+            && rec.kind != IM_BUS_ROOM_CLOSE
+            && rec.kind != IM_BUS_MARKS)
+        {
             return;                      /* was heard of at once */
         }
 

@@ -19,8 +19,8 @@
  * start; as long as it beats, what it has written into Redis is valid.  One
  * worker of a node listens to the channels of Redis and hands in what it
  * hears as a local publisher would; when it ends, another one does.  What a
- * node sends comes back to it, too; kinds IM_BUS_ROOM and IM_BUS_ROOM_CLOSE
- * are handed in then, in the order that all nodes see.
+ * node sends comes back to it, too; kinds IM_BUS_ROOM, IM_BUS_ROOM_CLOSE and
+ * IM_BUS_MARKS are handed in then, in the order that all nodes see.
  *
  * Without "redis" none of these functions does anything.
  */

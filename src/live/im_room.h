@@ -158,11 +158,19 @@ ngx_uint_t im_room_list(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
 
 /*
  * Marks of joined users: a room has at most IM_ROOM_MARKS different ones,
- * each for at most IM_ROOM_MARKED users.  They end with the place.  NGX_OK;
- * NGX_DECLINED: not in; NGX_BUSY: too many.
+ * each for at most IM_ROOM_MARKED users.  They end with the place.
  */
-ngx_int_t im_room_mark(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
-    uint32_t mark, ngx_uint_t set);
+typedef struct {
+    ngx_str_t               user;
+    uint32_t                marks[IM_ROOM_MARKS];
+    ngx_uint_t              n;
+    ngx_int_t               rc;      /* NGX_OK; NGX_DECLINED: not in;
+                                        NGX_BUSY: too many */
+} im_room_mark_t;
+
+/* Sets (or takes) the marks of n users, and rc of each. */
+void im_room_mark(ngx_uint_t app, uint64_t gno, im_room_mark_t *list,
+    ngx_uint_t n, ngx_uint_t set);
 /* The newest first: those with the mark, or (0) all but those with hidden. */
 ngx_uint_t im_room_marked(ngx_uint_t app, uint64_t gno, uint32_t mark,
     uint32_t hidden, ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max);

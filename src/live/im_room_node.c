@@ -517,6 +517,7 @@ im_room_node_init_process(void)
     im_node_handler(IM_BUS_ROOM, im_room_node_room);
     im_node_handler(IM_BUS_AUDIENCE, im_room_node_audience);
     im_room_node_user_init();
+    im_room_mark_init();
 
     return NGX_OK;
 }

@@ -47,7 +47,10 @@ ngx_uint_t im_room_of_user_all(ngx_uint_t app, ngx_str_t *user,
     uint32_t inst, uint64_t *rooms, time_t *joined, ngx_uint_t max);
 ngx_uint_t im_room_list_all(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
     ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max);
-/* Marks are known on the node where the user is. */
+
+/* NGX_OK; NGX_BUSY: Redis went away, rc of the list is not set. */
+ngx_int_t im_room_mark_all(ngx_uint_t app, uint64_t gno,
+    im_room_mark_t *list, ngx_uint_t n, ngx_uint_t set);
 ngx_uint_t im_room_marked_all(ngx_uint_t app, uint64_t gno, uint32_t mark,
     uint32_t hidden, ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max);
 
@@ -88,7 +91,35 @@ ngx_int_t im_room_node_init_process(void);
 /* data: int64_t * */
 ngx_int_t im_room_take_int(void *data, redisReply *reply);
 
+/* Users that others know of. */
+typedef struct {
+    im_room_user_t      *users;
+    ngx_uint_t           n;
+    ngx_uint_t           max;
+} im_room_users_t;
+
+/* A reply of names, instances, seconds, marks; data: im_room_users_t *. */
+ngx_int_t im_room_take_users(void *data, redisReply *reply);
+void im_room_sort(im_room_user_t *users, ngx_uint_t n, ngx_uint_t newest);
+
+/*
+ * Marks as text, "1000,1001"; buf has IM_ROOM_MARKS_LEN bytes.  unsaved: they
+ * were changed while there was no Redis.
+ */
+#define IM_ROOM_MARKS_LEN  (IM_ROOM_MARKS * (NGX_INT32_LEN + 1))
+
+void im_room_marks_get(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    ngx_str_t *text, u_char *buf, ngx_uint_t *unsaved);
+void im_room_marks_set(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
+    ngx_str_t *text);
+/* Users with a mark, of all nodes, the newest first. */
+ngx_uint_t im_room_marked_list(ngx_uint_t app, uint64_t gno, uint32_t mark,
+    ngx_uint_t skip, im_room_user_t *users, ngx_uint_t max);
+/* The next mark of a text; 0: none. */
+uint32_t im_room_marks_next(ngx_str_t *text);
+
 void im_room_node_user_init(void);
+void im_room_mark_init(void);
 
 
 #endif /* _IM_ROOM_NODE_H_INCLUDED_ */

@@ -15,19 +15,25 @@
 
 /*
  * Keys: "j" users of a room and "u" rooms of a user, both with values "node|
- * epoch|instance|second".  What a node wrote is valid while it beats.
+ * epoch|instance|second"; "k" marks of a room's users.  What a node wrote is
+ * valid while it beats.
  */
 
 
-/* beats, buses, id, user, gno, value, record */
+/* beats, buses, id, user, gno, value, record, marks, "1": better ones than
+ * those that are there; the marks that the user has from now on */
 
 static im_redis_script_t  im_room_join_script = im_redis_script(
     im_room_lua
     "local fresh = 1\n"
+    "local marks = ARGV[8]\n"
     "local old = redis.call('HGET', KEYS[1], ARGV[4])\n"
     "local node = old and alive(old)\n"
     "if node then\n"
     "  fresh = 0\n"
+    "  if ARGV[9] ~= '1' then\n"
+    "    marks = redis.call('HGET', KEYS[3], ARGV[4]) or ''\n"
+    "  end\n"
     "  if string.sub(old, 1, #ARGV[3] + 1) ~= ARGV[3] .. '|' then\n"
     "    redis.call('PUBLISH', ARGV[2] .. node, ARGV[7])\n"
     "  end\n"
@@ -36,7 +42,13 @@ static im_redis_script_t  im_room_join_script = im_redis_script(
     "redis.call('HSET', KEYS[2], ARGV[5], ARGV[6])\n"
     "redis.call('EXPIRE', KEYS[1], 604800)\n"
     "redis.call('EXPIRE', KEYS[2], 604800)\n"
-    "return fresh\n");
+    "if marks == '' then\n"
+    "  redis.call('HDEL', KEYS[3], ARGV[4])\n"
+    "else\n"
+    "  redis.call('HSET', KEYS[3], ARGV[4], marks)\n"
+    "  redis.call('EXPIRE', KEYS[3], 604800)\n"
+    "end\n"
+    "return { fresh, marks }\n");
 
 
 /* beats, buses, id, user, gno, record; record "": only if it is ours */
@@ -52,6 +64,7 @@ static im_redis_script_t  im_room_leave_script = im_redis_script(
     "end\n"
     "redis.call('HDEL', KEYS[1], ARGV[4])\n"
     "redis.call('HDEL', KEYS[2], ARGV[5])\n"
+    "redis.call('HDEL', KEYS[3], ARGV[4])\n"
     "return node and 1 or 0\n");
 
 
@@ -65,8 +78,9 @@ static im_redis_script_t  im_room_joined_script = im_redis_script(
     "return { inst, joined }\n");
 
 
-/* beats, id, limit: fields and values that are not ours; a part of what is
- * large */
+/* beats, id, limit, hidden: fields and values that are not ours; a part of
+ * what is large.  Users with the mark that hides them are left out; "": no
+ * marks are asked for */
 
 static im_redis_script_t  im_room_list_script = im_redis_script(
     im_room_lua
@@ -77,13 +91,21 @@ static im_redis_script_t  im_room_list_script = im_redis_script(
     "  all = redis.call('HSCAN', KEYS[1], 0, 'COUNT', 1000)[2]\n"
     "end\n"
     "for i = 1, #all, 2 do\n"
-    "  if #list / 3 >= tonumber(ARGV[3]) then break end\n"
+    "  if #list / 4 >= tonumber(ARGV[3]) then break end\n"
     "  local v = all[i + 1]\n"
     "  if string.sub(v, 1, #ARGV[2] + 1) ~= ARGV[2] .. '|' and alive(v) then\n"
     "    local inst, joined = string.match(v, '|(%d+)|(%d+)$')\n"
-    "    list[#list + 1] = all[i]\n"
-    "    list[#list + 1] = inst\n"
-    "    list[#list + 1] = joined\n"
+    "    local marks = ARGV[4] ~= '' and\n"
+    "                  redis.call('HGET', KEYS[2], all[i]) or ''\n"
+    "    if not string.find(',' .. marks .. ',', ',' .. ARGV[4] .. ',', 1,\n"
+    "                       true)\n"
+    "       or ARGV[4] == ''\n"
+    "    then\n"
+    "      list[#list + 1] = all[i]\n"
+    "      list[#list + 1] = inst\n"
+    "      list[#list + 1] = joined\n"
+    "      list[#list + 1] = marks\n"
+    "    end\n"
     "  end\n"
     "end\n"
     "return list\n");
@@ -92,15 +114,25 @@ static im_redis_script_t  im_room_list_script = im_redis_script(
 /* Arguments of what concerns a user in a room, and their memory. */
 
 typedef struct {
-    ngx_str_t            args[9];
-    u_char               keys[2][IM_REDIS_KEY_MAX];
+    ngx_str_t            args[12];
+    u_char               keys[3][IM_REDIS_KEY_MAX];
     u_char               gno[NGX_INT64_LEN];
     u_char               value[IM_ROOM_VALUE];
+    u_char               marks[IM_ROOM_MARKS_LEN];
 } im_room_args_t;
 
 
+/* one who joins, and what came back of it */
+
 typedef struct {
-    im_room_user_t      *users;
+    ngx_uint_t           app;
+    uint64_t             gno;
+    ngx_str_t            user;
+    ngx_uint_t           fresh;
+} im_room_joins_t;
+
+
+typedef struct {
     uint64_t            *rooms;
     time_t              *joined;
     uint32_t             inst;
@@ -109,11 +141,13 @@ typedef struct {
 } im_room_found_t;
 
 
+static ngx_int_t im_room_take_join(void *data, redisReply *reply);
+static void im_room_join_handler(void *data, ngx_int_t rc,
+    redisReply *reply);
 static ngx_uint_t im_room_add_others(ngx_uint_t app, uint64_t gno,
-    ngx_uint_t newest, ngx_uint_t skip, im_room_user_t *all, ngx_uint_t n,
-    im_room_user_t *users, ngx_uint_t max);
+    ngx_uint_t newest, uint32_t hidden, ngx_uint_t skip, im_room_user_t *all,
+    ngx_uint_t n, im_room_user_t *users, ngx_uint_t max);
 static ngx_int_t im_room_take_user(void *data, redisReply *reply);
-static ngx_int_t im_room_take_users(void *data, redisReply *reply);
 static ngx_int_t im_room_take_rooms(void *data, redisReply *reply);
 static ngx_int_t im_room_join_args(im_room_args_t *a, ngx_uint_t app,
     uint64_t gno, ngx_str_t *user, uint32_t inst, time_t joined);
@@ -132,9 +166,9 @@ ngx_int_t
 im_room_join_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     uint32_t inst, time_t joined, ngx_msec_t ttl)
 {
-    int64_t          fresh;
-    ngx_int_t        rc;
-    im_room_args_t   a;
+    ngx_int_t         rc;
+    im_room_args_t    a;
+    im_room_joins_t   join;
 
     rc = im_room_join(app, gno, user, inst, joined, ttl);
 
@@ -148,14 +182,39 @@ im_room_join_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
         return rc;
     }
 
-    fresh = 1;
+    join.app = app;
+    join.gno = gno;
+    join.user = *user;
+    join.fresh = 1;
 
-    (void) im_redis_wait(&im_room_join_script, 2, a.args, 9, im_room_take_int,
-                         &fresh);
+    (void) im_redis_wait(&im_room_join_script, 3, a.args, 12,
+                         im_room_take_join, &join);
 
-    ngx_free(a.args[8].data);
+    ngx_free(a.args[9].data);
 
-    return (rc == NGX_OK && fresh) ? NGX_OK : NGX_DECLINED;
+    return (rc == NGX_OK && join.fresh) ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* He brings the marks that he had on another node. */
+
+static ngx_int_t
+im_room_take_join(void *data, redisReply *reply)
+{
+    im_room_joins_t  *join = data;
+
+    ngx_str_t  marks;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+        return NGX_ERROR;
+    }
+
+    join->fresh = im_redis_reply_int(reply, 0);
+    im_redis_reply_str(reply, 1, &marks);
+
+    im_room_marks_set(join->app, join->gno, &join->user, &marks);
+
+    return NGX_OK;
 }
 
 
@@ -163,15 +222,44 @@ void
 im_room_node_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     uint32_t inst, time_t joined)
 {
-    im_room_args_t  a;
+    im_room_args_t    a;
+    im_room_joins_t  *join;
 
-    if (im_redis_up()
-        && im_room_join_args(&a, app, gno, user, inst, joined) == NGX_OK)
+    if (!im_redis_up()
+        || im_room_join_args(&a, app, gno, user, inst, joined) != NGX_OK)
     {
-        (void) im_redis_call(&im_room_join_script, 2, a.args, 9, NULL, NULL);
-
-        ngx_free(a.args[8].data);
+        return;
     }
+
+    join = ngx_alloc(sizeof(im_room_joins_t) + user->len, ngx_cycle->log);
+
+    if (join) {
+        join->app = app;
+        join->gno = gno;
+        join->user.len = user->len;
+        join->user.data = (u_char *) join + sizeof(im_room_joins_t);
+        ngx_memcpy(join->user.data, user->data, user->len);
+
+        if (im_redis_call(&im_room_join_script, 3, a.args, 12,
+                          im_room_join_handler, join)
+            != NGX_OK)
+        {
+            ngx_free(join);
+        }
+    }
+
+    ngx_free(a.args[9].data);
+}
+
+
+static void
+im_room_join_handler(void *data, ngx_int_t rc, redisReply *reply)
+{
+    if (rc == NGX_OK) {
+        (void) im_room_take_join(data, reply);
+    }
+
+    ngx_free(data);
 }
 
 
@@ -179,14 +267,21 @@ static ngx_int_t
 im_room_join_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
     ngx_str_t *user, uint32_t inst, time_t joined)
 {
+    ngx_uint_t  unsaved;
+
     im_room_user_args(a, app, gno, user);
 
-    a->args[7].data = a->value;
-    a->args[7].len = ngx_snprintf(a->value, IM_ROOM_VALUE, "%V|%uD|%T",
+    a->args[8].data = a->value;
+    a->args[8].len = ngx_snprintf(a->value, IM_ROOM_VALUE, "%V|%uD|%T",
                                   im_node_id(), inst, joined)
                      - a->value;
 
-    return im_room_user_record(&a->args[8], app, gno, user);
+    im_room_marks_get(app, gno, user, &a->args[10], a->marks, &unsaved);
+
+    a->args[11].data = (u_char *) (unsaved ? "1" : "0");
+    a->args[11].len = 1;
+
+    return im_room_user_record(&a->args[9], app, gno, user);
 }
 
 
@@ -196,13 +291,14 @@ im_room_user_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
 {
     im_redis_key(&a->args[0], a->keys[0], "j", app, gno, NULL);
     im_redis_key(&a->args[1], a->keys[1], "u", app, 0, user);
+    im_redis_key(&a->args[2], a->keys[2], "k", app, gno, NULL);
 
-    a->args[2] = *im_node_beats();
-    a->args[3] = *im_node_buses();
-    a->args[4] = *im_node_id();
-    a->args[5] = *user;
+    a->args[3] = *im_node_beats();
+    a->args[4] = *im_node_buses();
+    a->args[5] = *im_node_id();
+    a->args[6] = *user;
 
-    im_redis_int(&a->args[6], a->gno, gno);
+    im_redis_int(&a->args[7], a->gno, gno);
 }
 
 
@@ -245,10 +341,10 @@ im_room_leave_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user)
 
     was = 0;
 
-    (void) im_redis_wait(&im_room_leave_script, 2, a.args, 8,
+    (void) im_redis_wait(&im_room_leave_script, 3, a.args, 9,
                          im_room_take_int, &was);
 
-    ngx_free(a.args[7].data);
+    ngx_free(a.args[8].data);
 
     return was ? NGX_OK : NGX_DECLINED;
 }
@@ -262,7 +358,7 @@ im_room_node_leave(ngx_uint_t app, uint64_t gno, ngx_str_t *user)
     if (im_redis_up()
         && im_room_leave_args(&a, app, gno, user, 0) == NGX_OK)
     {
-        (void) im_redis_call(&im_room_leave_script, 2, a.args, 8, NULL,
+        (void) im_redis_call(&im_room_leave_script, 3, a.args, 9, NULL,
                              NULL);
     }
 }
@@ -275,10 +371,10 @@ im_room_leave_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
     im_room_user_args(a, app, gno, user);
 
     if (anywhere) {
-        return im_room_user_record(&a->args[7], app, gno, user);
+        return im_room_user_record(&a->args[8], app, gno, user);
     }
 
-    ngx_str_null(&a->args[7]);
+    ngx_str_null(&a->args[8]);
 
     return NGX_OK;
 }
@@ -357,7 +453,7 @@ im_room_list_all(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
 
     n = im_room_list(app, gno, newest, 0, all, skip + max);
 
-    n = im_room_add_others(app, gno, newest, skip, all, n, users, max);
+    n = im_room_add_others(app, gno, newest, 0, skip, all, n, users, max);
 
     ngx_free(all);
 
@@ -372,8 +468,12 @@ im_room_marked_all(ngx_uint_t app, uint64_t gno, uint32_t mark,
     ngx_uint_t       n;
     im_room_user_t  *all;
 
-    if (!im_room_shared() || mark || skip > IM_ROOM_NODE_SORT || max == 0) {
+    if (!im_room_shared() || skip > IM_ROOM_NODE_SORT || max == 0) {
         return im_room_marked(app, gno, mark, hidden, skip, users, max);
+    }
+
+    if (mark) {
+        return im_room_marked_list(app, gno, mark, skip, users, max);
     }
 
     all = ngx_alloc(2 * (skip + max) * sizeof(im_room_user_t),
@@ -382,9 +482,9 @@ im_room_marked_all(ngx_uint_t app, uint64_t gno, uint32_t mark,
         return 0;
     }
 
-    n = im_room_marked(app, gno, mark, hidden, 0, all, skip + max);
+    n = im_room_marked(app, gno, 0, hidden, 0, all, skip + max);
 
-    n = im_room_add_others(app, gno, 1, skip, all, n, users, max);
+    n = im_room_add_others(app, gno, 1, hidden, skip, all, n, users, max);
 
     ngx_free(all);
 
@@ -396,33 +496,31 @@ im_room_marked_all(ngx_uint_t app, uint64_t gno, uint32_t mark,
 
 static ngx_uint_t
 im_room_add_others(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
-    ngx_uint_t skip, im_room_user_t *all, ngx_uint_t n, im_room_user_t *users,
-    ngx_uint_t max)
+    uint32_t hidden, ngx_uint_t skip, im_room_user_t *all, ngx_uint_t n,
+    im_room_user_t *users, ngx_uint_t max)
 {
-    u_char            key[IM_REDIS_KEY_MAX], num[NGX_INT64_LEN];
-    ngx_str_t         args[4];
-    ngx_uint_t        want;
-    im_room_found_t   found;
+    u_char            keys[2][IM_REDIS_KEY_MAX], num[2][NGX_INT64_LEN];
+    ngx_str_t         args[6];
+    im_room_users_t   others;
 
-    want = skip + max;
+    others.users = all + n;
+    others.n = 0;
+    others.max = skip + max;
 
-    found.users = all + n;
-    found.n = 0;
-    found.max = want;
+    im_redis_key(&args[0], keys[0], "j", app, gno, NULL);
+    im_redis_key(&args[1], keys[1], "k", app, gno, NULL);
+    args[2] = *im_node_beats();
+    args[3] = *im_node_id();
+    im_redis_int(&args[4], num[0], skip + max);
+    im_redis_int(&args[5], num[1], hidden);
 
-    im_redis_key(&args[0], key, "j", app, gno, NULL);
-    args[1] = *im_node_beats();
-    args[2] = *im_node_id();
-    im_redis_int(&args[3], num, want);
+    (void) im_redis_wait(&im_room_list_script, 2, args, 6,
+                         im_room_take_users, &others);
 
-    (void) im_redis_wait(&im_room_list_script, 1, args, 4,
-                         im_room_take_users, &found);
+    n += others.n;
 
-    n += found.n;
-
-    if (found.n && n > 1) {
-        ngx_qsort(all, n, sizeof(im_room_user_t),
-                  newest ? im_room_newest : im_room_oldest);
+    if (others.n) {
+        im_room_sort(all, n, newest);
     }
 
     n = (n > skip) ? ngx_min(n - skip, max) : 0;
@@ -435,12 +533,13 @@ im_room_add_others(ngx_uint_t app, uint64_t gno, ngx_uint_t newest,
 }
 
 
-static ngx_int_t
+ngx_int_t
 im_room_take_users(void *data, redisReply *reply)
 {
-    im_room_found_t  *found = data;
+    im_room_users_t  *others = data;
 
-    ngx_str_t        name;
+    uint32_t         mark;
+    ngx_str_t        name, marks;
     ngx_uint_t       i;
     im_room_user_t  *u;
 
@@ -448,7 +547,7 @@ im_room_take_users(void *data, redisReply *reply)
         return NGX_ERROR;
     }
 
-    for (i = 0; i + 2 < reply->elements && found->n < found->max; i += 3) {
+    for (i = 0; i + 3 < reply->elements && others->n < others->max; i += 4) {
 
         im_redis_reply_str(reply, i, &name);
 
@@ -456,16 +555,38 @@ im_room_take_users(void *data, redisReply *reply)
             continue;
         }
 
-        u = &found->users[found->n++];
+        u = &others->users[others->n++];
 
         u->len = name.len;
         ngx_memcpy(u->name, name.data, name.len);
         u->inst = im_redis_reply_int(reply, i + 1);
         u->joined = im_redis_reply_int(reply, i + 2);
         u->nmarks = 0;
+
+        im_redis_reply_str(reply, i + 3, &marks);
+
+        while (u->nmarks < IM_ROOM_MARKS) {
+            mark = im_room_marks_next(&marks);
+
+            if (mark == 0) {
+                break;
+            }
+
+            u->marks[u->nmarks++] = mark;
+        }
     }
 
     return NGX_OK;
+}
+
+
+void
+im_room_sort(im_room_user_t *users, ngx_uint_t n, ngx_uint_t newest)
+{
+    if (n > 1) {
+        ngx_qsort(users, n, sizeof(im_room_user_t),
+                  newest ? im_room_newest : im_room_oldest);
+    }
 }
 
 
@@ -496,7 +617,7 @@ im_room_of_user_all(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
     uint64_t *rooms, time_t *joined, ngx_uint_t max)
 {
     u_char            key[IM_REDIS_KEY_MAX];
-    ngx_str_t         args[4];
+    ngx_str_t         args[6];
     ngx_uint_t        i, n;
     im_room_user_t    u;
     im_room_found_t   found;
@@ -519,11 +640,13 @@ im_room_of_user_all(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
     found.max = max - n;
 
     im_redis_key(&args[0], key, "u", app, 0, user);
-    args[1] = *im_node_beats();
-    args[2] = *im_node_id();
-    ngx_str_set(&args[3], "100");
+    args[1] = args[0];
+    args[2] = *im_node_beats();
+    args[3] = *im_node_id();
+    ngx_str_set(&args[4], "100");
+    ngx_str_null(&args[5]);
 
-    (void) im_redis_wait(&im_room_list_script, 1, args, 4,
+    (void) im_redis_wait(&im_room_list_script, 2, args, 6,
                          im_room_take_rooms, &found);
 
     return n + found.n;
@@ -541,7 +664,7 @@ im_room_take_rooms(void *data, redisReply *reply)
         return NGX_ERROR;
     }
 
-    for (i = 0; i + 2 < reply->elements && found->n < found->max; i += 3) {
+    for (i = 0; i + 3 < reply->elements && found->n < found->max; i += 4) {
 
         if (im_redis_reply_int(reply, i + 1) == found->inst) {
             found->rooms[found->n] = im_redis_reply_int(reply, i);

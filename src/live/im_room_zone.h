@@ -83,6 +83,7 @@ typedef struct {
     uint8_t            silent;
     uint16_t           leaving;
     uint16_t           marks;        /* bits of the room's */
+    ngx_uint_t         unsaved;      /* marks that Redis has not heard of */
     u_char             name[1];
 } im_room_joined_t;
 
