@@ -53,6 +53,7 @@
     C(REDIS_DROPPED,  "im_redis_dropped_total")                               \
     C(REDIS_ERRORS,   "im_redis_errors_total")                                \
     C(REDIS_DOWN,     "im_redis_down_total")                                  \
+    C(REDIS_REFUSED,  "im_redis_refused_total")                               \
     C(NODE_IN,        "im_node_records_in_total")                             \
     C(NODE_OUT,       "im_node_records_out_total")                            \
     G(REDIS_UP,       "im_redis_connections")                                 \

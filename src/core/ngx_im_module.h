@@ -224,9 +224,16 @@ typedef struct {
 
 
 typedef struct {
-    ngx_str_t        name;                 /* as written, "": none */
+    ngx_str_t        name;                 /* for logs */
     ngx_str_t        host;                 /* terminated; a path if port 0 */
     ngx_uint_t       port;
+    uint32_t         reason;               /* why it is down, as was told */
+} im_redis_addr_t;
+
+
+typedef struct {
+    ngx_str_t        name;                 /* as written, "": none */
+    ngx_array_t      addrs;                /* im_redis_addr_t */
     ngx_str_t        user;
     ngx_str_t        password;
     ngx_uint_t       db;

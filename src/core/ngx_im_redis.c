@@ -12,12 +12,16 @@
 #define IM_REDIS_PREFIX_MAX  32
 
 
+static char *ngx_im_redis_address(ngx_conf_t *cf, im_redis_conf_t *redis,
+    ngx_str_t *value);
+static ngx_int_t ngx_im_redis_server(ngx_conf_t *cf, ngx_url_t *u,
+    ngx_uint_t i, ngx_str_t *value, im_redis_addr_t *addr);
 static ngx_int_t ngx_im_redis_parameter(im_redis_conf_t *redis,
     ngx_str_t *value);
 static ngx_uint_t ngx_im_redis_name(ngx_str_t *name, size_t max, char *more);
 
 
-/* redis HOST:PORT [user=...] [password=...] [db=N] [prefix=...]
+/* redis HOST:PORT ... [user=...] [password=...] [db=N] [prefix=...]
  * [timeout=500ms]; */
 
 char *
@@ -25,8 +29,8 @@ ngx_im_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     im_conf_t  *imcf = conf;
 
+    char             *rv;
     ngx_str_t        *value;
-    ngx_url_t         u;
     ngx_uint_t        i;
     im_redis_conf_t  *redis;
 
@@ -38,55 +42,29 @@ ngx_im_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    u.url = value[1];
-    u.default_port = 6379;
-
-    /* there is a password before it, which is not for the log */
-
-    if (ngx_strncmp(u.url.data, "unix:", 5) != 0
-        && ngx_strlchr(u.url.data, u.url.data + u.url.len, '@'))
-    {
-        return "has \"@\" in the address, write: "
-               "redis HOST:PORT user=... password=...;";
-    }
-
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"redis %V\"",
-                           u.err ? u.err : "no address", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
     redis->name = value[1];
-
-    redis->host.data = ngx_pnalloc(cf->pool, NGX_SOCKADDR_STRLEN + 1);
-    if (redis->host.data == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (u.addrs[0].sockaddr->sa_family == AF_UNIX) {
-        redis->host = u.host;            /* terminated: part of an argument */
-        redis->port = 0;
-
-    } else {
-        redis->host.len = ngx_sock_ntop(u.addrs[0].sockaddr,
-                                        u.addrs[0].socklen, redis->host.data,
-                                        NGX_SOCKADDR_STRLEN, 0);
-        redis->port = ngx_inet_get_port(u.addrs[0].sockaddr);
-
-        if (redis->host.len && redis->host.data[0] == '[') {
-            redis->host.data++;
-            redis->host.len -= 2;
-        }
-
-        redis->host.data[redis->host.len] = '\0';
-    }
-
     redis->timeout = 500;
     ngx_str_set(&redis->prefix, "im:");
 
-    for (i = 2; i < cf->args->nelts; i++) {
+    if (ngx_array_init(&redis->addrs, cf->pool, 2, sizeof(im_redis_addr_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (i == 1 || ngx_strlchr(value[i].data,
+                                  value[i].data + value[i].len, '=')
+                      == NULL)
+        {
+            rv = ngx_im_redis_address(cf, redis, &value[i]);
+            if (rv != NGX_CONF_OK) {
+                return rv;
+            }
+
+            continue;
+        }
 
         if (ngx_im_redis_parameter(redis, &value[i]) != NGX_OK) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -100,6 +78,85 @@ ngx_im_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_im_redis_address(ngx_conf_t *cf, im_redis_conf_t *redis,
+    ngx_str_t *value)
+{
+    ngx_url_t         u;
+    ngx_uint_t        i;
+    im_redis_addr_t  *addr;
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = *value;
+    u.default_port = 6379;
+
+    /* there is a password before it, which is not for the log */
+
+    if (ngx_strncmp(u.url.data, "unix:", 5) != 0
+        && ngx_strlchr(u.url.data, u.url.data + u.url.len, '@'))
+    {
+        return "has \"@\" in the address, write: "
+               "redis HOST:PORT user=... password=...;";
+    }
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"redis %V\"",
+                           u.err ? u.err : "no address", value);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < u.naddrs; i++) {
+
+        addr = ngx_array_push(&redis->addrs);
+        if (addr == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_im_redis_server(cf, &u, i, value, addr) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_im_redis_server(ngx_conf_t *cf, ngx_url_t *u, ngx_uint_t i,
+    ngx_str_t *value, im_redis_addr_t *addr)
+{
+    ngx_memzero(addr, sizeof(im_redis_addr_t));
+
+    addr->name = (u->naddrs == 1) ? *value : u->addrs[i].name;
+
+    if (u->addrs[i].sockaddr->sa_family == AF_UNIX) {
+        addr->host = u->host;            /* terminated: part of an argument */
+        addr->port = 0;
+
+        return NGX_OK;
+    }
+
+    addr->host.data = ngx_pnalloc(cf->pool, NGX_SOCKADDR_STRLEN + 1);
+    if (addr->host.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    addr->host.len = ngx_sock_ntop(u->addrs[i].sockaddr, u->addrs[i].socklen,
+                                   addr->host.data, NGX_SOCKADDR_STRLEN, 0);
+    addr->port = ngx_inet_get_port(u->addrs[i].sockaddr);
+
+    if (addr->host.len && addr->host.data[0] == '[') {
+        addr->host.data++;
+        addr->host.len -= 2;
+    }
+
+    addr->host.data[addr->host.len] = '\0';
+
+    return NGX_OK;
 }
 
 

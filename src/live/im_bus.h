@@ -169,6 +169,7 @@ typedef struct {
     ngx_atomic_t            epoch;   /* when the node was started, ms */
     ngx_atomic_t            owner;   /* pid << 8 | slot of who listens */
     ngx_atomic_t            up;      /* and is subscribed */
+    ngx_atomic_t            rebuilds; /* times that Redis did not know us */
     ngx_atomic_t            channels[IM_BUS_CHANNELS]; /* subscribed to */
     im_slots_t              interests[IM_BUS_CHANNELS];
 } im_bus_node_t;

@@ -15,6 +15,7 @@
 
 
 #define IM_NODE_BEAT     3               /* ticks */
+#define IM_NODE_PROBE    2
 #define IM_NODE_LIFE     10000
 #define IM_NODE_SILENT   7000            /* without our own word: two beats */
 #define IM_NODE_TIDY     60              /* ticks */
@@ -32,6 +33,7 @@
 static void im_node_tick(void);
 static void im_node_drain(void);
 static void im_node_take(void);
+static void im_node_rebuild(void);
 static void im_node_beat(void);
 static void im_node_beat_handler(void *data, ngx_int_t rc, redisReply *reply);
 static void im_node_up(im_redis_conn_t *conn);
@@ -64,13 +66,17 @@ im_worker_hook_t  im_node_hook = {
 };
 
 
-/* the newest of those that have the same name */
+/*
+ * Beat, what was entered; epoch, life: 2: a newer node has the same name; 0:
+ * the node is to enter what it has, until it says that it did.
+ */
 
 static im_redis_script_t  im_node_beat_script = im_redis_script(
     "local v = redis.call('GET', KEYS[1])\n"
     "if v and tonumber(v) > tonumber(ARGV[1]) then return 2 end\n"
+    "if v ~= ARGV[1] then redis.call('DEL', KEYS[2]) end\n"
     "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
-    "return v == ARGV[1] and 1 or 0\n");
+    "return redis.call('GET', KEYS[2]) == ARGV[1] and 1 or 0\n");
 
 
 static im_redis_conn_t    im_node_conn;
@@ -80,6 +86,7 @@ static ngx_uint_t         im_node_nevents;
 static uint32_t           im_node_counts[IM_BUS_CHANNELS];
 
 static ngx_str_t          im_node_key;       /* that beats */
+static ngx_str_t          im_node_entered;   /* key: our epoch is known */
 static ngx_str_t          im_node_bus;       /* channel of this node */
 static ngx_str_t          im_node_all;       /* channel of all nodes */
 static ngx_str_t          im_node_prefix;    /* of the others' channels */
@@ -90,6 +97,8 @@ static uint64_t           im_node_self;
 
 static ngx_uint_t         im_node_owns;
 static ngx_uint_t         im_node_ticks;
+static ngx_uint_t         im_node_rebuilds;
+static ngx_uint_t         im_node_probes;
 static ngx_msec_t         im_node_heard;
 
 static uint32_t           im_node_stamp_list[IM_NODE_STAMPS];
@@ -101,8 +110,18 @@ static void
 im_node_tick(void)
 {
     im_node_take();
+    im_node_rebuild();
+
+    if (++im_node_probes % IM_NODE_PROBE == 0) {
+        im_redis_probe();
+    }
 
     if (!im_node_owns || !im_node_conn.is_up || !im_redis_up()) {
+        return;
+    }
+
+    if (im_node_conn.server != im_redis_server()) {
+        im_redis_break(&im_node_conn, "commands go to another server");
         return;
     }
 
@@ -119,6 +138,22 @@ im_node_tick(void)
 
     if (im_node_ticks % IM_NODE_TIDY == 0) {
         im_node_tidy();
+    }
+}
+
+
+/* A number, not a record, tells the workers of it: none of them misses it. */
+
+static void
+im_node_rebuild(void)
+{
+    ngx_uint_t  rebuilds;
+
+    rebuilds = im_bus_node()->rebuilds;
+
+    if (im_node_rebuilds != rebuilds) {
+        im_node_rebuilds = rebuilds;
+        im_node_event(IM_NODE_REBUILD, 0);
     }
 }
 
@@ -181,13 +216,14 @@ static void
 im_node_beat(void)
 {
     u_char     epoch[NGX_INT64_LEN], life[NGX_INT64_LEN];
-    ngx_str_t  args[3];
+    ngx_str_t  args[4];
 
     args[0] = im_node_key;
-    im_redis_int(&args[1], epoch, im_bus_node()->epoch);
-    im_redis_int(&args[2], life, IM_NODE_LIFE);
+    args[1] = im_node_entered;
+    im_redis_int(&args[2], epoch, im_bus_node()->epoch);
+    im_redis_int(&args[3], life, IM_NODE_LIFE);
 
-    (void) im_redis_call(&im_node_beat_script, 1, args, 3,
+    (void) im_redis_call(&im_node_beat_script, 2, args, 4,
                          im_node_beat_handler, NULL);
 
     ngx_str_set(&args[0], "PUBLISH");
@@ -201,7 +237,8 @@ im_node_beat(void)
 static void
 im_node_beat_handler(void *data, ngx_int_t rc, redisReply *reply)
 {
-    im_slots_t  to;
+    u_char      epoch[NGX_INT64_LEN];
+    ngx_str_t   args[3];
 
     if (rc != NGX_OK || reply->type != REDIS_REPLY_INTEGER) {
         return;
@@ -216,10 +253,17 @@ im_node_beat_handler(void *data, ngx_int_t rc, redisReply *reply)
 
     if (reply->integer == 0) {
 
-        /* the node was new there: Redis was emptied, or this is the start */
+        /* the node is new there: Redis was emptied, or this is the start;
+         * what is said afterwards may be lost, then all of it comes again */
 
-        im_slots_alive(&to);
-        im_node_tell(IM_NODE_REBUILD, 0, &to);
+        (void) ngx_atomic_fetch_add(&im_bus_node()->rebuilds, 1);
+        im_node_rebuild();
+
+        ngx_str_set(&args[0], "SET");
+        args[1] = im_node_entered;
+        im_redis_int(&args[2], epoch, im_bus_node()->epoch);
+
+        (void) im_redis_call(NULL, 0, args, 3, NULL, NULL);
     }
 }
 
@@ -330,6 +374,12 @@ im_node_reply(redisAsyncContext *ac, void *reply, void *data)
     }
 
     if (r->type == REDIS_REPLY_ERROR) {
+
+        if (im_redis_refuses(&im_node_conn, r)) {
+            im_redis_break(&im_node_conn, im_node_conn.why);
+            return;
+        }
+
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "redis answered: %*s",
                       (size_t) r->len, r->str);
         return;
@@ -896,7 +946,7 @@ im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 
     len = prefix->len + node->len + sizeof("all:") + NGX_INT64_LEN;
 
-    p = ngx_pnalloc(cycle->pool, 7 * len);
+    p = ngx_pnalloc(cycle->pool, 8 * len);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -907,6 +957,7 @@ im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
     p += len
 
     im_node_text(&im_node_key, "%Vn:%V", prefix, node);
+    im_node_text(&im_node_entered, "%Ve:%V", prefix, node);
     im_node_text(&im_node_bus, "%Vb:%V", prefix, node);
     im_node_text(&im_node_all, "%Vall", prefix);
     im_node_text(&im_node_prefix, "%Vc:", prefix);
@@ -923,6 +974,7 @@ im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 
     im_node_owns = 0;
     im_node_nstamps = 0;
+    im_node_rebuilds = shared->rebuilds;
 
     im_node_conn.name = "bus";
     im_node_conn.up = im_node_up;

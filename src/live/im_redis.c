@@ -17,10 +17,9 @@
 
 
 #define IM_REDIS_QUEUE    (4 * 1024 * 1024)
-#define IM_REDIS_CONNECT  1000
-#define IM_REDIS_RETRY    1000           /* more or less a fifth of it */
 #define IM_REDIS_CHECK    100
 #define IM_REDIS_UPS      8
+#define IM_REDIS_LOG      1000           /* between errors in the log */
 
 
 typedef struct {
@@ -49,6 +48,7 @@ typedef struct {
 static void im_redis_digest(im_redis_script_t *script);
 static ngx_int_t im_redis_push(im_redis_call_t *call, ngx_str_t *args);
 static void im_redis_reply(redisAsyncContext *ac, void *reply, void *data);
+static void im_redis_log(redisReply *r);
 static void im_redis_end(im_redis_call_t *call, ngx_int_t rc,
     redisReply *reply);
 static void im_redis_wait_handler(void *data, ngx_int_t rc,
@@ -58,21 +58,6 @@ static void im_redis_slow(const char *why);
 static void im_redis_slow_handler(ngx_event_t *ev);
 static void im_redis_command_up(im_redis_conn_t *conn);
 static void im_redis_command_down(im_redis_conn_t *conn);
-static void im_redis_open(im_redis_conn_t *conn);
-static void im_redis_timer_handler(ngx_event_t *ev);
-static void im_redis_connected(const redisAsyncContext *ac, int status);
-static void im_redis_hello(redisAsyncContext *ac, void *reply, void *data);
-static void im_redis_disconnected(const redisAsyncContext *ac, int status);
-static void im_redis_gone(im_redis_conn_t *conn, const char *why);
-static void im_redis_read_handler(ngx_event_t *ev);
-static void im_redis_write_handler(ngx_event_t *ev);
-static void im_redis_flush_handler(ngx_event_t *ev);
-static void im_redis_flush(im_redis_conn_t *conn);
-static void im_redis_add_read(void *data);
-static void im_redis_del_read(void *data);
-static void im_redis_add_write(void *data);
-static void im_redis_del_write(void *data);
-static void im_redis_cleanup(void *data);
 static ngx_int_t im_redis_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_redis_exit_process(ngx_cycle_t *cycle);
 
@@ -91,6 +76,8 @@ ngx_uint_t               im_redis_is_up;
 
 static im_redis_conf_t  *im_redis_conf;
 static im_redis_conn_t   im_redis_conn;
+static ngx_msec_t        im_redis_logged;
+static ngx_uint_t        im_redis_logs;
 static ngx_queue_t       im_redis_calls;   /* that wait for their replies */
 static ngx_event_t       im_redis_check;
 static ngx_event_t       im_redis_slow_event;
@@ -276,10 +263,42 @@ im_redis_reply(redisAsyncContext *ac, void *reply, void *data)
 
     im_stat_add(IM_STAT_REDIS_ERRORS, 1);
 
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "redis answered: %*s",
-                  (size_t) r->len, r->str);
+    if (im_redis_refuses(&im_redis_conn, r)) {
+
+        /* none of the calls that it answers so was run */
+
+        if (im_redis_is_up) {
+            im_redis_slow(im_redis_conn.why);
+        }
+
+        im_redis_end(call, NGX_DECLINED, NULL);
+        return;
+    }
+
+    im_redis_log(r);
 
     im_redis_end(call, NGX_ERROR, NULL);
+}
+
+
+/* Once in a second: there may be thousands. */
+
+static void
+im_redis_log(redisReply *r)
+{
+    im_redis_logs++;
+
+    if (im_redis_logs > 1
+        && ngx_current_msec - im_redis_logged < IM_REDIS_LOG)
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "redis answered: %*s (error %ui)",
+                  (size_t) r->len, r->str, im_redis_logs);
+
+    im_redis_logged = ngx_current_msec;
 }
 
 
@@ -320,6 +339,27 @@ im_redis_wait(im_redis_script_t *script, ngx_uint_t nkeys, ngx_str_t *args,
     }
 
     return wait.rc;
+}
+
+
+void
+im_redis_probe(void)
+{
+    u_char     key[IM_REDIS_KEY_MAX];
+    ngx_str_t  args[5];
+
+    if (!im_redis_is_up) {
+        return;
+    }
+
+    ngx_str_set(&args[0], "SET");
+    args[1].data = key;
+    args[1].len = ngx_sprintf(key, "%Vt", &im_redis_conf->prefix) - key;
+    ngx_str_set(&args[2], "1");
+    ngx_str_set(&args[3], "PX");
+    ngx_str_set(&args[4], "1000");
+
+    (void) im_redis_call(NULL, 0, args, 5, NULL, NULL);
 }
 
 
@@ -529,399 +569,6 @@ im_redis_reply_str(redisReply *reply, ngx_uint_t i, ngx_str_t *s)
 }
 
 
-void
-im_redis_connect(im_redis_conn_t *conn)
-{
-    if (conn->wanted) {
-        return;
-    }
-
-    conn->wanted = 1;
-
-    conn->flush.handler = im_redis_flush_handler;
-    conn->flush.data = conn;
-    conn->flush.log = ngx_cycle->log;
-
-    conn->timer.handler = im_redis_timer_handler;
-    conn->timer.data = conn;
-    conn->timer.log = ngx_cycle->log;
-    conn->timer.cancelable = 1;
-
-    im_redis_open(conn);
-}
-
-
-void
-im_redis_close(im_redis_conn_t *conn)
-{
-    conn->wanted = 0;
-
-    if (conn->ac) {
-        im_redis_break(conn, "closed");
-    }
-
-    if (conn->timer.timer_set) {
-        ngx_del_timer(&conn->timer);
-    }
-}
-
-
-static void
-im_redis_open(im_redis_conn_t *conn)
-{
-    ngx_connection_t   *c;
-    redisAsyncContext  *ac;
-
-    if (im_redis_conf->port) {
-        ac = redisAsyncConnect((char *) im_redis_conf->host.data,
-                               im_redis_conf->port);
-    } else {
-        ac = redisAsyncConnectUnix((char *) im_redis_conf->host.data);
-    }
-
-    ngx_add_timer(&conn->timer, IM_REDIS_CONNECT);
-
-    if (ac == NULL) {
-        return;
-    }
-
-    if (ac->err) {
-        im_redis_gone(conn, ac->c.errstr);
-        redisAsyncFree(ac);
-        return;
-    }
-
-    c = ngx_get_connection(ac->c.fd, ngx_cycle->log);
-
-    if (c == NULL) {
-        redisAsyncFree(ac);
-        return;
-    }
-
-    c->data = conn;
-    c->log = ngx_cycle->log;
-    c->read->log = c->log;
-    c->write->log = c->log;
-    c->read->handler = im_redis_read_handler;
-    c->write->handler = im_redis_write_handler;
-
-    /* the socket is hiredis's, not for nginx to close at exit */
-    c->read->channel = 1;
-    c->write->channel = 1;
-
-    conn->c = c;
-    conn->ac = ac;
-
-    ac->data = conn;
-    ac->ev.data = conn;
-    ac->ev.addRead = im_redis_add_read;
-    ac->ev.delRead = im_redis_del_read;
-    ac->ev.addWrite = im_redis_add_write;
-    ac->ev.delWrite = im_redis_del_write;
-    ac->ev.cleanup = im_redis_cleanup;
-
-    (void) redisAsyncSetDisconnectCallback(ac, im_redis_disconnected);
-
-    /* waits for the socket to be writable */
-    (void) redisAsyncSetConnectCallback(ac, im_redis_connected);
-}
-
-
-/* The connection was not there in time, or it is time for the next one. */
-
-static void
-im_redis_timer_handler(ngx_event_t *ev)
-{
-    im_redis_conn_t  *conn;
-
-    conn = ev->data;
-
-    if (conn->ac) {
-        im_redis_break(conn, "it does not answer");
-
-    } else if (conn->wanted) {
-        im_redis_open(conn);
-    }
-}
-
-
-static void
-im_redis_connected(const redisAsyncContext *ac, int status)
-{
-    size_t              len[3];
-    const char         *arg[3];
-    ngx_uint_t          n;
-    im_redis_conn_t    *conn;
-    redisAsyncContext  *a;
-
-    conn = ac->data;
-
-    if (conn == NULL) {
-        return;
-    }
-
-    if (status != REDIS_OK) {
-        im_redis_gone(conn, ac->c.errstr);
-        return;
-    }
-
-    a = conn->ac;
-
-    if (im_redis_conf->password.len) {
-        n = 0;
-        arg[n] = "AUTH";
-        len[n++] = 4;
-
-        if (im_redis_conf->user.len) {
-            arg[n] = (char *) im_redis_conf->user.data;
-            len[n++] = im_redis_conf->user.len;
-        }
-
-        arg[n] = (char *) im_redis_conf->password.data;
-        len[n++] = im_redis_conf->password.len;
-
-        (void) redisAsyncCommandArgv(a, im_redis_hello, NULL, n, arg, len);
-    }
-
-    if (im_redis_conf->db) {
-        (void) redisAsyncCommand(a, im_redis_hello, NULL, "SELECT %d",
-                                 (int) im_redis_conf->db);
-    }
-
-    /* the last one */
-
-    (void) redisAsyncCommand(a, im_redis_hello, conn, "PING");
-}
-
-
-static void
-im_redis_hello(redisAsyncContext *ac, void *reply, void *data)
-{
-    redisReply  *r = reply;
-
-    im_redis_conn_t  *conn;
-
-    conn = ac->data;
-
-    if (r == NULL || conn == NULL) {
-        return;
-    }
-
-    if (r->type == REDIS_REPLY_ERROR) {
-        im_redis_break(conn, r->str);
-        return;
-    }
-
-    if (data == NULL) {
-        return;
-    }
-
-    ngx_del_timer(&conn->timer);
-
-    conn->is_up = 1;
-
-    if (conn->told) {
-        conn->told = 0;
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "redis %V is up again, %s", &im_redis_conf->name,
-                      conn->name);
-    }
-
-    conn->up(conn);
-}
-
-
-static void
-im_redis_disconnected(const redisAsyncContext *ac, int status)
-{
-    if (ac->data) {
-        im_redis_gone(ac->data, ac->c.errstr);
-    }
-}
-
-
-void
-im_redis_break(im_redis_conn_t *conn, const char *why)
-{
-    redisAsyncContext  *ac;
-
-    ac = conn->ac;
-
-    if (ac) {
-        im_redis_gone(conn, why);
-        redisAsyncFree(ac);              /* ends all calls */
-    }
-}
-
-
-/* once for each connection; hiredis frees it */
-
-static void
-im_redis_gone(im_redis_conn_t *conn, const char *why)
-{
-    ngx_msec_t  pause;
-
-    if (conn->ac) {
-        conn->ac->data = NULL;
-        conn->ac = NULL;
-    }
-
-    if (conn->wanted && !conn->told) {
-        conn->told = 1;
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "redis %V is down, %s: %s", &im_redis_conf->name,
-                      conn->name, why ? why : "");
-    }
-
-    if (conn->is_up) {
-        conn->is_up = 0;
-        conn->down(conn);
-    }
-
-    if (conn->wanted) {
-        pause = IM_REDIS_RETRY * 4 / 5
-                + (ngx_msec_t) ngx_random() % (IM_REDIS_RETRY * 2 / 5);
-
-        ngx_add_timer(&conn->timer, pause);
-    }
-}
-
-
-static void
-im_redis_read_handler(ngx_event_t *ev)
-{
-    ngx_connection_t  *c;
-    im_redis_conn_t   *conn;
-
-    c = ev->data;
-    conn = c->data;
-
-    if (conn->ac) {
-        redisAsyncHandleRead(conn->ac);
-    }
-}
-
-
-static void
-im_redis_write_handler(ngx_event_t *ev)
-{
-    ngx_connection_t  *c;
-
-    c = ev->data;
-
-    im_redis_flush(c->data);
-}
-
-
-static void
-im_redis_flush_handler(ngx_event_t *ev)
-{
-    im_redis_flush(ev->data);
-}
-
-
-static void
-im_redis_flush(im_redis_conn_t *conn)
-{
-    if (conn->ac) {
-        conn->flushing = 1;
-        redisAsyncHandleWrite(conn->ac);
-        conn->flushing = 0;
-    }
-}
-
-
-static void
-im_redis_add_read(void *data)
-{
-    im_redis_conn_t  *conn = data;
-
-    if (!conn->c->read->active) {
-
-        /* hiredis leaves bytes in the socket */
-
-        (void) ngx_add_event(conn->c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT);
-    }
-}
-
-
-static void
-im_redis_del_read(void *data)
-{
-    im_redis_conn_t  *conn = data;
-
-    if (conn->c->read->active) {
-        (void) ngx_del_event(conn->c->read, NGX_READ_EVENT, 0);
-    }
-}
-
-
-/* What one round of the event loop queues is written together. */
-
-static void
-im_redis_add_write(void *data)
-{
-    im_redis_conn_t  *conn = data;
-
-    if (conn->c->write->active) {
-        return;
-    }
-
-    if (conn->flushing || !(conn->ac->c.flags & REDIS_CONNECTED)) {
-        (void) ngx_add_event(conn->c->write, NGX_WRITE_EVENT,
-                             NGX_LEVEL_EVENT);
-
-    } else if (!conn->flush.posted) {
-        ngx_post_event(&conn->flush, &ngx_posted_events);
-    }
-}
-
-
-static void
-im_redis_del_write(void *data)
-{
-    im_redis_conn_t  *conn = data;
-
-    if (conn->c->write->active) {
-        (void) ngx_del_event(conn->c->write, NGX_WRITE_EVENT, 0);
-    }
-}
-
-
-static void
-im_redis_cleanup(void *data)
-{
-    im_redis_conn_t  *conn = data;
-
-    ngx_connection_t  *c;
-
-    im_redis_del_read(conn);
-    im_redis_del_write(conn);
-
-    if (conn->flush.posted) {
-        ngx_delete_posted_event(&conn->flush);
-    }
-
-    c = conn->c;
-    conn->c = NULL;
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    c->read->closed = 1;
-    c->write->closed = 1;
-
-    ngx_free_connection(c);
-
-    c->fd = (ngx_socket_t) -1;
-}
-
-
 static ngx_int_t
 im_redis_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
@@ -934,6 +581,9 @@ im_redis_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 
     im_redis_conf = &conf->redis;
     im_redis_nups = 0;
+    im_redis_logs = 0;
+
+    im_redis_conn_init(&conf->redis);
 
     ngx_queue_init(&im_redis_calls);
 
@@ -952,6 +602,7 @@ im_redis_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
     ngx_memzero(&im_redis_conn, sizeof(im_redis_conn_t));
 
     im_redis_conn.name = "commands";
+    im_redis_conn.leads = 1;
     im_redis_conn.up = im_redis_command_up;
     im_redis_conn.down = im_redis_command_down;
 

@@ -13,13 +13,15 @@
 #include <ngx_event.h>
 #include <hiredis/hiredis.h>
 #include <hiredis/async.h>
+#include "core/ngx_im_module.h"
 
 
 /*
  * Redis, which several nodes share.  A worker has one connection for
  * commands: what is queued in one round of the event loop is written at once,
  * replies come in order.  A Redis that is slow is taken as down: what waits
- * is dropped, calls are refused, and the connection is tried each second.
+ * is dropped, calls are refused, and the connection is tried each second.  Of
+ * several servers the one is used that takes writes.
  */
 
 #define IM_REDIS_ARGS       24       /* of a call */
@@ -39,8 +41,9 @@ typedef struct {
 
 /*
  * rc: NGX_OK, and the reply, which lives until the handler returns; NGX_BUSY:
- * no reply came, nobody knows whether the command was run; NGX_ERROR: Redis
- * refused it, which is logged.
+ * no reply came, nobody knows whether the command was run; NGX_DECLINED: the
+ * server takes none, it was not run; NGX_ERROR: Redis refused it, which is
+ * logged.
  */
 typedef void (*im_redis_pt)(void *data, ngx_int_t rc, redisReply *reply);
 
@@ -71,6 +74,10 @@ ngx_int_t im_redis_call(im_redis_script_t *script, ngx_uint_t nkeys,
 ngx_int_t im_redis_wait(im_redis_script_t *script, ngx_uint_t nkeys,
     ngx_str_t *args, ngx_uint_t n, im_redis_take_pt take, void *data);
 
+
+/* Asks whether the server still takes writes: what a replica is told to
+ * publish nobody hears. */
+void im_redis_probe(void);
 
 /* fn is called when the connection for commands is up, in order of addition;
  * at most 8 of them, added in init process. */
@@ -105,6 +112,7 @@ struct im_redis_conn_s {
     /* called once for each time it was up, before replies are given up */
     void                (*down)(im_redis_conn_t *conn);
 
+    im_redis_addr_t      *addr;
     redisAsyncContext    *ac;
     ngx_connection_t     *c;
     ngx_event_t           flush;     /* posted: write what is queued */
@@ -113,6 +121,13 @@ struct im_redis_conn_s {
     unsigned              wanted:1;
     unsigned              flushing:1;
     unsigned              told:1;    /* that it is down */
+    unsigned              leads:1;   /* goes to the next address */
+    unsigned              refused:1; /* and is left for that */
+    ngx_uint_t            tries;     /* since it was up */
+    ngx_uint_t            refusals;
+    ngx_msec_t            since;     /* it is up */
+    ngx_uint_t            server;    /* im_redis_server() of its address */
+    char                  why[128];
 };
 
 /* Connects, and again whenever it breaks, until im_redis_close(). */
@@ -120,6 +135,20 @@ void im_redis_connect(im_redis_conn_t *conn);
 void im_redis_close(im_redis_conn_t *conn);
 /* Ends it, to be connected again after a pause; from event handlers. */
 void im_redis_break(im_redis_conn_t *conn, const char *why);
+/* Writes what is queued. */
+void im_redis_flush(im_redis_conn_t *conn);
+
+/*
+ * 1: the server refuses all calls with this error (it is a replica, is full,
+ * loads, ...), the connection is to be ended; conn->why tells the reason.
+ */
+ngx_uint_t im_redis_refuses(im_redis_conn_t *conn, redisReply *reply);
+
+/* Another number when the connection for commands goes to another server, or
+ * its server was left because it refuses calls. */
+ngx_uint_t im_redis_server(void);
+
+void im_redis_conn_init(im_redis_conf_t *conf);
 
 
 extern ngx_uint_t  im_redis_on;
