@@ -32,7 +32,7 @@
 
 
 static im_code_t im_group_message_live(im_ctx_t *ctx, im_group_t *group,
-    im_group_send_t *send);
+    im_group_send_t *send, im_room_once_t *once);
 static im_code_t im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send);
 static ngx_int_t im_group_message_dk(im_ctx_t *ctx, im_group_t *group,
@@ -53,13 +53,15 @@ static void im_group_message_result(im_group_send_t *send, ngx_str_t *text);
 im_code_t
 im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 {
-    u_char      key[IM_ZONE_KEY_LEN], buf[IM_SEND_RESULT];
-    im_code_t   code;
-    ngx_int_t   rc;
-    ngx_str_t   result;
-    im_group_t  old;
+    u_char          *key, buf[IM_SEND_RESULT];
+    im_code_t        code;
+    ngx_int_t        rc;
+    ngx_str_t        result;
+    im_group_t       old;
+    im_room_once_t   once;
 
     old = *group;                    /* it may be gone afterwards */
+    key = once.key;
 
     rc = im_group_message_marker(ctx, group, send, key);
 
@@ -71,7 +73,7 @@ im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
         return im_group_code(rc);
     }
 
-    code = group->type->live ? im_group_message_live(ctx, group, send)
+    code = group->type->live ? im_group_message_live(ctx, group, send, &once)
                              : im_group_message_stored(ctx, group, send);
 
     if (code != IM_OK) {
@@ -105,7 +107,8 @@ im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 
 
 static im_code_t
-im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
+im_group_message_live(im_ctx_t *ctx, im_group_t *group,
+    im_group_send_t *send, im_room_once_t *once)
 {
     ngx_int_t          rc;
     im_code_t          code;
@@ -137,8 +140,12 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
     rc = im_group_item_message(ctx, group, send, &text);
 
     if (rc == NGX_OK) {
-        rc = im_group_room_publish(ctx, group, send->prio, &text,
-                                   IM_ITEM_MESSAGE, ctx->peer, &send->seq);
+        once->time = send->time;
+        once->ttl = (ngx_msec_t) ctx->app->dedup_group * 1000;
+
+        rc = im_group_room_publish_once(ctx, group, send->prio, &text,
+                                        IM_ITEM_MESSAGE, ctx->peer, once,
+                                        &send->seq);
     }
 
     if (rc == NGX_DECLINED) {

@@ -24,6 +24,16 @@ ngx_int_t
 im_group_room_publish(im_ctx_t *ctx, im_group_t *group, ngx_uint_t prio,
     ngx_str_t *text, im_item_kind_e kind, uint64_t except, int64_t *seq)
 {
+    return im_group_room_publish_once(ctx, group, prio, text, kind, except,
+                                      NULL, seq);
+}
+
+
+ngx_int_t
+im_group_room_publish_once(im_ctx_t *ctx, im_group_t *group, ngx_uint_t prio,
+    ngx_str_t *text, im_item_kind_e kind, uint64_t except,
+    im_room_once_t *once, int64_t *seq)
+{
     int64_t     number;
     ngx_int_t   rc;
     ngx_uint_t  tries;
@@ -33,7 +43,8 @@ im_group_room_publish(im_ctx_t *ctx, im_group_t *group, ngx_uint_t prio,
     for (tries = 0; tries < IM_ROOM_TRIES; tries++) {
 
         rc = im_room_publish_all(ctx->app->id, group->gno, prio, text, 1,
-                             im_group_item_offset(kind), except, &number);
+                                 im_group_item_offset(kind), except, once,
+                                 &number);
 
         if (rc != NGX_AGAIN) {
             break;

@@ -10,6 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "live/im_room_node.h"
 #include "domain/im_group_item.h"
 
 
@@ -24,6 +25,10 @@
 ngx_int_t im_group_room_publish(im_ctx_t *ctx, im_group_t *group,
     ngx_uint_t prio, ngx_str_t *text, im_item_kind_e kind, uint64_t except,
     int64_t *seq);
+/* The same for what its sender may repeat. */
+ngx_int_t im_group_room_publish_once(im_ctx_t *ctx, im_group_t *group,
+    ngx_uint_t prio, ngx_str_t *text, im_item_kind_e kind, uint64_t except,
+    im_room_once_t *once, int64_t *seq);
 
 /*
  * A block of numbers: added to a batch, and after its commit taken with the

@@ -152,6 +152,14 @@ im_limit_take(void *data, redisReply *reply)
 
 
 void
+im_limit_marker_key(ngx_str_t *arg, u_char *buf,
+    u_char key[IM_ZONE_KEY_LEN])
+{
+    im_limit_key(arg, buf, "m", key, 0);
+}
+
+
+void
 im_limit_marker_release(u_char key[IM_ZONE_KEY_LEN])
 {
     u_char     buf[IM_REDIS_KEY_MAX], mine[IM_REDIS_KEY_MAX];

@@ -25,6 +25,11 @@ ngx_int_t im_marker_take_all(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
     ngx_pool_t *pool, ngx_str_t *result);
 
 
+/* The key of a marker in Redis; buf has IM_REDIS_KEY_MAX bytes. */
+void im_limit_marker_key(ngx_str_t *arg, u_char *buf,
+    u_char key[IM_ZONE_KEY_LEN]);
+
+
 /* For im_zone and im_room only, which have done the same here. */
 
 void im_limit_marker_release(u_char key[IM_ZONE_KEY_LEN]);

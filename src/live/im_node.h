@@ -25,7 +25,7 @@
  * Without "redis" none of these functions does anything.
  */
 
-#define IM_NODE_MAGIC     0x316d6931     /* one version and byte order */
+#define IM_NODE_MAGIC     0x326d6931     /* one version and byte order */
 
 /* channels: stored groups, live rooms */
 #define IM_NODE_GROUPS    256

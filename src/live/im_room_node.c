@@ -6,10 +6,13 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_co.h"
+#include "live/im_limit.h"
 #include "live/im_room_node.h"
 
 
 #define IM_ROOM_NODE_TRIES  3
+#define IM_ROOM_NODE_HEARD  50           /* ms: what was published comes */
 #define IM_ROOM_VALUE       (3 * NGX_INT64_LEN + 2)
 
 
@@ -18,12 +21,19 @@
 
 
 /*
- * record, channel, floor, first, last.  Numbers are from blocks that the
+ * numbers, marker; record, channel, floor, first, last, time and life of the
+ * marker, "0": there is none.  A message that the marker knows was published,
+ * what comes back is its number, negative.  Numbers are from blocks that the
  * store has given, above the floor, the last one that the caller knows to be
  * used; 0: a block is needed.  The number goes into the record.
  */
 
 static im_redis_script_t  im_room_publish_script = im_redis_script(
+    "if ARGV[7] ~= '0' then\n"
+    "  local m = redis.call('GET', KEYS[2])\n"
+    "  m = m and string.match(m, '^d(%d+)')\n"
+    "  if m then return -tonumber(m) end\n"
+    "end\n"
     "local v = redis.call('HMGET', KEYS[1], 'n', 'l')\n"
     "local n, l = tonumber(v[1] or 0), tonumber(v[2] or 0)\n"
     "local floor, first = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
@@ -37,6 +47,10 @@ static im_redis_script_t  im_room_publish_script = im_redis_script(
     "redis.call('EXPIRE', KEYS[1], 604800)\n"
     "redis.call('PUBLISH', ARGV[2], string.sub(ARGV[1], 1, 8)\n"
     "           .. struct.pack('<I8', n) .. string.sub(ARGV[1], 17))\n"
+    "if ARGV[7] ~= '0' then\n"
+    "  redis.call('SET', KEYS[2], string.format('d%d %s 0', n, ARGV[6]),\n"
+    "             'PX', ARGV[7])\n"
+    "end\n"
     "return n\n");
 
 
@@ -100,6 +114,16 @@ static im_redis_script_t  im_room_each_script = im_redis_script(
     "  end\n"
     "end\n"
     "return rooms\n");
+
+
+/* What a message between nodes begins with. */
+
+typedef struct {
+    uint64_t             offset;     /* of the number in the text */
+    int64_t              time;
+    uint64_t             ttl;        /* 0: no marker */
+    u_char               key[IM_ZONE_KEY_LEN];
+} im_room_head_t;
 
 
 typedef struct {
@@ -173,25 +197,32 @@ im_room_block_all(ngx_uint_t app, uint64_t gno, int64_t first, int64_t last)
 ngx_int_t
 im_room_publish_all(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
     ngx_str_t *parts, ngx_uint_t n, size_t offset, uint64_t except,
-    int64_t *seq)
+    im_room_once_t *once, int64_t *seq)
 {
-    u_char          key[IM_REDIS_KEY_MAX], channel[IM_REDIS_KEY_MAX];
-    u_char          num[3][NGX_INT64_LEN];
-    int64_t         first, last, floor, number;
-    uint64_t        at;
-    ngx_int_t       rc;
-    ngx_str_t       args[6], all[4];
-    ngx_uint_t      i;
-    im_bus_meta_t   meta;
+    u_char           keys[2][IM_REDIS_KEY_MAX], channel[IM_REDIS_KEY_MAX];
+    u_char           num[5][NGX_INT64_LEN];
+    int64_t          first, last, floor, number;
+    ngx_int_t        rc;
+    ngx_str_t        args[9], all[4];
+    ngx_uint_t       i;
+    im_bus_meta_t    meta;
+    im_room_head_t   head;
 
     if (!im_room_shared() || n > 3) {
         return im_room_publish(app, gno, prio, parts, n, offset, except, seq);
     }
 
-    at = offset;
+    ngx_memzero(&head, sizeof(im_room_head_t));
+    head.offset = offset;
 
-    all[0].data = (u_char *) &at;
-    all[0].len = sizeof(uint64_t);
+    if (once) {
+        head.time = once->time;
+        head.ttl = once->ttl;
+        ngx_memcpy(head.key, once->key, IM_ZONE_KEY_LEN);
+    }
+
+    all[0].data = (u_char *) &head;
+    all[0].len = sizeof(im_room_head_t);
 
     for (i = 0; i < n; i++) {
         all[i + 1] = parts[i];
@@ -203,22 +234,25 @@ im_room_publish_all(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
     meta.chain = gno;
     meta.except = except;
 
-    if (im_node_record(&args[1], IM_BUS_ROOM, &meta, all, n + 1) != NGX_OK) {
+    if (im_node_record(&args[2], IM_BUS_ROOM, &meta, all, n + 1) != NGX_OK) {
         return NGX_BUSY;
     }
 
-    if (args[1].len > im_bus_payload_max()) {
-        ngx_free(args[1].data);
+    if (args[2].len > im_bus_payload_max()) {
+        ngx_free(args[2].data);
         return NGX_DECLINED;
     }
 
-    im_redis_key(&args[0], key, "q", app, gno, NULL);
-    im_node_channel(&args[2], channel, im_node_room(app, gno));
+    im_redis_key(&args[0], keys[0], "q", app, gno, NULL);
+    im_limit_marker_key(&args[1], keys[1], head.key);
+    im_node_channel(&args[3], channel, im_node_room(app, gno));
+    im_redis_int(&args[7], num[3], head.time);
+    im_redis_int(&args[8], num[4], head.ttl);
 
     /* this node has it in its log, too, whoever is here */
 
     if (im_room_open(app, gno) != NGX_OK) {
-        ngx_free(args[1].data);
+        ngx_free(args[2].data);
         return NGX_BUSY;
     }
 
@@ -233,11 +267,11 @@ im_room_publish_all(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
         floor = im_room_last(app, gno);
         number = 0;
 
-        im_redis_int(&args[3], num[0], floor);
-        im_redis_int(&args[4], num[1], first);
-        im_redis_int(&args[5], num[2], last);
+        im_redis_int(&args[4], num[0], floor);
+        im_redis_int(&args[5], num[1], first);
+        im_redis_int(&args[6], num[2], last);
 
-        rc = im_redis_wait(&im_room_publish_script, 1, args, 6,
+        rc = im_redis_wait(&im_room_publish_script, 2, args, 9,
                            im_room_take_int, &number);
 
         if (rc == NGX_OK && number == 0) {
@@ -252,10 +286,28 @@ im_room_publish_all(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
         break;
     }
 
-    ngx_free(args[1].data);
+    ngx_free(args[2].data);
 
     if (rc == NGX_DECLINED) {
         return im_room_publish(app, gno, prio, parts, n, offset, except, seq);
+    }
+
+    if (rc == NGX_OK && number < 0) {
+        *seq = -number;                  /* by a node that has died since */
+        return NGX_OK;
+    }
+
+    if (rc == NGX_BUSY && once) {
+
+        /* what has come back to this node was published */
+
+        im_co_sleep(IM_ROOM_NODE_HEARD);
+
+        number = im_marker_number(once->key);
+
+        if (number) {
+            rc = NGX_OK;
+        }
     }
 
     if (rc == NGX_OK) {
@@ -487,20 +539,30 @@ im_room_take_next(void *data, redisReply *reply)
 static void
 im_room_node_room(im_node_record_t *rec, ngx_str_t *payload)
 {
-    uint64_t   offset;
-    ngx_str_t  text;
+    u_char           buf[2 * NGX_INT64_LEN + 3];
+    ngx_str_t        text, result;
+    im_room_head_t   head;
 
-    if (payload->len < sizeof(uint64_t)) {
+    if (payload->len < sizeof(im_room_head_t)) {
         return;
     }
 
-    ngx_memcpy(&offset, payload->data, sizeof(uint64_t));
+    ngx_memcpy(&head, payload->data, sizeof(im_room_head_t));
 
-    text.data = payload->data + sizeof(uint64_t);
-    text.len = payload->len - sizeof(uint64_t);
+    if (head.ttl) {
+        result.data = buf;
+        result.len = ngx_sprintf(buf, "%uL %L 0", rec->seq, head.time) - buf;
 
-    im_room_accept(rec->app, rec->chain, rec->seq, rec->flags, &text, offset,
-                   rec->except);
+        if (im_marker_heard(head.key, &result, head.ttl) != NGX_OK) {
+            return;                      /* has another number here */
+        }
+    }
+
+    text.data = payload->data + sizeof(im_room_head_t);
+    text.len = payload->len - sizeof(im_room_head_t);
+
+    im_room_accept(rec->app, rec->chain, rec->seq, rec->flags, &text,
+                   head.offset, rec->except);
 }
 
 

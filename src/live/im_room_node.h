@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include "live/im_node.h"
 #include "live/im_room.h"
+#include "live/im_zone.h"
 
 
 /*
@@ -25,9 +26,22 @@ void im_room_ready(ngx_uint_t app, uint64_t gno);
 
 ngx_int_t im_room_block_all(ngx_uint_t app, uint64_t gno, int64_t first,
     int64_t last);
+/*
+ * A message that its sender repeats when nobody knows whether it was
+ * published: its marker, which the sender has taken, says then "number time
+ * 0" for ttl milliseconds, on all nodes that have heard of it.  They hand it
+ * out once.
+ */
+typedef struct {
+    u_char               key[IM_ZONE_KEY_LEN];
+    int64_t              time;
+    ngx_msec_t           ttl;
+} im_room_once_t;
+
+/* As im_room_publish(); once may be NULL. */
 ngx_int_t im_room_publish_all(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
     ngx_str_t *parts, ngx_uint_t n, size_t offset, uint64_t except,
-    int64_t *seq);
+    im_room_once_t *once, int64_t *seq);
 int64_t im_room_last_all(ngx_uint_t app, uint64_t gno);
 
 void im_room_audience_all(ngx_uint_t app, uint64_t gno,

@@ -832,6 +832,81 @@ im_marker_done(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
 
 
 ngx_int_t
+im_marker_heard(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
+    ngx_msec_t ttl)
+{
+    ngx_int_t         rc;
+    im_zone_sh_t     *sh;
+    im_zone_entry_t  *e;
+
+    rc = NGX_OK;
+
+    sh = im_zone_lock();
+
+    e = im_zone_find_locked(sh, IM_LRU_MARKER, key);
+
+    if (e && e->state == IM_MARKER_DONE) {
+
+        if (e->len != result->len
+            || ngx_memcmp(e->data, result->data, result->len) != 0)
+        {
+            rc = NGX_DECLINED;
+        }
+
+    } else if (result->len <= IM_ZONE_RESULT_MAX) {
+
+        if (e) {
+            im_zone_remove(sh, IM_LRU_MARKER, e);
+        }
+
+        e = im_zone_new_locked(sh, IM_LRU_MARKER, key, result->len);
+
+        if (e) {
+            e->state = IM_MARKER_DONE;
+            e->expires = ngx_current_msec + ttl;
+            ngx_memcpy(e->data, result->data, result->len);
+        }
+    }
+
+    im_zone_unlock(sh);
+
+    return rc;
+}
+
+
+int64_t
+im_marker_number(u_char key[IM_ZONE_KEY_LEN])
+{
+    size_t            i;
+    int64_t           n;
+    im_zone_sh_t     *sh;
+    im_zone_entry_t  *e;
+
+    n = 0;
+
+    sh = im_zone_lock();
+
+    e = im_zone_find_locked(sh, IM_LRU_MARKER, key);
+
+    if (e && e->state == IM_MARKER_DONE) {
+
+        for (i = 0; i < e->len && i < NGX_INT64_LEN - 2; i++) {
+
+            if (e->data[i] < '0' || e->data[i] > '9') {
+                break;
+            }
+
+            n = n * 10 + (e->data[i] - '0');
+        }
+    }
+
+    im_zone_unlock(sh);
+
+    return n;
+}
+
+
+ngx_int_t
 im_rate_take(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t rate, ngx_uint_t burst,
     ngx_msec_t now)
 {

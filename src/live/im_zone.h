@@ -83,6 +83,12 @@ void im_marker_drop(u_char key[IM_ZONE_KEY_LEN]);
  * not kept: the marker is released, NGX_DECLINED), is kept for ttl. */
 ngx_int_t im_marker_done(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
     ngx_msec_t ttl);
+/* Another node says that it was done.  NGX_OK; NGX_DECLINED: it was done
+ * before, with another result. */
+ngx_int_t im_marker_heard(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
+    ngx_msec_t ttl);
+/* The number that the result of what was done begins with; 0: was not. */
+int64_t im_marker_number(u_char key[IM_ZONE_KEY_LEN]);
 
 
 /*
