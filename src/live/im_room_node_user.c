@@ -156,7 +156,7 @@ static ngx_int_t im_room_leave_args(im_room_args_t *a, ngx_uint_t app,
 static void im_room_user_args(im_room_args_t *a, ngx_uint_t app,
     uint64_t gno, ngx_str_t *user);
 static ngx_int_t im_room_user_record(ngx_str_t *rec, ngx_uint_t app,
-    uint64_t gno, ngx_str_t *user);
+    uint64_t gno, ngx_str_t *user, ngx_uint_t joins);
 static void im_room_node_left(im_node_record_t *rec, ngx_str_t *payload);
 static int ngx_libc_cdecl im_room_oldest(const void *one, const void *two);
 static int ngx_libc_cdecl im_room_newest(const void *one, const void *two);
@@ -281,7 +281,7 @@ im_room_join_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
     a->args[11].data = (u_char *) (unsaved ? "1" : "0");
     a->args[11].len = 1;
 
-    return im_room_user_record(&a->args[9], app, gno, user);
+    return im_room_user_record(&a->args[9], app, gno, user, 1);
 }
 
 
@@ -306,13 +306,14 @@ im_room_user_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
 
 static ngx_int_t
 im_room_user_record(ngx_str_t *rec, ngx_uint_t app, uint64_t gno,
-    ngx_str_t *user)
+    ngx_str_t *user, ngx_uint_t joins)
 {
     im_bus_meta_t  meta;
 
     ngx_memzero(&meta, sizeof(im_bus_meta_t));
     meta.app = app;
     meta.chain = gno;
+    meta.flags = joins;
 
     return im_node_record(rec, IM_BUS_LEFT, &meta, user, 1);
 }
@@ -371,7 +372,7 @@ im_room_leave_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
     im_room_user_args(a, app, gno, user);
 
     if (anywhere) {
-        return im_room_user_record(&a->args[8], app, gno, user);
+        return im_room_user_record(&a->args[8], app, gno, user, 0);
     }
 
     ngx_str_null(&a->args[8]);
@@ -681,6 +682,10 @@ im_room_take_rooms(void *data, redisReply *reply)
 static void
 im_room_node_left(im_node_record_t *rec, ngx_str_t *payload)
 {
+    if (rec->flags) {
+        im_room_back(rec->app, rec->chain, payload, 1);
+    }
+
     (void) im_room_leave(rec->app, rec->chain, payload, 0);
 
     im_room_tell();
