@@ -2,7 +2,8 @@
 
 # Copyright (C) The ngx_im authors
 
-# A node dies: who watches its users hears that they are offline.
+# A node dies: who watches its users hears that they are offline, and another
+# node does what it had yet to do.
 
 use strict;
 use warnings;
@@ -70,5 +71,39 @@ is status(), 'u3 2', 'and offline';
 ok $one->wait_for(sub { !$cl->redis('--raw', 'SMEMBERS', $_) }),
     "nobody is left in $_"
     for grep { /n2/ } split /\n/, $cl->redis('--raw', 'KEYS', 'im:p:0:*');
+
+subtest 'between a commit and the tip that follows it' => sub {
+    plan skip_all => 'fault points need nginx --with-debug'
+        unless Test::IM::with_debug();
+
+    my $gid = $one->group(owner => 'ann', members => ['u3']);
+
+    $two->allow_log(qr/exited on signal 9|shared memory zone .* was locked/);
+    $two->reload(im => $two->options->{im} . ' fault before_tip 1;',
+                 workers => 1);
+    ok $cl->ready, 'it will die';
+
+    # no master starts another worker, which would see to it
+    kill STOP => $two->pid;
+
+    $two->rest('group_open_http_svc/modify_group_member_info', {
+        GroupId => $gid, Member_Account => 'u3', Role => 'Admin' })
+        ->status_is(0, 'no answer');
+    $two->kill9_all;
+
+    is $one->group_info($gid)->{MemberList}[1]{Role}, 'Admin', 'it is stored';
+
+    my $tip = sub {
+        my ($seconds) = @_;
+
+        return $ann->next_event(sub {
+            $_[0]{GroupTips} && $_[0]{GroupTips}[0]{ToGroupId} eq $gid
+            && ($_[0]{GroupTips}[0]{MsgBody}{OpType} // 0) == 4;
+        }, $seconds);
+    };
+
+    ok $tip->(60), 'the other node has told of it';
+    ok !$tip->(1), 'once';
+};
 
 done_testing;

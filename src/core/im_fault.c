@@ -39,6 +39,7 @@ static ngx_str_t  im_fault_names[] = {
     ngx_string("in_zone_lock"),
     ngx_string("in_bus_lock"),
     ngx_string("after_publish"),
+    ngx_string("before_tip"),
     ngx_string("after_purge"),
     ngx_string("job_slice"),
     ngx_string("outbox_put"),

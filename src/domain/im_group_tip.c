@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_fault.h"
 #include "live/im_room.h"
 #include "live/im_room_node.h"
 #include "live/im_room_settle.h"
@@ -201,6 +202,8 @@ im_group_tip_tell(im_ctx_t *ctx, im_group_t *group, im_group_tip_t *tip)
     }
 
     if (tip->job.id.len) {
+
+        im_fault("before_tip");
 
         rc = im_group_tip_append(ctx, group, &tip->job, tip->body);
 

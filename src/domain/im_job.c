@@ -10,6 +10,7 @@
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "core/im_worker.h"
+#include "live/im_redis.h"
 #include "live/im_slot.h"
 #include "domain/im_group_gone.h"
 #include "domain/im_group_tip.h"
@@ -23,6 +24,7 @@
 #define IM_JOB_RUNNING    1000
 #define IM_JOB_FIRST      500        /* ms after the start of a worker */
 #define IM_JOB_BUSY       500        /* ms */
+#define IM_JOB_NODES      10000      /* ms between scans of several nodes */
 #define IM_JOB_POOL       4096
 
 
@@ -90,7 +92,6 @@ static im_record_t  im_job_record[] = {
 static ngx_str_t    im_job_wait = ngx_string("wait");
 static ngx_str_t    im_job_running = ngx_string("run");
 
-static u_char       im_job_name[NGX_INT64_LEN * 2 + 1];
 static ngx_str_t    im_job_self;         /* this worker as an owner */
 static ngx_queue_t  im_job_queue;
 static ngx_uint_t   im_job_queued;
@@ -540,14 +541,25 @@ im_job_turn(void)
 static ngx_int_t
 im_job_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
-    im_job_self.data = im_job_name;
-    im_job_self.len = ngx_sprintf(im_job_name, "%P-%xL", ngx_pid,
+    u_char  *p;
+
+    p = ngx_pnalloc(cycle->pool, conf->node.len + 2 * NGX_INT64_LEN + 2);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    im_job_self.data = p;
+    im_job_self.len = ngx_sprintf(p, "%V-%P-%xL", &conf->node, ngx_pid,
                                   (int64_t) ngx_current_msec)
-                      - im_job_name;
+                      - p;
 
     ngx_queue_init(&im_job_queue);
 
     im_job_interval = conf->sweep_interval;
+
+    if (im_redis_configured()) {
+        im_job_interval = ngx_min(im_job_interval, IM_JOB_NODES);
+    }
 
     im_job_dummy.fd = (ngx_socket_t) -1;
 
