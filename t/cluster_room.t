@@ -144,6 +144,35 @@ subtest 'a member connects to the other node' => sub {
     $moved->close;
 };
 
+subtest 'Redis is emptied while a member has no connection' => sub {
+    my $gid = room();
+    my $bob = join_room($two, 'bob', $gid);
+    my $listed = sub {
+        return grep { $_->{Member_Account} eq 'bob' }
+               @{ $one->group_info($gid)->{MemberList} // [] };
+    };
+
+    ok $one->wait_for($listed), 'the other node knows him';
+    $bob->close;
+    ok $two->wait_for(sub {
+        $two->rest('openim/query_online_status', { To_Account => ['bob'] })
+            ->json('/QueryResult/0/Status') eq 'Offline'
+    }), 'he has gone';
+
+    $cl->redis('FLUSHALL');
+    ok $cl->ready, 'the nodes are there again';
+    ok $one->wait_for($listed), 'and knows him again';
+    ok $cl->redis('--raw', 'KEYS', 'im:j:*'), 'from Redis';
+
+    my $back = $one->ws(user => 'bob');
+    $back->a2($bob->a2)->tinyid($bob->tinyid)->inst($bob->inst);
+    $back->wslogin->code_is(0);
+    my $seq = say_to($two, $gid, 'x');
+    is message($back)->{MsgSeq}, $seq, 'he comes back to the other node';
+    counts($gid, 1, 'once');
+    $back->close;
+};
+
 subtest 'marks' => sub {
     my $gid = room();
     my $ann = join_room($one, 'ann', $gid);

@@ -920,6 +920,13 @@ im_node_origin(void)
 }
 
 
+ngx_uint_t
+im_node_listens(void)
+{
+    return im_node_owns;
+}
+
+
 static ngx_int_t
 im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {

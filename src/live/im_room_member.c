@@ -1019,7 +1019,7 @@ im_room_again(im_room_local_t *room, ngx_uint_t n)
         told++;
 
         im_room_node_join(room->node.app, room->node.gno, &m->user, m->inst,
-                          m->joined);
+                          m->joined, 0);
     }
 
     room->round = im_room_round;

@@ -71,9 +71,10 @@ ngx_uint_t im_room_marked_all(ngx_uint_t app, uint64_t gno, uint32_t mark,
 
 /* For im_room and im_room_member only. */
 
-/* Tells the other nodes who is in, and who no longer is. */
+/* Tells the other nodes who is in, and who no longer is.  waits: he has no
+ * socket here, so if he is on another node he stays there. */
 void im_room_node_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
-    uint32_t inst, time_t joined);
+    uint32_t inst, time_t joined, ngx_uint_t waits);
 void im_room_node_leave(ngx_uint_t app, uint64_t gno, ngx_str_t *user);
 
 /* Tells the other nodes of the audience here, and asks for theirs. */

@@ -21,7 +21,8 @@
 
 
 /* beats, buses, id, user, gno, value, record, marks, "1": better ones than
- * those that are there; the marks that the user has from now on */
+ * those that are there, "1": only if he is not on another node; the marks that
+ * the user has from now on */
 
 static im_redis_script_t  im_room_join_script = im_redis_script(
     im_room_lua
@@ -31,6 +32,11 @@ static im_redis_script_t  im_room_join_script = im_redis_script(
     "local node = old and alive(old)\n"
     "if node then\n"
     "  fresh = 0\n"
+    "  if ARGV[10] == '1'\n"
+    "     and string.sub(old, 1, #ARGV[3] + 1) ~= ARGV[3] .. '|'\n"
+    "  then\n"
+    "    return { fresh, marks }\n"
+    "  end\n"
     "  if ARGV[9] ~= '1' then\n"
     "    marks = redis.call('HGET', KEYS[3], ARGV[4]) or ''\n"
     "  end\n"
@@ -114,7 +120,7 @@ static im_redis_script_t  im_room_list_script = im_redis_script(
 /* Arguments of what concerns a user in a room, and their memory. */
 
 typedef struct {
-    ngx_str_t            args[12];
+    ngx_str_t            args[13];
     u_char               keys[3][IM_REDIS_KEY_MAX];
     u_char               gno[NGX_INT64_LEN];
     u_char               value[IM_ROOM_VALUE];
@@ -150,7 +156,8 @@ static ngx_uint_t im_room_add_others(ngx_uint_t app, uint64_t gno,
 static ngx_int_t im_room_take_user(void *data, redisReply *reply);
 static ngx_int_t im_room_take_rooms(void *data, redisReply *reply);
 static ngx_int_t im_room_join_args(im_room_args_t *a, ngx_uint_t app,
-    uint64_t gno, ngx_str_t *user, uint32_t inst, time_t joined);
+    uint64_t gno, ngx_str_t *user, uint32_t inst, time_t joined,
+    ngx_uint_t waits);
 static ngx_int_t im_room_leave_args(im_room_args_t *a, ngx_uint_t app,
     uint64_t gno, ngx_str_t *user, ngx_uint_t anywhere);
 static void im_room_user_args(im_room_args_t *a, ngx_uint_t app,
@@ -178,7 +185,7 @@ im_room_join_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
 
     im_room_tell();
 
-    if (im_room_join_args(&a, app, gno, user, inst, joined) != NGX_OK) {
+    if (im_room_join_args(&a, app, gno, user, inst, joined, 0) != NGX_OK) {
         return rc;
     }
 
@@ -187,7 +194,7 @@ im_room_join_all(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     join.user = *user;
     join.fresh = 1;
 
-    (void) im_redis_wait(&im_room_join_script, 3, a.args, 12,
+    (void) im_redis_wait(&im_room_join_script, 3, a.args, 13,
                          im_room_take_join, &join);
 
     ngx_free(a.args[9].data);
@@ -220,13 +227,14 @@ im_room_take_join(void *data, redisReply *reply)
 
 void
 im_room_node_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
-    uint32_t inst, time_t joined)
+    uint32_t inst, time_t joined, ngx_uint_t waits)
 {
     im_room_args_t    a;
     im_room_joins_t  *join;
 
     if (!im_redis_up()
-        || im_room_join_args(&a, app, gno, user, inst, joined) != NGX_OK)
+        || im_room_join_args(&a, app, gno, user, inst, joined, waits)
+           != NGX_OK)
     {
         return;
     }
@@ -240,7 +248,7 @@ im_room_node_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
         join->user.data = (u_char *) join + sizeof(im_room_joins_t);
         ngx_memcpy(join->user.data, user->data, user->len);
 
-        if (im_redis_call(&im_room_join_script, 3, a.args, 12,
+        if (im_redis_call(&im_room_join_script, 3, a.args, 13,
                           im_room_join_handler, join)
             != NGX_OK)
         {
@@ -255,17 +263,27 @@ im_room_node_join(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
 static void
 im_room_join_handler(void *data, ngx_int_t rc, redisReply *reply)
 {
+    im_room_joins_t  *join = data;
+
     if (rc == NGX_OK) {
-        (void) im_room_take_join(data, reply);
+        (void) im_room_take_join(join, reply);
+
+        /* another worker may have said so before */
+
+        if (im_room_joined(join->app, join->gno, &join->user, NULL)
+            != NGX_OK)
+        {
+            im_room_node_leave(join->app, join->gno, &join->user);
+        }
     }
 
-    ngx_free(data);
+    ngx_free(join);
 }
 
 
 static ngx_int_t
 im_room_join_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
-    ngx_str_t *user, uint32_t inst, time_t joined)
+    ngx_str_t *user, uint32_t inst, time_t joined, ngx_uint_t waits)
 {
     ngx_uint_t  unsaved;
 
@@ -280,6 +298,9 @@ im_room_join_args(im_room_args_t *a, ngx_uint_t app, uint64_t gno,
 
     a->args[11].data = (u_char *) (unsaved ? "1" : "0");
     a->args[11].len = 1;
+
+    a->args[12].data = (u_char *) (waits ? "1" : "0");
+    a->args[12].len = 1;
 
     return im_room_user_record(&a->args[9], app, gno, user, 1);
 }

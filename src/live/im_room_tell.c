@@ -16,6 +16,7 @@
 #define IM_ROOM_SOON     50          /* then other nodes are told */
 #define IM_ROOM_TOLD     60000       /* then they are told again */
 #define IM_ROOM_TELLS    64          /* rooms told under one lock */
+#define IM_ROOM_PAUSE    20          /* between places that are told */
 
 
 /* users whose end in the zone the other nodes do not know of yet */
@@ -28,14 +29,32 @@ typedef struct {
 } im_room_gone_t;
 
 
+/* a user without a socket */
+
+typedef struct {
+    ngx_uint_t         app;
+    uint64_t           gno;
+    uint32_t           inst;
+    time_t             joined;
+    size_t             len;
+    u_char             name[IM_ROOM_NAME_MAX];
+} im_room_place_t;
+
+
 static void im_room_counts(im_room_t *room, im_room_audience_t *a);
 static void im_room_tell_handler(ngx_event_t *ev);
 static void im_room_node_event(im_node_event_e event, ngx_uint_t channel);
+static void im_room_place_handler(ngx_event_t *ev);
+static ngx_uint_t im_room_place_find(void);
 
 
 static im_room_gone_t  im_room_gones[IM_ROOM_BATCH];
 static ngx_uint_t      im_room_ngones;
 static ngx_event_t     im_room_tell_event;
+
+static im_room_place_t   im_room_places[IM_ROOM_BATCH];
+static ngx_rbtree_key_t  im_room_place_next;     /* 0: the first one */
+static ngx_event_t       im_room_place_event;
 
 
 ngx_int_t
@@ -48,6 +67,12 @@ im_room_tell_init_process(ngx_cycle_t *cycle)
     im_room_tell_event.data = &im_room_tell_event;
     im_room_tell_event.log = cycle->log;
     im_room_tell_event.cancelable = 1;
+
+    ngx_memzero(&im_room_place_event, sizeof(ngx_event_t));
+    im_room_place_event.handler = im_room_place_handler;
+    im_room_place_event.data = &im_room_place_event;
+    im_room_place_event.log = cycle->log;
+    im_room_place_event.cancelable = 1;
 
     return im_node_event_add(im_room_node_event);
 }
@@ -266,9 +291,120 @@ im_room_node_event(im_node_event_e event, ngx_uint_t channel)
 {
     im_zone_sh_t  *sh;
 
-    if (event == IM_NODE_REBUILD) {
-        sh = im_zone_lock();
-        sh->round++;
-        im_zone_unlock(sh);
+    if (event != IM_NODE_REBUILD) {
+        return;
     }
+
+    sh = im_zone_lock();
+    sh->round++;
+    im_zone_unlock(sh);
+
+    if (im_node_listens()) {
+        im_room_place_next = 0;
+
+        if (!im_room_place_event.timer_set) {
+            ngx_add_timer(&im_room_place_event, IM_ROOM_PAUSE);
+        }
+    }
+}
+
+
+/*
+ * Redis is told again of users who keep their places without a socket: they
+ * are in no worker's room, see im_room_again() for those who are.
+ */
+
+static void
+im_room_place_handler(ngx_event_t *ev)
+{
+    ngx_str_t         user;
+    ngx_uint_t        i, n, batch;
+    im_room_place_t  *place;
+
+    if (!im_redis_up()) {
+        return;                          /* begins again when it is */
+    }
+
+    for (batch = 0; batch < IM_ROOM_BATCHES; batch++) {
+
+        n = im_room_place_find();
+
+        for (i = 0; i < n; i++) {
+            place = &im_room_places[i];
+
+            user.data = place->name;
+            user.len = place->len;
+
+            im_room_node_join(place->app, place->gno, &user, place->inst,
+                              place->joined, 1);
+        }
+
+        if (im_room_place_next == 0) {
+            return;
+        }
+
+        if (n) {
+            break;
+        }
+    }
+
+    ngx_add_timer(ev, IM_ROOM_PAUSE);
+}
+
+
+/* Those among the next users, up to IM_ROOM_BATCH; answers how many. */
+
+static ngx_uint_t
+im_room_place_find(void)
+{
+    ngx_uint_t          n, walk;
+    im_zone_sh_t       *sh;
+    im_room_place_t    *place;
+    im_room_joined_t   *j;
+    ngx_rbtree_node_t  *node, *next;
+
+    n = 0;
+
+    sh = im_zone_lock();
+
+    node = sh->joined.root;
+    next = NULL;
+
+    while (node != sh->joined.sentinel) {
+
+        if (node->key >= im_room_place_next) {
+            next = node;
+            node = node->left;
+
+        } else {
+            node = node->right;
+        }
+    }
+
+    for (walk = 0; next && walk < IM_ROOM_BATCH; walk++) {
+
+        j = (im_room_joined_t *) next;
+        next = ngx_rbtree_next(&sh->joined, next);
+
+        /* gno 0: a list of rooms */
+
+        if (j->node.gno == 0 || !j->leaving || j->room->closing) {
+            continue;
+        }
+
+        place = &im_room_places[n++];
+
+        place->app = j->node.app;
+        place->gno = j->node.gno;
+        place->inst = j->inst;
+        place->joined = j->joined;
+        place->len = ngx_min(j->node.len, IM_ROOM_NAME_MAX);
+        ngx_memcpy(place->name, j->name, place->len);
+    }
+
+    im_room_place_next = next ? next->key : 0;
+
+    im_zone_unlock(sh);
+
+    return n;
 }

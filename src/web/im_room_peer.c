@@ -89,7 +89,7 @@ im_peer_rooms_restore(im_ctx_t *ctx, im_peer_t *peer)
             continue;
         }
 
-        im_room_node_join(s->app, rooms[i], &s->user, s->inst, joined[i]);
+        im_room_node_join(s->app, rooms[i], &s->user, s->inst, joined[i], 0);
 
         if (im_peer_room_add(peer, rooms[i], joined[i]) != NGX_OK) {
             im_room_leaving(s->app, rooms[i], &s->user, s->inst);
