@@ -9,8 +9,10 @@ use warnings;
 
 use lib 't/lib';
 
+use File::Temp;
 use IO::Select;
 use IO::Socket::INET;
+use IPC::Open2;
 use Mojo::JSON qw/ decode_json /;
 use Mojo::Util qw/ url_escape /;
 use Test::IM;
@@ -20,7 +22,33 @@ use Time::HiRes qw/ time /;
 plan skip_all => 'no im_events'
     unless Test::IM::locations() =~ /im_events/;
 
-my $im = Test::IM->new->run(workers => 2, app => 'rate 0;');
+my $im = Test::IM->new;
+my $tls = $im->free_port;
+my $dir = File::Temp->newdir;
+
+my $slow = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 8)
+    or die "listen: $!";
+
+system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=x "
+       . "-keyout $dir/key.pem -out $dir/cert.pem >$dir/log 2>&1") == 0
+    or die 'openssl req';
+
+$im->run(workers => 2, app => 'rate 0;', server => <<"END");
+        listen 127.0.0.1:$tls ssl sndbuf=16k;
+        ssl_certificate $dir/cert.pem;
+        ssl_certificate_key $dir/key.pem;
+
+        location /mirrored/ {
+            rewrite ^/mirrored(/.*) \$1 break;
+            mirror /slow;
+            im_events;
+        }
+
+        location = /slow {
+            internal;
+            proxy_pass http://127.0.0.1:@{[ $slow->sockport ]};
+        }
+END
 
 my $svc = 'group_open_http_svc';
 my $random = 1;
@@ -43,15 +71,15 @@ sub say_to {
 # In turn by HTTP/1.1, where the request is given back, and HTTP/1.0.
 
 sub listen_to {
-    my ($gid, $last) = @_;
+    my ($gid, $last, $prefix) = @_;
     my $version = $readers++ % 2 ? '1.0' : '1.1';
 
     my $sock = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                      PeerPort => $im->port)
         or die "connect: $!";
 
-    $sock->print('GET /rooms/' . $im->app_id . '/' . url_escape($gid)
-                 . "/events HTTP/$version\r\nHost: x\r\n"
+    $sock->print('GET ' . ($prefix // '') . '/rooms/' . $im->app_id . '/'
+                 . url_escape($gid) . "/events HTTP/$version\r\nHost: x\r\n"
                  . ($last ? "Last-Event-ID: $last\r\n" : '') . "\r\n");
     $sock->flush;
 
@@ -181,6 +209,72 @@ subtest 'what a reader says is not listened to' => sub {
     my $seq = say_to($gid, 'hello');
 
     is((element($_))[0], $seq, 'it hears all the same') for @readers;
+};
+
+# TLS wants what it did not take once more, as it was.
+
+subtest 'a slow reader over TLS' => sub {
+    my $gid = room();
+    my $request = '/rooms/' . $im->app_id . '/' . url_escape($gid) . '/events';
+
+    my $pid = open2(my $out, my $in, 'exec openssl s_client -quiet -connect '
+                                     . "127.0.0.1:$tls 2>/dev/null");
+
+    print $in "GET $request HTTP/1.1\r\nHost: x\r\n\r\n";
+    $in->flush;
+
+    my $reader = { sock => $out, buf => '' };
+    like take($reader, qr/^(.*?)\r\n\r\n/s), qr/^HTTP\S+ 200/, 'open';
+
+    my $dropped = $im->metric('im_frames_dropped_total');
+    my $n = 0;
+
+    # the pipe, the buffers of the sockets and of the server become full
+
+    $im->wait_for(sub {
+        say_to($gid, ++$n . ' ' . 'x' x 7000) for 1 .. 10;
+        return $im->metric('im_frames_dropped_total') > $dropped;
+    });
+
+    my $last = 0;
+
+    while ($last < $n) {
+        (undef, my $item) = element($reader, 1);
+
+        if (defined $item) {
+            ($last) = $item->{MsgBody}[0]{MsgContent}{Text} =~ /^(\d+)/;
+            next;
+        }
+
+        last if $reader->{end};
+        say_to($gid, ++$n);
+    }
+
+    is $last, $n, 'it reads on';
+
+    kill TERM => $pid;
+    waitpid $pid, 0;
+};
+
+# nginx's mirrors use the request as long as they take.
+
+subtest 'a mirrored request' => sub {
+    my $gid = room();
+    $readers = 0;
+    my $reader = listen_to($gid, undef, '/mirrored');
+
+    like $reader->{head}, qr!^HTTP/1\.1 200 !, 'open';
+
+    my $mirror = $slow->accept;
+
+    my $seq = say_to($gid, 'hello');
+    is((element($reader))[0], $seq, 'it hears');
+
+    my $request = '';
+    1 while $request !~ /\r\n\r\n/
+            && sysread $mirror, $request, 4096, length $request;
+
+    ok !IO::Select->new($mirror)->can_read(0), 'the mirror is asked on';
 };
 
 subtest 'coming back' => sub {

@@ -367,10 +367,9 @@ ngx_http_im_events_posted(ngx_event_t *ev)
 
     if (reader->connection) {
 
-        if (reader->failed
-            || ngx_http_im_events_flush(reader) == NGX_ERROR
-            || (reader->closing && reader->first == NULL))
-        {
+        rc = reader->failed ? NGX_ERROR : ngx_http_im_events_flush(reader);
+
+        if (rc == NGX_ERROR || (rc == NGX_OK && reader->closing)) {
             ngx_http_im_events_end(reader);
         }
 
@@ -497,10 +496,12 @@ ngx_http_im_events_start(ngx_http_im_reader_t *reader)
 }
 
 
+/* A request that somebody else uses, as mirrors do, is not given back. */
+
 static ngx_uint_t
 ngx_http_im_events_plain(ngx_http_request_t *r)
 {
-    return r->http_version == NGX_HTTP_VERSION_11;
+    return r->http_version == NGX_HTTP_VERSION_11 && r->count == 1;
 }
 
 
@@ -738,6 +739,7 @@ ngx_http_im_events_read(ngx_event_t *rev)
 static void
 ngx_http_im_events_write(ngx_event_t *wev)
 {
+    ngx_int_t              rc;
     ngx_connection_t      *c;
     ngx_http_im_reader_t  *reader;
 
@@ -750,9 +752,9 @@ ngx_http_im_events_write(ngx_event_t *wev)
         return;
     }
 
-    if (ngx_http_im_events_flush(reader) == NGX_ERROR
-        || (reader->closing && reader->first == NULL))
-    {
+    rc = reader->failed ? NGX_ERROR : ngx_http_im_events_flush(reader);
+
+    if (rc == NGX_ERROR || (rc == NGX_OK && reader->closing)) {
         ngx_http_im_events_end(reader);
     }
 }
@@ -820,6 +822,12 @@ ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
         ngx_del_timer(wev);
     }
 
+#if (NGX_SSL)
+    if (reader->connection && c->ssl) {
+        ngx_ssl_free_buffer(c);
+    }
+#endif
+
     return NGX_OK;
 }
 
@@ -844,19 +852,28 @@ ngx_http_im_events_filter(ngx_http_im_reader_t *reader, ngx_chain_t *out)
 }
 
 
-/* send() costs the kernel less than writev() */
+/* send() costs the kernel less than writev().  TLS wants the bytes that it did
+ * not take once more, and as they were: nginx's buffer keeps them. */
 
 static ngx_int_t
 ngx_http_im_events_output(ngx_http_im_reader_t *reader, ngx_chain_t *out)
 {
     ssize_t               n;
     ngx_buf_t            *b;
+    ngx_uint_t            alone;
     ngx_connection_t     *c;
     ngx_http_im_event_t  *e;
 
     c = reader->connection;
+    alone = (out && out->next == NULL);
 
-    if (out && out->next == NULL && !c->buffered) {
+#if (NGX_SSL)
+    if (c->ssl) {
+        alone = 0;
+    }
+#endif
+
+    if (alone) {
 
         b = out->buf;
         n = c->send(c, b->pos, b->last - b->pos);
