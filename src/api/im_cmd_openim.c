@@ -404,6 +404,10 @@ im_cmd_batchsendmsg(im_ctx_t *ctx, void *data)
         failed++;
     }
 
+    if (failed == n && k) {
+        return codes[0];                 /* of the store */
+    }
+
     if (failed == n) {
         ngx_str_set(&ctx->info, "invalid To_Account");
         return IM_E_C2C_NO_TO;

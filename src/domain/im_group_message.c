@@ -28,7 +28,7 @@
 
 #define IM_SEND_MARKER  3000         /* ms that a send takes at most */
 #define IM_SEND_STEP    20
-#define IM_SEND_RESULT  (3 * NGX_INT64_LEN)
+#define IM_SEND_RESULT  (4 * NGX_INT64_LEN)
 
 
 static im_code_t im_group_message_live(im_ctx_t *ctx, im_group_t *group,
@@ -48,15 +48,16 @@ static ngx_msec_t im_group_message_busy(im_ctx_t *ctx,
 static ngx_int_t im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, u_char *key);
 static void im_group_message_result(im_group_send_t *send, ngx_str_t *text);
+static void im_group_message_answer(im_group_send_t *send, u_char *key,
+    time_t ttl);
 
 
 im_code_t
 im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
 {
-    u_char          *key, buf[IM_SEND_RESULT];
+    u_char          *key;
     im_code_t        code;
     ngx_int_t        rc;
-    ngx_str_t        result;
     im_group_t       old;
     im_room_once_t   once;
 
@@ -77,7 +78,13 @@ im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
                              : im_group_message_stored(ctx, group, send);
 
     if (code != IM_OK) {
-        im_marker_release(key);
+
+        if (send->unknown) {
+            im_group_message_answer(send, key, IM_MSG_LATE);
+
+        } else {
+            im_marker_release(key);
+        }
 
         if (!send->refused) {
             im_callback_group_refused(ctx, &old, send, code);
@@ -86,13 +93,9 @@ im_group_message_send(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send)
         return code;
     }
 
-    result.data = buf;
-    result.len = ngx_sprintf(buf, "%L %L %ui", send->seq, send->time,
-                             send->dropped)
-                 - buf;
+    send->unknown = 0;
 
-    (void) im_marker_done(key, &result,
-                          (ngx_msec_t) ctx->app->dedup_group * 1000);
+    im_group_message_answer(send, key, ctx->app->dedup_group);
 
     if (!send->dropped && !send->repeated) {
         im_callback_group_after_send(ctx, group, send);
@@ -170,13 +173,17 @@ static im_code_t
 im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send)
 {
+    int64_t          fixed;
     ngx_int_t        rc;
     im_code_t        code;
     ngx_uint_t       op, exempt;
     im_batch_t      *batch;
     im_group_row_t   row;
 
-    send->time = ngx_time();
+    /* a time: that of the first one, which may be stored still */
+
+    fixed = send->time;
+    send->time = fixed ? fixed : ngx_time();
 
     rc = im_group_message_duplicate(ctx, group, send, &row);
 
@@ -213,7 +220,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
         return code;
     }
 
-    send->time = ngx_time();
+    send->time = fixed ? fixed : ngx_time();
 
     if (send->dropped
         || im_group_speak_rate(ctx, group, send, exempt) != NGX_OK)
@@ -269,7 +276,8 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     im_callback_stage(ctx, batch);
     im_callback_group_sent(ctx, group, send, &row.dk);
 
-    rc = im_store_commit(ctx, batch);
+    rc = im_fault_error("message_commit") ? NGX_ERROR
+                                          : im_store_commit(ctx, batch);
 
     im_callback_committed(ctx, rc);
 
@@ -289,6 +297,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     }
 
     if (rc != NGX_OK) {
+        send->unknown |= (rc == NGX_ERROR);
         return IM_E_GROUP_INTERNAL;
     }
 
@@ -408,6 +417,7 @@ im_group_message_after(im_ctx_t *ctx, im_group_t *group,
     }
 
     if (rc != NGX_OK) {
+        send->unknown = 1;
         return im_group_code(rc);
     }
 
@@ -445,7 +455,10 @@ im_group_message_online(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row)
 }
 
 
-/* NGX_OK: the caller sends; NGX_DONE: it was sent, send has the answer. */
+/*
+ * NGX_OK: the caller sends, with the time of the first one if nobody knows
+ * whether that is stored; NGX_DONE: it was sent, send has the answer.
+ */
 
 static ngx_int_t
 im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
@@ -478,7 +491,20 @@ im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
 
         if (rc == NGX_DONE) {
             im_group_message_result(send, &result);
-            return NGX_DONE;
+
+            if (!send->unknown) {
+                return NGX_DONE;
+            }
+
+            if (ngx_time() - send->time
+                > ngx_max((ngx_int_t) ctx->app->dedup_group, IM_MSG_LATE))
+            {
+                send->time = ngx_time();     /* it is a new message */
+            }
+
+            im_group_message_answer(send, key, IM_MSG_LATE);
+
+            return NGX_OK;
         }
 
         if (rc != NGX_BUSY || waited >= im_group_message_busy(ctx, send)) {
@@ -494,7 +520,7 @@ static void
 im_group_message_result(im_group_send_t *send, ngx_str_t *text)
 {
     u_char     *p, *last, *sp;
-    int64_t     num[3];
+    int64_t     num[4];
     ngx_str_t   s;
     ngx_uint_t  i;
 
@@ -503,7 +529,7 @@ im_group_message_result(im_group_send_t *send, ngx_str_t *text)
     p = text->data;
     last = p + text->len;
 
-    for (i = 0; i < 3 && p < last; i++) {
+    for (i = 0; i < 4 && p < last; i++) {
         sp = ngx_strlchr(p, last, ' ');
 
         if (sp == NULL) {
@@ -520,4 +546,22 @@ im_group_message_result(im_group_send_t *send, ngx_str_t *text)
     send->seq = num[0];
     send->time = num[1];
     send->dropped = num[2];
+    send->unknown = num[3];
+}
+
+
+/* Seconds. */
+
+static void
+im_group_message_answer(im_group_send_t *send, u_char *key, time_t ttl)
+{
+    u_char     buf[IM_SEND_RESULT];
+    ngx_str_t  text;
+
+    text.data = buf;
+    text.len = ngx_sprintf(buf, "%L %L %ui %ui", send->seq, send->time,
+                           send->dropped, send->unknown)
+               - buf;
+
+    (void) im_marker_done(key, &text, (ngx_msec_t) ttl * 1000);
 }

@@ -41,6 +41,7 @@ typedef struct {
     int64_t            seq;
     ngx_uint_t         dropped;      /* IM_DROPPED_* */
     ngx_uint_t         repeated;     /* it was stored before */
+    ngx_uint_t         unknown;      /* it may be stored, or may still be */
     ngx_uint_t         told;         /* the app, by the commit */
     ngx_uint_t         refused;      /* by the app's callback */
     uint32_t           crc;          /* of the body that the caller gave */

@@ -33,6 +33,10 @@
 #define IM_MSG_NO_CHECK   32         /* of dirty words; never stored */
 
 
+/* Seconds in which a write that has failed may take effect all the same. */
+#define IM_MSG_LATE       60
+
+
 typedef struct {
     int64_t            id;           /* key column */
     ngx_str_t          from;
@@ -153,6 +157,7 @@ typedef struct {
     unsigned           check:1;      /* for dirty words */
     unsigned           ask:1;        /* C2C.CallbackBeforeSendMsg */
     unsigned           tell:1;       /* C2C.CallbackAfterSendMsg */
+    unsigned           unknown:1;    /* it may be stored, or may still be */
 } im_send_t;
 
 

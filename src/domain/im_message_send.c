@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_md5.h>
 #include "core/im_co.h"
 #include "core/im_fault.h"
 #include "core/im_stat.h"
@@ -23,6 +24,7 @@
 #define IM_SEND_TRIES         3
 #define IM_SEND_MARKER        3000       /* ms: a send takes no longer */
 #define IM_SEND_STEP          20
+#define IM_SEND_LIST          17         /* a line feed and an MD5 */
 
 
 #define IM_SYNC_REAL_TIME     1
@@ -41,6 +43,12 @@ typedef struct {
 
 
 static im_code_t im_message_send_stored(im_ctx_t *ctx, im_send_t *send);
+static ngx_int_t im_message_begin(im_ctx_t *ctx, im_send_t *send,
+    u_char *key);
+static void im_message_end(im_send_t *send, u_char *key, ngx_int_t rc,
+    ngx_uint_t done);
+static void im_message_unknown(im_send_t *send, u_char *key,
+    ngx_msec_t ttl);
 static im_code_t im_message_send_online(im_ctx_t *ctx, im_send_t *send);
 static ngx_int_t im_message_allowed(im_ctx_t *ctx, im_send_t *send,
     im_code_t *code);
@@ -69,6 +77,10 @@ static im_code_t im_message_publish(im_ctx_t *ctx, im_send_t *send,
     int64_t out_seq);
 static im_code_t im_message_publish_to(im_ctx_t *ctx, im_send_t *send,
     im_message_t *msg, ngx_str_t *user, int64_t seq, uint32_t except);
+static void im_message_list(ngx_str_t *to, ngx_uint_t n, u_char *buf,
+    ngx_str_t *name);
+static void im_message_send_all(im_ctx_t *ctx, im_send_t *send,
+    ngx_str_t *to, ngx_uint_t n, im_code_t *codes);
 static ngx_uint_t im_message_send_chunk(im_ctx_t *ctx, im_send_t *send,
     ngx_str_t *to, ngx_uint_t n, im_code_t *codes);
 
@@ -79,7 +91,6 @@ im_message_send(im_ctx_t *ctx, im_send_t *send)
     u_char      key[IM_ZONE_KEY_LEN];
     im_code_t   code;
     ngx_int_t   rc;
-    ngx_str_t   result;
 
     if (send->msg.opts & IM_MSG_ONLINE) {
         code = im_message_send_online(ctx, send);
@@ -88,24 +99,90 @@ im_message_send(im_ctx_t *ctx, im_send_t *send)
         return code;
     }
 
-    /* two that run at once must not both look before either commits: the
-     * time window of their dk may differ */
-
-    rc = im_message_marker(ctx, send, IM_KEY_COMMIT,
-                           im_message_busy(ctx, send), key, &result);
+    rc = im_message_begin(ctx, send, key);
     if (rc == NGX_BUSY) {
         return im_message_code(ctx, rc);
     }
 
     code = im_message_send_stored(ctx, send);
 
-    if (rc == NGX_OK) {
-        im_marker_release(key);
-    }
+    im_message_end(send, key, rc, code == IM_OK);
 
     im_message_tell(ctx, send, code);
 
     return code;
+}
+
+
+/*
+ * Two that run at once must not both look before either commits: the time
+ * window of their dk may differ.  For the same reason what is repeated gets
+ * the time of the first one, as long as nobody knows whether that is stored:
+ * it may still be, behind the look, and only one of them has the key.
+ */
+
+static ngx_int_t
+im_message_begin(im_ctx_t *ctx, im_send_t *send, u_char *key)
+{
+    int64_t     time;
+    ngx_int_t   rc;
+    ngx_str_t   result;
+    ngx_int_t   window;
+
+    send->unknown = 0;
+
+    rc = im_message_marker(ctx, send, IM_KEY_COMMIT,
+                           im_message_busy(ctx, send), key, &result);
+
+    if (rc != NGX_DONE) {
+        return rc;
+    }
+
+    window = send->seq_given ? ctx->app->dedup_c2c : 0;
+    window = ngx_max(window, IM_MSG_LATE);
+
+    if (im_str_int(&result, &time) == NGX_OK
+        && ngx_time() - time <= window)
+    {
+        send->msg.time = time;
+
+    } else if (send->msg.time == 0) {
+        send->msg.time = ngx_time();     /* it is a new message */
+    }
+
+    im_message_unknown(send, key, IM_MSG_LATE * 1000);
+
+    return NGX_DONE;
+}
+
+
+/* rc: of im_message_begin() */
+
+static void
+im_message_end(im_send_t *send, u_char *key, ngx_int_t rc, ngx_uint_t done)
+{
+    if (send->unknown) {
+        im_message_unknown(send, key, IM_MSG_LATE * 1000);
+
+    } else if (rc == NGX_OK) {
+        im_marker_release(key);
+
+    } else if (rc == NGX_DONE && done) {
+        im_message_unknown(send, key, 1);    /* no longer */
+    }
+}
+
+
+static void
+im_message_unknown(im_send_t *send, u_char *key, ngx_msec_t ttl)
+{
+    u_char     buf[NGX_INT64_LEN];
+    ngx_str_t  result;
+
+    result.data = buf;
+    result.len = ngx_sprintf(buf, "%L", send->msg.time) - buf;
+
+    (void) im_marker_done(key, &result, ttl);
 }
 
 
@@ -131,7 +208,10 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
 
         if (rc == NGX_OK) {
             send->tell = 0;
-            return im_message_repeat(ctx, send, &row);
+            code = im_message_repeat(ctx, send, &row);
+            send->unknown = (code != IM_OK);
+
+            return code;
         }
 
         if (rc != NGX_DECLINED
@@ -160,7 +240,8 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
             im_callback_c2c_after(ctx, &send->msg, IM_OK);
         }
 
-        rc = im_store_commit(ctx, batch);
+        rc = im_fault_error("message_commit") ? NGX_ERROR
+                                              : im_store_commit(ctx, batch);
 
         im_callback_committed(ctx, rc);
 
@@ -171,13 +252,17 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
 
             im_stat_add(IM_STAT_IN_C2C, 1);
 
-            return im_message_publish(ctx, send, &ops.msg, ops.has_in,
+            code = im_message_publish(ctx, send, &ops.msg, ops.has_in,
                         ops.has_in ? batch->ops[ops.in].result : 0,
                         ops.has_out,
                         ops.has_out ? batch->ops[ops.out].result : 0);
+            send->unknown = (code != IM_OK);
+
+            return code;
         }
 
         if (rc != NGX_DECLINED) {
+            send->unknown = (rc == NGX_ERROR);
             return im_message_code(ctx, rc);
         }
     }
@@ -720,7 +805,66 @@ void
 im_message_send_many(im_ctx_t *ctx, im_send_t *send, ngx_str_t *to,
     ngx_uint_t n, im_code_t *codes)
 {
-    ngx_uint_t  i, k, m;
+    u_char      key[IM_ZONE_KEY_LEN], buf[IM_SEND_LIST];
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    if (send->msg.opts & IM_MSG_ONLINE) {
+        im_message_send_all(ctx, send, to, n, codes);
+        return;
+    }
+
+    /* one marker for all of them */
+
+    im_message_list(to, n, buf, &send->msg.to);
+
+    rc = im_message_begin(ctx, send, key);
+
+    if (rc == NGX_BUSY) {
+        for (i = 0; i < n; i++) {
+            codes[i] = im_message_code(ctx, rc);
+        }
+
+        return;
+    }
+
+    im_message_send_all(ctx, send, to, n, codes);
+
+    for (i = 0; i < n && codes[i] == IM_OK; i++) { /* void */ }
+
+    im_message_end(send, key, rc, i == n);
+}
+
+
+/* What stands for the whole list; it is no name of an account. */
+
+static void
+im_message_list(ngx_str_t *to, ngx_uint_t n, u_char *buf, ngx_str_t *name)
+{
+    ngx_uint_t  i;
+    ngx_md5_t   md5;
+
+    ngx_md5_init(&md5);
+
+    for (i = 0; i < n; i++) {
+        ngx_md5_update(&md5, to[i].data, to[i].len);
+        ngx_md5_update(&md5, "\n", 1);
+    }
+
+    buf[0] = '\n';
+    ngx_md5_final(buf + 1, &md5);
+
+    name->data = buf;
+    name->len = IM_SEND_LIST;
+}
+
+
+static void
+im_message_send_all(im_ctx_t *ctx, im_send_t *send, ngx_str_t *to,
+    ngx_uint_t n, im_code_t *codes)
+{
+    int64_t     time;
+    ngx_uint_t  i, k, m, unknown;
     im_inbox_t  row;
 
     if (send->msg.time == 0) {
@@ -741,21 +885,32 @@ im_message_send_many(im_ctx_t *ctx, im_send_t *send, ngx_str_t *to,
         }
     }
 
+    time = send->msg.time;
+    unknown = 0;
+
     for (i = 0; i < n; i += m) {
 
         m = ngx_min(n - i, IM_SEND_CHUNK);
 
+        send->unknown = 0;
+
         if (!(send->msg.opts & IM_MSG_ONLINE)
             && im_message_send_chunk(ctx, send, &to[i], m, &codes[i]))
         {
+            unknown |= send->unknown;
             continue;
         }
 
         for (k = i; k < i + m; k++) {
             send->msg.to = to[k];
+            send->msg.time = time;
             codes[k] = im_message_send(ctx, send);
+            unknown |= send->unknown;
         }
     }
+
+    send->msg.time = time;
+    send->unknown = unknown;
 }
 
 
@@ -792,13 +947,16 @@ im_message_send_chunk(im_ctx_t *ctx, im_send_t *send, ngx_str_t *to,
         im_message_add(ctx, batch, send, &dk, 0, &ops[i]);
     }
 
-    rc = im_store_commit(ctx, batch);
+    rc = im_fault_error("message_commit") ? NGX_ERROR
+                                          : im_store_commit(ctx, batch);
 
     if (rc == NGX_DECLINED) {
         return 0;
     }
 
     if (rc != NGX_OK) {
+        send->unknown = (rc == NGX_ERROR);
+
         for (i = 0; i < n; i++) {
             codes[i] = im_message_code(ctx, rc);
         }
