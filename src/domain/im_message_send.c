@@ -7,23 +7,20 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_md5.h>
-#include "core/im_co.h"
 #include "core/im_fault.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "domain/im_callback.h"
 #include "domain/im_friend.h"
 #include "domain/im_message.h"
+#include "domain/im_message_once.h"
 #include "domain/im_word.h"
 #include "live/im_session.h"
-#include "live/im_limit.h"
 #include "live/im_zone.h"
 
 
 #define IM_SEND_CHUNK         50         /* receivers in one commit */
 #define IM_SEND_TRIES         3
-#define IM_SEND_MARKER        3000       /* ms: a send takes no longer */
-#define IM_SEND_STEP          20
 #define IM_SEND_LIST          17         /* a line feed and an MD5 */
 
 
@@ -43,29 +40,12 @@ typedef struct {
 
 
 static im_code_t im_message_send_stored(im_ctx_t *ctx, im_send_t *send);
-static ngx_int_t im_message_begin(im_ctx_t *ctx, im_send_t *send,
-    u_char *key);
-static void im_message_end(im_send_t *send, u_char *key, ngx_int_t rc,
-    ngx_uint_t done);
-static void im_message_unknown(im_send_t *send, u_char *key,
-    ngx_msec_t ttl);
 static im_code_t im_message_send_online(im_ctx_t *ctx, im_send_t *send);
 static ngx_int_t im_message_allowed(im_ctx_t *ctx, im_send_t *send,
     im_code_t *code);
 static ngx_int_t im_message_ask(im_ctx_t *ctx, im_send_t *send,
     im_code_t *code);
 static void im_message_tell(im_ctx_t *ctx, im_send_t *send, im_code_t code);
-static ngx_msec_t im_message_busy(im_ctx_t *ctx, im_send_t *send);
-static ngx_int_t im_message_marker(im_ctx_t *ctx, im_send_t *send,
-    ngx_uint_t what, ngx_msec_t ttl, u_char *key, ngx_str_t *result);
-static ngx_int_t im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time,
-    ngx_str_t *dk);
-static uint32_t im_message_crc(im_send_t *send);
-static ngx_int_t im_message_duplicate(im_ctx_t *ctx, im_send_t *send,
-    im_inbox_t *row);
-static ngx_int_t im_message_by_dk(im_ctx_t *ctx, ngx_str_t *user,
-    ngx_str_t *dk, im_inbox_t *row);
-static ngx_int_t im_message_take_row(im_row_t *row, void *data);
 static im_code_t im_message_repeat(im_ctx_t *ctx, im_send_t *send,
     im_inbox_t *row);
 static void im_message_add(im_ctx_t *ctx, im_batch_t *batch, im_send_t *send,
@@ -111,78 +91,6 @@ im_message_send(im_ctx_t *ctx, im_send_t *send)
     im_message_tell(ctx, send, code);
 
     return code;
-}
-
-
-/*
- * Two that run at once must not both look before either commits: the time
- * window of their dk may differ.  For the same reason what is repeated gets
- * the time of the first one, as long as nobody knows whether that is stored:
- * it may still be, behind the look, and only one of them has the key.
- */
-
-static ngx_int_t
-im_message_begin(im_ctx_t *ctx, im_send_t *send, u_char *key)
-{
-    int64_t     time;
-    ngx_int_t   rc;
-    ngx_str_t   result;
-    ngx_int_t   window;
-
-    send->unknown = 0;
-
-    rc = im_message_marker(ctx, send, IM_KEY_COMMIT,
-                           im_message_busy(ctx, send), key, &result);
-
-    if (rc != NGX_DONE) {
-        return rc;
-    }
-
-    window = send->seq_given ? ctx->app->dedup_c2c : 0;
-    window = ngx_max(window, IM_MSG_LATE);
-
-    if (im_str_int(&result, &time) == NGX_OK
-        && ngx_time() - time <= window)
-    {
-        send->msg.time = time;
-
-    } else if (send->msg.time == 0) {
-        send->msg.time = ngx_time();     /* it is a new message */
-    }
-
-    im_message_unknown(send, key, IM_MSG_LATE * 1000);
-
-    return NGX_DONE;
-}
-
-
-/* rc: of im_message_begin() */
-
-static void
-im_message_end(im_send_t *send, u_char *key, ngx_int_t rc, ngx_uint_t done)
-{
-    if (send->unknown) {
-        im_message_unknown(send, key, IM_MSG_LATE * 1000);
-
-    } else if (rc == NGX_OK) {
-        im_marker_release(key);
-
-    } else if (rc == NGX_DONE && done) {
-        im_message_unknown(send, key, 1);    /* no longer */
-    }
-}
-
-
-static void
-im_message_unknown(im_send_t *send, u_char *key, ngx_msec_t ttl)
-{
-    u_char     buf[NGX_INT64_LEN];
-    ngx_str_t  result;
-
-    result.data = buf;
-    result.len = ngx_sprintf(buf, "%L", send->msg.time) - buf;
-
-    (void) im_marker_done(key, &result, ttl);
 }
 
 
@@ -405,174 +313,6 @@ im_message_tell(im_ctx_t *ctx, im_send_t *send, im_code_t code)
         send->tell = 0;
         im_callback_c2c_after(ctx, &send->msg, code);
     }
-}
-
-
-/* Milliseconds that sending takes at most. */
-
-static ngx_msec_t
-im_message_busy(im_ctx_t *ctx, im_send_t *send)
-{
-    return IM_SEND_MARKER + (send->ask ? im_callback_time(ctx->app,
-                                                          IM_CB_C2C_BEFORE)
-                                       : 0);
-}
-
-
-/* As im_marker_take_all(), but waits for another one's end. */
-
-static ngx_int_t
-im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
-    ngx_msec_t ttl, u_char *key, ngx_str_t *result)
-{
-    int64_t      ids[4];
-    ngx_int_t    rc;
-    ngx_str_t    parts[3];
-    ngx_msec_t   waited;
-
-    /* what im_message_dk() has */
-
-    ids[0] = send->seq_given ? send->msg.mseq : -1;
-    ids[1] = send->msg.rand;
-    ids[2] = im_message_crc(send);
-    ids[3] = (what == IM_KEY_MESSAGE && !send->seq_given) ? send->msg.time : 0;
-
-    parts[0] = send->msg.from;
-    parts[1] = send->msg.to;
-    parts[2].data = (u_char *) ids;
-    parts[2].len = sizeof(ids);
-
-    im_zone_key(key, ctx->app->id, what, parts, 3);
-
-    waited = 0;
-
-    for ( ;; ) {
-
-        rc = im_marker_take_all(key, ngx_max(ttl, 1), ctx->pool, result);
-
-        if (rc != NGX_BUSY || waited >= im_message_busy(ctx, send)) {
-            return rc;
-        }
-
-        im_co_sleep(IM_SEND_STEP);
-        waited += IM_SEND_STEP;
-    }
-}
-
-
-/* What makes it a duplicate.  time 0: without a window. */
-
-static ngx_int_t
-im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time, ngx_str_t *dk)
-{
-    u_char    *p;
-    size_t     len;
-    int64_t    window;
-
-    len = sizeof("m\n\n\n") + send->msg.from.len + send->msg.to.len
-          + 4 * (NGX_INT64_LEN + 1);
-
-    p = ngx_pnalloc(ctx->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    window = send->seq_given ? ngx_max(ctx->app->dedup_c2c, 1) : 1;
-
-    dk->data = p;
-
-    p = ngx_sprintf(p, "m\n%V\n%V\n", &send->msg.from, &send->msg.to);
-
-    if (send->seq_given) {
-        p = ngx_sprintf(p, "%L", send->msg.mseq);
-    }
-
-    p = ngx_sprintf(p, "|%L|%uD|%L", send->msg.rand, im_message_crc(send),
-                    time / window);
-
-    dk->len = p - dk->data;
-
-    return NGX_OK;
-}
-
-
-static uint32_t
-im_message_crc(im_send_t *send)
-{
-    if (!send->has_crc) {
-        send->crc = ngx_crc32_long(send->msg.body.data, send->msg.body.len);
-        send->has_crc = 1;
-    }
-
-    return send->crc;
-}
-
-
-/* NGX_OK: it is one, row is the first one's in the deciding mailbox. */
-
-static ngx_int_t
-im_message_duplicate(im_ctx_t *ctx, im_send_t *send, im_inbox_t *row)
-{
-    int64_t     window, time;
-    ngx_int_t   rc;
-    ngx_str_t   dk;
-    ngx_uint_t  i;
-
-    window = send->seq_given ? ctx->app->dedup_c2c : 0;
-    time = send->msg.time;
-
-    for (i = 0; i < 2; i++) {
-
-        if (im_message_dk(ctx, send, time, &dk) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        rc = im_message_by_dk(ctx, &send->msg.to, &dk, row);
-
-        if (rc != NGX_OK && rc != NGX_DECLINED) {
-            return rc;
-        }
-
-        if (rc == NGX_OK && send->msg.time - row->time <= window) {
-            return NGX_OK;
-        }
-
-        time -= ngx_max(window, 1);
-    }
-
-    return NGX_DECLINED;
-}
-
-
-static ngx_int_t
-im_message_by_dk(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *dk,
-    im_inbox_t *row)
-{
-    im_key_t   prefix;
-    ngx_int_t  rc;
-
-    im_inbox_key(ctx, user, &prefix);
-    im_key_str(&prefix, dk);
-
-    ngx_memzero(row, sizeof(im_inbox_t));
-
-    rc = im_store_scan(ctx, IM_T_INBOX, IM_INBOX_DK, &prefix, NULL, NULL,
-                       IM_ASC, 1, im_message_take_row, row);
-
-    if (rc == NGX_OK && row->seq == 0) {
-        return NGX_DECLINED;
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-im_message_take_row(im_row_t *row, void *data)
-{
-    im_record_load(row, im_inbox_record, data);
-
-    return NGX_DONE;
 }
 
 
