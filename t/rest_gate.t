@@ -172,6 +172,26 @@ subtest 'failures of an account are counted, valid tickets pass' => sub {
     $few->finish;
 };
 
+# Workers and the zone keep verified tickets; a reload keeps the zone.
+
+subtest 'tickets of a key that was replaced' => sub {
+    my $im = Test::IM->new->run(workers => 2);
+    my $old = $im->usersig('administrator');
+
+    my @check = ('im_open_login_svc/account_check',
+                 { CheckItem => [{ UserID => 'nobody' }] });
+
+    $im->rest(@check, sig => $old)->code_is(0) for 1 .. 4;
+
+    $im->key('n' x 64);
+    $im->reload(app => 'rate 0;');
+
+    $im->rest(@check, sig => $old)->code_is(70009) for 1 .. 4;
+    $im->rest(@check)->code_is(0);
+
+    $im->finish;
+};
+
 subtest 'the rate of a command' => sub {
     my $slow = Test::IM->new->run(app => 'rate 5;');
 

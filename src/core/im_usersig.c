@@ -869,15 +869,18 @@ im_usersig_encode(ngx_pool_t *pool, ngx_str_t *json, ngx_str_t *usersig)
 
 
 ngx_int_t
-im_usersig_digest(ngx_uint_t sdkappid, ngx_str_t *identifier,
-    ngx_str_t *usersig, u_char out[IM_USERSIG_DIGEST])
+im_usersig_digest(ngx_uint_t sdkappid, ngx_str_t *key,
+    ngx_str_t *public_key, ngx_str_t *identifier, ngx_str_t *usersig,
+    u_char out[IM_USERSIG_DIGEST])
 {
-    uint64_t     head[2];
+    uint64_t     head[4];
     ngx_int_t    rc;
     EVP_MD_CTX  *md;
 
     head[0] = sdkappid;
-    head[1] = identifier->len;
+    head[1] = key->len;
+    head[2] = public_key->len;
+    head[3] = identifier->len;
 
     ERR_set_mark();
 
@@ -886,6 +889,8 @@ im_usersig_digest(ngx_uint_t sdkappid, ngx_str_t *identifier,
     if (md
         && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1
         && EVP_DigestUpdate(md, head, sizeof(head)) == 1
+        && EVP_DigestUpdate(md, key->data, key->len) == 1
+        && EVP_DigestUpdate(md, public_key->data, public_key->len) == 1
         && EVP_DigestUpdate(md, identifier->data, identifier->len) == 1
         && EVP_DigestUpdate(md, usersig->data, usersig->len) == 1
         && EVP_DigestFinal_ex(md, out, NULL) == 1)

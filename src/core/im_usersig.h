@@ -59,11 +59,14 @@ ngx_int_t im_usersig_generate(ngx_pool_t *pool, ngx_str_t *key,
     ngx_str_t *usersig);
 
 /*
- * SHA-256 over the application, the identifier and the whole ticket: the key
- * of a verified ticket in a cache.  NGX_OK, or NGX_ERROR: out is not usable.
+ * SHA-256 over the application, the texts of its two keys, the identifier and
+ * the whole ticket: the key of a verified ticket in a cache, which tickets of
+ * keys that are no longer in use do not find.  NGX_OK, or NGX_ERROR: out is
+ * not usable.
  */
-ngx_int_t im_usersig_digest(ngx_uint_t sdkappid, ngx_str_t *identifier,
-    ngx_str_t *usersig, u_char out[IM_USERSIG_DIGEST]);
+ngx_int_t im_usersig_digest(ngx_uint_t sdkappid, ngx_str_t *key,
+    ngx_str_t *public_key, ngx_str_t *identifier, ngx_str_t *usersig,
+    u_char out[IM_USERSIG_DIGEST]);
 
 
 #endif /* _IM_USERSIG_H_INCLUDED_ */

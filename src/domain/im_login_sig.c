@@ -121,7 +121,8 @@ im_login_sig(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig,
     im_usersig_t       sig;
     im_usersig_key_t   keys;
 
-    if (im_usersig_digest(ctx->app->id, identifier, usersig, digest)
+    if (im_usersig_digest(ctx->app->id, &ctx->app->key, &ctx->app->public_key,
+                          identifier, usersig, digest)
         != NGX_OK)
     {
         return IM_E_LOGIN_INTERNAL;

@@ -1037,20 +1037,30 @@ static void
 test_digest(void)
 {
     u_char     a[32], b[32];
-    ngx_str_t  id, sig;
+    ngx_str_t  key, pem, id, sig;
 
+    key = str("secret");
+    pem = str("");
     id = str("alice");
     sig = str("ticket");
-    ok(im_usersig_digest(APP, &id, &sig, a) == NGX_OK, "digest");
-    ok(im_usersig_digest(APP, &id, &sig, b) == NGX_OK
+    ok(im_usersig_digest(APP, &key, &pem, &id, &sig, a) == NGX_OK, "digest");
+    ok(im_usersig_digest(APP, &key, &pem, &id, &sig, b) == NGX_OK
        && ngx_memcmp(a, b, 32) == 0, "digest is the same again");
-    ok(im_usersig_digest(APP + 1, &id, &sig, b) == NGX_OK
+    ok(im_usersig_digest(APP + 1, &key, &pem, &id, &sig, b) == NGX_OK
        && ngx_memcmp(a, b, 32) != 0, "digest of another app");
+    ok(im_usersig_digest(APP, &pem, &key, &id, &sig, b) == NGX_OK
+       && ngx_memcmp(a, b, 32) != 0, "digest of another scheme");
 
     id = str("alicet");
     sig = str("icket");
-    ok(im_usersig_digest(APP, &id, &sig, b) == NGX_OK
+    ok(im_usersig_digest(APP, &key, &pem, &id, &sig, b) == NGX_OK
        && ngx_memcmp(a, b, 32) != 0, "digest of another cut");
+
+    key = str("secreT");
+    id = str("alice");
+    sig = str("ticket");
+    ok(im_usersig_digest(APP, &key, &pem, &id, &sig, b) == NGX_OK
+       && ngx_memcmp(a, b, 32) != 0, "digest of another key");
 }
 
 
