@@ -3,7 +3,8 @@
 # Copyright (C) The ngx_im authors
 
 # A message of a live room whose answer from Redis is lost: the sender repeats
-# it, readers on all nodes get it once.
+# it, readers on all nodes get it once.  A message of which nobody knows whether
+# it is stored: the other node uses the key of the first attempt.
 
 use strict;
 use warnings;
@@ -112,7 +113,8 @@ sub proxy {
 }
 
 my $cl = Test::IM::Cluster::Proxy->new->run(workers => 2, balancer => 0,
-    app => 'rate 0; tip_rate 0; group_rate 0;');
+    app => 'rate 0; tip_rate 0; group_rate 0; dedup_c2c 1s;',
+    im => Test::IM::with_debug() ? 'fault message_commit 1;' : '');
 my ($one, $two) = @{ $cl->nodes };
 my $svc = 'group_open_http_svc';
 my $random = 1;
@@ -208,6 +210,29 @@ for my $text (qw/ cut-both cut-first /) {
         both_read('both read on');
         is scalar @{ $got[1]{$text} }, 1, 'once for the other node';
         cmp_ok scalar @{ $got[0]{$text} // [] }, '<=', 1, 'once for this one';
+    };
+}
+
+SKIP: {
+    skip 'fault points need nginx --with-debug', 1
+        unless Test::IM::with_debug();
+
+    subtest 'C2C' => sub {
+        my @call = ('openim/sendmsg', { From_Account => 'ann',
+            To_Account => 'bob', MsgSeq => 5, MsgRandom => 6, MsgBody => [{
+                MsgType => 'TIMTextElem', MsgContent => { Text => 'x' } }] });
+
+        $one->rest(@call)->code_is(91000);
+        my $failed = time;
+
+        # in another time window; the first of each node fails
+        for my $code (91000, 0) {
+            my $now = time;
+            $one->wait_for(sub { time > $now + 1 });
+            my $reply = $two->rest(@call)->code_is($code);
+            cmp_ok $reply->json('/MsgTime') // 0, '<=', $failed,
+                'the time of the first attempt';
+        }
     };
 }
 
