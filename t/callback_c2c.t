@@ -136,6 +136,7 @@ subtest 'verdicts' => sub {
     $app->answer($before => { ErrorCode => 0 });
     msg(MsgRandom => 5151)->code_is(0, 'a refused one may be sent again');
     heard();
+    $app->wait_requests($after, 1);
 };
 
 subtest 'rewriting' => sub {
@@ -181,6 +182,7 @@ subtest 'rewriting' => sub {
     $got = heard();
     is $got->{CloudCustomData}, 'only', 'CloudCustomData alone';
     is $got->{MsgBody}[0]{MsgContent}{Text}, 'hello', 'body as it was';
+    is scalar(my @all = $app->wait_requests($after, 6)), 6, 'each is told';
 };
 
 subtest 'who is exempt' => sub {
@@ -223,6 +225,7 @@ subtest 'recall' => sub {
     is_deeply $r->{body}, { CallbackCommand => $recall,
         From_Account => 'ann', To_Account => 'bob', MsgKey => $key },
         'told';
+    $app->wait_requests($after, 1);
 };
 
 subtest 'order of a pair' => sub {

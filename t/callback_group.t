@@ -162,6 +162,7 @@ subtest 'verdicts' => sub {
         ->code_is(0);
     is body($before)->{Operator_Account}, 'bob',
        'a client cannot forbid it';
+    $app->wait_requests($after, 1);
 };
 
 subtest 'a member who is muted meanwhile' => sub {

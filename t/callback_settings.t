@@ -124,6 +124,7 @@ subtest 'over a reload and a restart' => sub {
     $two->clear;
     msg()->code_is(0);
     cmp_ok count($two), '>=', 1, 'Url';
+    $two->wait_requests($after, 1);
 };
 
 subtest 'off, and back to the directive' => sub {
