@@ -255,10 +255,12 @@ subtest 'a full group' => sub {
     my ($bob, $cid) = map { notice($_ => $gid, 12) } qw/ bob cid /;
 
     answer(bob => $gid, $bob, 'Agree')->code_is(0);
+    is scalar($hook->wait_requests('Group.CallbackAfterGroupFull', 1)), 1,
+        'the app is told';
     $hook->clear;
     answer(cid => $gid, $cid, 'Agree')->code_is(10014);
     is scalar($hook->wait_requests('Group.CallbackAfterGroupFull', 1)), 1,
-        'the app is told';
+        'and again';
     invite(ann => $gid, 'dan')->code_is(10014, 'nobody is asked');
 
     rest('delete_group_member', GroupId => $gid,
