@@ -174,7 +174,7 @@ subtest 'tips and callbacks' => sub {
     is_deeply $tip->(), { MsgAppDefinedData => pairs(topic => 'new') },
         'what members may read';
     my ($told) = $hook->wait_requests('Group.CallbackAfterGroupInfoChanged',
-                                      1);
+                                      1, $gid);
     is_deeply hash($told->{body}{UserDefinedDataList}),
         { topic => "new", boss => "secret" }, 'the app is told all';
     ok !exists $told->{body}{Name}, 'only what has changed';

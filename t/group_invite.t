@@ -174,7 +174,8 @@ subtest 'consent' => sub {
     is_deeply [@$told{qw/ Operator_Account RemarkInfo List_Account /}],
         ['cid', 'so be it', ['cid']], 'the inviter is told';
 
-    my ($event) = $hook->wait_requests('Group.CallbackAfterNewMemberJoin', 1);
+    my ($event) = $hook->wait_requests('Group.CallbackAfterNewMemberJoin', 1,
+                                       $gid);
     is_deeply [@{ $event->{body} }{qw/ JoinType Operator_Account
                                        NewMemberList /}],
         ['Invited', 'bob', list('cid')], 'the app is told';

@@ -10,6 +10,7 @@ package Test::IM::Receiver;
 #   $app->answer('C2C.CallbackBeforeSendMsg' => { ErrorCode => 1 });
 #   $app->answer($command => undef, mode => 'hang');
 #   my @requests = $app->wait_requests($command, 2);
+#   my ($of_group) = $app->wait_requests($command, 1, $gid);
 #
 # A request is { query, headers, body, text }.  Modes: hang, reset, drip,
 # text (answer is a text), bytes (that are not HTTP), huge; status => 500,
@@ -90,12 +91,13 @@ sub requests ($self, $command = undef) {
                   || $_->{query}{CallbackCommand} eq $command } @$list;
 }
 
-sub wait_requests ($self, $command, $n) {
+sub wait_requests ($self, $command, $n, $gid = undef) {
     my $end = time + 30;
     my @list;
 
     while (time < $end) {
-        @list = $self->requests($command);
+        @list = grep { !defined $gid || $_->{body}{GroupId} eq $gid }
+                $self->requests($command);
         last if @list >= $n;
         sleep 0.03;
     }
