@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_co.h"
 #include "core/im_fault.h"
 #include "live/im_room.h"
 #include "live/im_room_node.h"
@@ -23,6 +24,8 @@
 #define IM_TIP_ACCOUNTS   10         /* that a client shows */
 #define IM_TIP_EXPIRE     60         /* seconds, of OnlineMemberInfo */
 #define IM_KEY_TIP_RATE   (IM_KEY_OTHER + 9)
+
+#define IM_GROUP_SIGNAL_AHEAD  20    /* ms */
 
 
 static ngx_int_t im_group_tip_rate(im_ctx_t *ctx, im_group_t *group);
@@ -348,6 +351,9 @@ im_group_tip_lost(im_ctx_t *ctx, im_group_t *group)
  * SDK 2.x answers questions about attributes from what it was told.  The
  * acting connection is told together with the answer, for what comes earlier
  * would wake its process for the answer before it has looked at the others.
+ * A process with several clients that was busy finds all of it at once, and
+ * looks at its connections in any order: what the others got is ahead by
+ * IM_GROUP_SIGNAL_AHEAD.
  */
 
 void
@@ -384,6 +390,8 @@ im_group_signal(im_ctx_t *ctx, im_group_t *group, im_json_t *body)
     if (ctx->peer == 0) {
         return;
     }
+
+    im_co_sleep(IM_GROUP_SIGNAL_AHEAD);
 
     if (group->type->live) {
         rc = im_room_joined_all(ctx->app->id, group->gno, &ctx->user, NULL);
