@@ -34,6 +34,7 @@ static void im_zone_remove(im_zone_sh_t *sh, ngx_uint_t table,
     im_zone_entry_t *e);
 static void im_zone_evict(im_zone_sh_t *sh, ngx_uint_t table, ngx_uint_t n);
 static ngx_uint_t im_zone_largest(im_zone_sh_t *sh);
+static int64_t im_marker_int(u_char *p, size_t len);
 
 
 im_worker_hook_t  im_zone_hook = {
@@ -835,6 +836,7 @@ ngx_int_t
 im_marker_heard(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
     ngx_msec_t ttl)
 {
+    int64_t           n;
     ngx_int_t         rc;
     im_zone_sh_t     *sh;
     im_zone_entry_t  *e;
@@ -847,9 +849,9 @@ im_marker_heard(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
 
     if (e && e->state == IM_MARKER_DONE) {
 
-        if (e->len != result->len
-            || ngx_memcmp(e->data, result->data, result->len) != 0)
-        {
+        n = im_marker_int(e->data, e->len);
+
+        if (n && n != im_marker_int(result->data, result->len)) {
             rc = NGX_DECLINED;
         }
 
@@ -877,7 +879,6 @@ im_marker_heard(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
 int64_t
 im_marker_number(u_char key[IM_ZONE_KEY_LEN])
 {
-    size_t            i;
     int64_t           n;
     im_zone_sh_t     *sh;
     im_zone_entry_t  *e;
@@ -889,18 +890,33 @@ im_marker_number(u_char key[IM_ZONE_KEY_LEN])
     e = im_zone_find_locked(sh, IM_LRU_MARKER, key);
 
     if (e && e->state == IM_MARKER_DONE) {
-
-        for (i = 0; i < e->len && i < NGX_INT64_LEN - 2; i++) {
-
-            if (e->data[i] < '0' || e->data[i] > '9') {
-                break;
-            }
-
-            n = n * 10 + (e->data[i] - '0');
-        }
+        n = im_marker_int(e->data, e->len);
     }
 
     im_zone_unlock(sh);
+
+    return n;
+}
+
+
+/* The number that a result begins with. */
+
+static int64_t
+im_marker_int(u_char *p, size_t len)
+{
+    size_t   i;
+    int64_t  n;
+
+    n = 0;
+
+    for (i = 0; i < len && i < NGX_INT64_LEN - 2; i++) {
+
+        if (p[i] < '0' || p[i] > '9') {
+            break;
+        }
+
+        n = n * 10 + (p[i] - '0');
+    }
 
     return n;
 }

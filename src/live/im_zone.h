@@ -84,7 +84,7 @@ void im_marker_drop(u_char key[IM_ZONE_KEY_LEN]);
 ngx_int_t im_marker_done(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
     ngx_msec_t ttl);
 /* Another node says that it was done.  NGX_OK; NGX_DECLINED: it was done
- * before, with another result. */
+ * before, and that result begins with another number. */
 ngx_int_t im_marker_heard(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
     ngx_msec_t ttl);
 /* The number that the result of what was done begins with; 0: was not. */
