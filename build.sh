@@ -54,23 +54,12 @@ im_modules="--with-threads --with-stream --with-stream_ssl_module
             --with-http_v2_module --with-http_dav_module
             --with-http_secure_link_module"
 
-# What runs on MongoDB, too.  Left out is what is of LMDB or needs no store
-# (store_*, conf, docs, ws_*, sse_*, browser_*), what has a MongoDB in any case
-# (mongo_*, cluster_mongo, unit), what writes thousands of rows, for which the
-# server of the tests, which looks at all rows of an application to change
-# one, needs minutes (group_big, group_rights, sns_codes, sns_crash,
-# sns_limits, sns_property, crash_*, reload_load, callback_outbox), and, for
-# the time of this pass, others that use the store in the same ways.
-mongo_tests="acceptance callback_c2c callback_poison callback_settings
-             cluster_fault cluster_group cluster_session conv_groups
-             conv_list conv_rest custom_fields dirty_words group_attr
-             group_ban group_conv group_direct group_fields group_invite
-             group_joined group_life group_lost group_members group_messages
-             group_quota group_sequence group_sweep group_types msg_crash
-             msg_import msg_modify msg_order msg_read msg_recall msg_relay
-             msg_roam msg_send msg_web profile reload_drain rest_account
-             room_apply room_create room_send sdk sns_friend sns_purge
-             web_login"
+# What runs on MongoDB, too, one after another: the server of the tests looks
+# at all rows of an application to change one.
+mongo_tests="msg_send msg_read msg_recall conv_list rest_account profile
+             sns_friend group_members group_messages group_sequence
+             room_send web_login callback_c2c cluster_session cluster_group
+             cluster_fault"
 
 
 die() {
@@ -515,7 +504,7 @@ run_tests() {
     # the same on MongoDB, and on two nodes that share it
 
     if [ -x "${IM_TEST_MONGO:-$build/mongo/bin/secantusd-py}" ]; then
-        IM_TEST_STORE=mongo prove -j"$jobs" -It/lib \
+        IM_TEST_STORE=mongo prove -It/lib \
             $(printf 't/%s.t\n' $mongo_tests)
     fi
 }
