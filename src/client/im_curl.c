@@ -13,6 +13,7 @@
 #include "client/im_addr.h"
 #include "client/im_curl.h"
 #include "core/im_co.h"
+#include "core/im_socket.h"
 #include "core/im_str.h"
 #include "core/im_worker.h"
 
@@ -66,8 +67,6 @@ static int im_curl_connected(void *data, char *ip, char *local_ip, int port,
 static size_t im_curl_write(char *p, size_t size, size_t n, void *data);
 static int im_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     void *sockp);
-static void im_curl_watch(ngx_event_t *ev, ngx_int_t event, ngx_uint_t want);
-static void im_curl_forget(ngx_connection_t *c);
 static void im_curl_event_handler(ngx_event_t *ev);
 static void im_curl_timer_handler(ngx_event_t *ev);
 static void im_curl_action(curl_socket_t fd, int bits);
@@ -461,74 +460,27 @@ im_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     if (what == CURL_POLL_REMOVE) {
 
         if (c) {
-            im_curl_forget(c);
+            im_socket_forget(c);
         }
 
         return 0;
     }
 
     if (c == NULL) {
-        c = ngx_get_connection(fd, ngx_cycle->log);
+        c = im_socket_get(fd, NULL, im_curl_event_handler,
+                          im_curl_event_handler);
 
         if (c == NULL) {                 /* the request will time out */
             return 0;
         }
 
-        c->log = ngx_cycle->log;
-        c->read->log = c->log;
-        c->write->log = c->log;
-        c->read->handler = im_curl_event_handler;
-        c->write->handler = im_curl_event_handler;
-
-        /* not for nginx to close at exit */
-        c->read->channel = 1;
-        c->write->channel = 1;
-
         (void) curl_multi_assign(im_curl_multi, fd, c);
     }
 
-    im_curl_watch(c->read, NGX_READ_EVENT, what & CURL_POLL_IN);
-    im_curl_watch(c->write, NGX_WRITE_EVENT, what & CURL_POLL_OUT);
+    im_socket_watch(c->read, NGX_READ_EVENT, what & CURL_POLL_IN);
+    im_socket_watch(c->write, NGX_WRITE_EVENT, what & CURL_POLL_OUT);
 
     return 0;
-}
-
-
-static void
-im_curl_watch(ngx_event_t *ev, ngx_int_t event, ngx_uint_t want)
-{
-    if (want && !ev->active) {
-
-        /* curl may leave bytes in the socket */
-
-        (void) ngx_add_event(ev, event, NGX_LEVEL_EVENT);
-
-    } else if (!want && ev->active) {
-        (void) ngx_del_event(ev, event, 0);
-    }
-}
-
-
-static void
-im_curl_forget(ngx_connection_t *c)
-{
-    im_curl_watch(c->read, NGX_READ_EVENT, 0);
-    im_curl_watch(c->write, NGX_WRITE_EVENT, 0);
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    c->read->closed = 1;
-    c->write->closed = 1;
-
-    ngx_free_connection(c);
-
-    c->fd = (ngx_socket_t) -1;
 }
 
 

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
+#include "core/im_socket.h"
 #include "core/im_stat.h"
 #include "live/im_redis.h"
 
@@ -125,23 +126,13 @@ im_redis_open(im_redis_conn_t *conn)
         return;
     }
 
-    c = ngx_get_connection(ac->c.fd, ngx_cycle->log);
+    c = im_socket_get(ac->c.fd, conn, im_redis_read_handler,
+                      im_redis_write_handler);
 
     if (c == NULL) {
         redisAsyncFree(ac);
         return;
     }
-
-    c->data = conn;
-    c->log = ngx_cycle->log;
-    c->read->log = c->log;
-    c->write->log = c->log;
-    c->read->handler = im_redis_read_handler;
-    c->write->handler = im_redis_write_handler;
-
-    /* the socket is hiredis's, not for nginx to close at exit */
-    c->read->channel = 1;
-    c->write->channel = 1;
 
     conn->c = c;
     conn->ac = ac;
@@ -513,12 +504,7 @@ im_redis_add_read(void *data)
 {
     im_redis_conn_t  *conn = data;
 
-    if (!conn->c->read->active) {
-
-        /* hiredis leaves bytes in the socket */
-
-        (void) ngx_add_event(conn->c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT);
-    }
+    im_socket_watch(conn->c->read, NGX_READ_EVENT, 1);
 }
 
 
@@ -527,9 +513,7 @@ im_redis_del_read(void *data)
 {
     im_redis_conn_t  *conn = data;
 
-    if (conn->c->read->active) {
-        (void) ngx_del_event(conn->c->read, NGX_READ_EVENT, 0);
-    }
+    im_socket_watch(conn->c->read, NGX_READ_EVENT, 0);
 }
 
 
@@ -545,8 +529,7 @@ im_redis_add_write(void *data)
     }
 
     if (conn->flushing || !(conn->ac->c.flags & REDIS_CONNECTED)) {
-        (void) ngx_add_event(conn->c->write, NGX_WRITE_EVENT,
-                             NGX_LEVEL_EVENT);
+        im_socket_watch(conn->c->write, NGX_WRITE_EVENT, 1);
 
     } else if (!conn->flush.posted) {
         ngx_post_event(&conn->flush, &ngx_posted_events);
@@ -559,9 +542,7 @@ im_redis_del_write(void *data)
 {
     im_redis_conn_t  *conn = data;
 
-    if (conn->c->write->active) {
-        (void) ngx_del_event(conn->c->write, NGX_WRITE_EVENT, 0);
-    }
+    im_socket_watch(conn->c->write, NGX_WRITE_EVENT, 0);
 }
 
 
@@ -570,30 +551,10 @@ im_redis_cleanup(void *data)
 {
     im_redis_conn_t  *conn = data;
 
-    ngx_connection_t  *c;
-
-    im_redis_del_read(conn);
-    im_redis_del_write(conn);
-
     if (conn->flush.posted) {
         ngx_delete_posted_event(&conn->flush);
     }
 
-    c = conn->c;
+    im_socket_forget(conn->c);
     conn->c = NULL;
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    c->read->closed = 1;
-    c->write->closed = 1;
-
-    ngx_free_connection(c);
-
-    c->fd = (ngx_socket_t) -1;
 }
