@@ -534,12 +534,6 @@ im_cmd_get_joined_group_list(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    if (ngx_array_init(&all, ctx->pool, 16, sizeof(im_group_joined_t))
-        != NGX_OK)
-    {
-        return IM_E_GROUP_INTERNAL;
-    }
-
     rc = im_group_joined(ctx, &req->user, &all);
     if (rc != NGX_OK) {
         return im_group_code(rc);

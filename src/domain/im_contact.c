@@ -258,12 +258,6 @@ im_contact_groups_add(im_ctx_t *ctx, ngx_str_t *user, im_contact_best_t *best)
     ngx_array_t         joined;
     im_group_joined_t  *j;
 
-    if (ngx_array_init(&joined, ctx->pool, 16, sizeof(im_group_joined_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     rc = im_group_joined(ctx, user, &joined);
     if (rc != NGX_OK) {
         return rc;

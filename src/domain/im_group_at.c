@@ -174,12 +174,6 @@ im_group_at_all(im_ctx_t *ctx, ngx_str_t *user, im_json_t *list)
     im_group_read_t     read;
     im_group_joined_t  *j;
 
-    if (ngx_array_init(&joined, ctx->pool, 16, sizeof(im_group_joined_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     rc = im_group_joined(ctx, user, &joined);
     if (rc != NGX_OK) {
         return rc;

@@ -297,12 +297,6 @@ im_group_gone_user(im_ctx_t *ctx, ngx_str_t *user)
     as.inst = 0;
     as.peer = 0;
 
-    if (ngx_array_init(&joined, ctx->pool, 16, sizeof(im_group_joined_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     rc = im_group_joined(&as, user, &joined);
     if (rc != NGX_OK) {
         return rc;

@@ -145,6 +145,12 @@ im_group_joined(im_ctx_t *ctx, ngx_str_t *user, ngx_array_t *list)
     ngx_uint_t          n;
     im_group_joined_t  *joined;
 
+    if (ngx_array_init(list, ctx->pool, 16, sizeof(im_group_joined_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     im_key_init(&prefix, ctx->app->id);
     im_key_str(&prefix, user);
 

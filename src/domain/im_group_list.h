@@ -47,8 +47,8 @@ typedef struct {
 ngx_int_t im_group_list(im_ctx_t *ctx, im_group_type_t *type, int64_t after,
     ngx_uint_t limit, ngx_array_t *gids, int64_t *next);
 
-/* Pushes the stored groups of an account, im_group_joined_t, by number.
- * NGX_OK, NGX_BUSY, NGX_ERROR. */
+/* Makes a list of the stored groups of an account, im_group_joined_t, by
+ * number.  NGX_OK, NGX_BUSY, NGX_ERROR. */
 ngx_int_t im_group_joined(im_ctx_t *ctx, ngx_str_t *user, ngx_array_t *list);
 
 /* Pushes ngx_str_t: the owner, and the admins if the type has some; some 200

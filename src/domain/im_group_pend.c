@@ -582,12 +582,6 @@ im_group_pend_list(im_ctx_t *ctx, ngx_array_t *pends)
     walk.pends = pends;
     walk.invited = 0;
 
-    if (ngx_array_init(&joined, ctx->pool, 16, sizeof(im_group_joined_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     rc = im_group_joined(ctx, &ctx->user, &joined);
     if (rc != NGX_OK) {
         return rc;

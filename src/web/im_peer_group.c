@@ -184,12 +184,6 @@ im_peer_groups_once(im_ctx_t *ctx)
     im_peer_group_t    *pg;
     im_group_joined_t  *joined;
 
-    if (ngx_array_init(&list, ctx->pool, 16, sizeof(im_group_joined_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     rc = im_group_joined(ctx, &ctx->user, &list);
     if (rc != NGX_OK) {
         return rc;
