@@ -6,7 +6,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "core/im_co.h"
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "live/im_limit.h"
@@ -26,8 +25,6 @@
 #include "domain/im_message.h"
 
 
-#define IM_SEND_MARKER  3000         /* ms that a send takes at most */
-#define IM_SEND_STEP    20
 #define IM_SEND_RESULT  (4 * NGX_INT64_LEN)
 
 
@@ -464,10 +461,10 @@ static ngx_int_t
 im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, u_char *key)
 {
-    int64_t      num[2];
-    ngx_int_t    rc;
-    ngx_str_t    parts[4], result;
-    ngx_uint_t   waited;
+    int64_t     num[2];
+    ngx_int_t   rc;
+    ngx_str_t   parts[4], result;
+    ngx_msec_t  busy;
 
     num[0] = group->gno;
     num[1] = send->random;
@@ -484,35 +481,30 @@ im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
 
     im_zone_key(key, ctx->app->id, IM_KEY_MESSAGE, parts, 4);
 
-    for (waited = 0; /* void */ ; waited += IM_SEND_STEP) {
+    busy = im_group_message_busy(ctx, send);
 
-        rc = im_marker_take_all(key, im_group_message_busy(ctx, send),
-                                ctx->pool, &result);
+    rc = im_marker_await_all(key, busy, IM_SEND_STEP, busy, ctx->pool,
+                             &result);
 
-        if (rc == NGX_DONE) {
-            im_group_message_result(send, &result);
-
-            if (!send->unknown) {
-                return NGX_DONE;
-            }
-
-            if (ngx_time() - send->time
-                > ngx_max((ngx_int_t) ctx->app->dedup_group, IM_MSG_LATE))
-            {
-                send->time = ngx_time();     /* it is a new message */
-            }
-
-            im_group_message_answer(send, key, IM_MSG_LATE);
-
-            return NGX_OK;
-        }
-
-        if (rc != NGX_BUSY || waited >= im_group_message_busy(ctx, send)) {
-            return rc;
-        }
-
-        im_co_sleep(IM_SEND_STEP);
+    if (rc != NGX_DONE) {
+        return rc;
     }
+
+    im_group_message_result(send, &result);
+
+    if (!send->unknown) {
+        return NGX_DONE;
+    }
+
+    if (ngx_time() - send->time
+        > ngx_max((ngx_int_t) ctx->app->dedup_group, IM_MSG_LATE))
+    {
+        send->time = ngx_time();         /* it is a new message */
+    }
+
+    im_group_message_answer(send, key, IM_MSG_LATE);
+
+    return NGX_OK;
 }
 
 

@@ -36,6 +36,11 @@
 /* Seconds in which a write that has failed may take effect all the same. */
 #define IM_MSG_LATE       60
 
+/* Milliseconds that a send takes at most, and after which one that waits for
+ * its end looks again. */
+#define IM_SEND_MARKER    3000
+#define IM_SEND_STEP      20
+
 
 typedef struct {
     int64_t            id;           /* key column */

@@ -6,16 +6,11 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "core/im_co.h"
 #include "core/im_str.h"
 #include "domain/im_callback.h"
 #include "domain/im_message_once.h"
 #include "live/im_limit.h"
 #include "live/im_zone.h"
-
-
-#define IM_SEND_MARKER        3000       /* ms: a send takes no longer */
-#define IM_SEND_STEP          20
 
 
 static void im_message_unknown(im_send_t *send, u_char *key,
@@ -106,10 +101,8 @@ ngx_int_t
 im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
     ngx_msec_t ttl, u_char *key, ngx_str_t *result)
 {
-    int64_t      ids[4];
-    ngx_int_t    rc;
-    ngx_str_t    parts[3];
-    ngx_msec_t   waited;
+    int64_t    ids[4];
+    ngx_str_t  parts[3];
 
     /* what im_message_dk() has */
 
@@ -125,19 +118,8 @@ im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
 
     im_zone_key(key, ctx->app->id, what, parts, 3);
 
-    waited = 0;
-
-    for ( ;; ) {
-
-        rc = im_marker_take_all(key, ngx_max(ttl, 1), ctx->pool, result);
-
-        if (rc != NGX_BUSY || waited >= im_message_busy(ctx, send)) {
-            return rc;
-        }
-
-        im_co_sleep(IM_SEND_STEP);
-        waited += IM_SEND_STEP;
-    }
+    return im_marker_await_all(key, ngx_max(ttl, 1), IM_SEND_STEP,
+                               im_message_busy(ctx, send), ctx->pool, result);
 }
 
 

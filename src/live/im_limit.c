@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_co.h"
 #include "live/im_limit.h"
 #include "live/im_node.h"
 #include "live/im_room.h"
@@ -116,6 +117,26 @@ im_marker_take_all(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
 
     default:
         return NGX_OK;                   /* or nobody knows better */
+    }
+}
+
+
+ngx_int_t
+im_marker_await_all(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
+    ngx_msec_t step, ngx_msec_t wait, ngx_pool_t *pool, ngx_str_t *result)
+{
+    ngx_int_t   rc;
+    ngx_msec_t  waited;
+
+    for (waited = 0; /* void */ ; waited += step) {
+
+        rc = im_marker_take_all(key, ttl, pool, result);
+
+        if (rc != NGX_BUSY || waited >= wait) {
+            return rc;
+        }
+
+        im_co_sleep(step);
     }
 }
 

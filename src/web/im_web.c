@@ -21,10 +21,10 @@
 #include "web/im_ws.h"
 
 
-#define IM_WEB_DEPTH       32
-#define IM_WEB_ONCE_TTL    60000
-#define IM_WEB_ONCE_WAIT   100
-#define IM_WEB_ONCE_TRIES  100
+#define IM_WEB_DEPTH      32
+#define IM_WEB_ONCE_TTL   60000
+#define IM_WEB_ONCE_STEP  100
+#define IM_WEB_ONCE_WAIT  10000
 
 
 /* A frame that is being served. */
@@ -268,7 +268,6 @@ im_web_once(im_web_call_t *call)
     im_code_t    code;
     ngx_int_t    rc;
     ngx_str_t    parts[4], text;
-    ngx_uint_t   tries;
 
     ctx = &call->ctx;
 
@@ -283,16 +282,8 @@ im_web_once(im_web_call_t *call)
 
     im_zone_key(key, ctx->app->id, IM_KEY_ONCE, parts, 4);
 
-    for (tries = 0; tries < IM_WEB_ONCE_TRIES; tries++) {
-
-        rc = im_marker_take_all(key, IM_WEB_ONCE_TTL, ctx->pool, &text);
-
-        if (rc != NGX_BUSY) {
-            break;
-        }
-
-        im_co_sleep(IM_WEB_ONCE_WAIT);
-    }
+    rc = im_marker_await_all(key, IM_WEB_ONCE_TTL, IM_WEB_ONCE_STEP,
+                             IM_WEB_ONCE_WAIT, ctx->pool, &text);
 
     if (rc == NGX_DONE) {
         call->raw = text;
