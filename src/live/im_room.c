@@ -1298,28 +1298,6 @@ im_room_guest_free(im_zone_sh_t *sh, im_room_guest_t *g)
 
 
 void
-im_room_audience(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
-{
-    im_room_t     *room;
-    im_zone_sh_t  *sh;
-
-    ngx_memzero(a, sizeof(im_room_audience_t));
-
-    sh = im_zone_lock();
-
-    room = im_room_get(sh, app, gno, 0);
-
-    if (room) {
-        a->joined = room->njoined + room->others;
-        a->guests = room->guests + room->npolls + room->other_guests;
-        a->sockets = room->users + room->other_sockets;
-    }
-
-    im_zone_unlock(sh);
-}
-
-
-void
 im_room_contribute(ngx_uint_t app, uint64_t gno, ngx_uint_t users,
     ngx_uint_t guests)
 {

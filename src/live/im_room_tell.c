@@ -41,6 +41,8 @@ typedef struct {
 } im_room_place_t;
 
 
+static void im_room_audience_of(ngx_uint_t app, uint64_t gno,
+    ngx_uint_t others, im_room_audience_t *a);
 static void im_room_counts(im_room_t *room, im_room_audience_t *a);
 static void im_room_tell_handler(ngx_event_t *ev);
 static void im_room_node_event(im_node_event_e event, ngx_uint_t channel);
@@ -112,7 +114,22 @@ im_room_gone_tell(void)
 
 
 void
+im_room_audience(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
+{
+    im_room_audience_of(app, gno, 1, a);
+}
+
+
+void
 im_room_audience_here(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
+{
+    im_room_audience_of(app, gno, 0, a);
+}
+
+
+static void
+im_room_audience_of(ngx_uint_t app, uint64_t gno, ngx_uint_t others,
+    im_room_audience_t *a)
 {
     im_room_t     *room;
     im_zone_sh_t  *sh;
@@ -125,6 +142,12 @@ im_room_audience_here(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
 
     if (room) {
         im_room_counts(room, a);
+
+        if (others) {
+            a->joined += room->others;
+            a->guests += room->other_guests;
+            a->sockets += room->other_sockets;
+        }
     }
 
     im_zone_unlock(sh);
