@@ -38,6 +38,8 @@
 static ngx_int_t im_mongo_server(mongoc_client_t *client,
     bson_error_t *error);
 static void im_mongo_fingerprint(char *hash);
+static ngx_int_t im_mongo_look(mongoc_client_t *client, char *hash,
+    int64_t *version, ngx_uint_t *made, bson_error_t *error);
 static ngx_int_t im_mongo_schema(mongoc_client_t *client, const char *hash,
     int64_t *version, ngx_uint_t *made, bson_error_t *error);
 static ngx_int_t im_mongo_schema_put(mongoc_client_t *client,
@@ -61,16 +63,7 @@ im_mongo_prepare(mongoc_client_t *client, bson_error_t *error)
     ngx_int_t   rc;
     ngx_uint_t  made;
 
-    ngx_memzero(error, sizeof(bson_error_t));
-
-    rc = im_mongo_server(client, error);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    im_mongo_fingerprint(hash);
-
-    rc = im_mongo_schema(client, hash, &version, &made, error);
+    rc = im_mongo_look(client, hash, &version, &made, error);
 
     if (rc == NGX_OK && version == IM_MONGO_COPYING) {
         bson_set_error(error, 0, 0, "the copy into it has not ended: run "
@@ -101,16 +94,8 @@ im_mongo_copy_begin(mongoc_client_t *client, ngx_uint_t *used,
     ngx_uint_t  made;
 
     *used = 0;
-    ngx_memzero(error, sizeof(bson_error_t));
 
-    rc = im_mongo_server(client, error);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    im_mongo_fingerprint(hash);
-
-    rc = im_mongo_schema(client, hash, &version, &made, error);
+    rc = im_mongo_look(client, hash, &version, &made, error);
 
     /* a worker may be faster */
 
@@ -156,6 +141,30 @@ im_mongo_copy_end(mongoc_client_t *client, bson_error_t *error)
     bson_destroy(filter);
 
     return ok ? NGX_OK : NGX_ERROR;
+}
+
+
+/* What the server is, the hash of our indexes, and which schema it has. */
+
+static ngx_int_t
+im_mongo_look(mongoc_client_t *client, char *hash, int64_t *version,
+    ngx_uint_t *made, bson_error_t *error)
+{
+    ngx_int_t  rc;
+
+    *version = IM_MONGO_NONE;
+    *made = 0;
+
+    ngx_memzero(error, sizeof(bson_error_t));
+
+    rc = im_mongo_server(client, error);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    im_mongo_fingerprint(hash);
+
+    return im_mongo_schema(client, hash, version, made, error);
 }
 
 
