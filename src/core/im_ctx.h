@@ -61,7 +61,7 @@ typedef struct {
     ngx_str_t          event;        /* item of EventArray that the connection
                                         gets before the answer */
     im_poll_t         *park;         /* no answer yet: im_poll_park() */
-    ngx_str_t          info;         /* ErrorInfo when not the code's own text */
+    ngx_str_t          info;         /* ErrorInfo, not the code's text */
     ngx_uint_t         status;       /* of HTTP, instead of an answer */
 
     struct im_batch_s *cause;        /* whose commit callbacks wait for */

@@ -22,7 +22,7 @@
 
 
 #define IM_OUTBOX_DROP    500        /* removed by one commit */
-#define IM_OUTBOX_LOOK    2          /* seconds: another's lease is read again */
+#define IM_OUTBOX_LOOK    2          /* seconds, to read a lease again */
 #define IM_OUTBOX_PAUSE   100        /* ms after the first failure */
 #define IM_OUTBOX_PAUSES  5000       /* ms at most */
 #define IM_OUTBOX_SLEEP   250        /* ms: then it looks up */

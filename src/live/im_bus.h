@@ -20,7 +20,6 @@
  */
 
 #define IM_BUS_RECORD_MAX   (1024 * 1024 + 64 * 1024)
-#define IM_BUS_PARTS        16
 #define IM_BUS_INTERESTS    65536
 #define IM_BUS_ENCODINGS    4
 

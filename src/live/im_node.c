@@ -913,13 +913,6 @@ im_node_buses(void)
 }
 
 
-uint64_t
-im_node_origin(void)
-{
-    return im_node_self;
-}
-
-
 ngx_uint_t
 im_node_listens(void)
 {

@@ -114,8 +114,6 @@ ngx_str_t *im_node_buses(void);
 /* Name of a channel; buf has IM_REDIS_KEY_MAX bytes. */
 void im_node_channel(ngx_str_t *name, u_char *buf, ngx_uint_t channel);
 
-uint64_t im_node_origin(void);
-
 /* 1: this worker is the one that listens for the node. */
 ngx_uint_t im_node_listens(void);
 

@@ -24,7 +24,6 @@
 
 #define IM_ZONE_KEY_LEN     16
 #define IM_ZONE_RESULT_MAX  512
-#define IM_STAMPS           65536
 
 
 /* Adds both zones at configuration time. */

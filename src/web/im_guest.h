@@ -58,9 +58,10 @@ struct im_guest_s {
 /*
  * Finds the room and subscribes; what came after guest->last and is still
  * there is sent at once, then the audience: at first, and when it has
- * changed, an event "audience" with {"OnlineMemberNum":n}.  May suspend: the transport keeps the guest until it
- * returns.  IM_OK; IM_E_GROUP_ID, IM_E_GROUP_NONE: no such room;
- * IM_E_GROUP_RIGHT: guests do not read groups of this type; others: failed.
+ * changed, an event "audience" with {"OnlineMemberNum":n}.  May suspend: the
+ * transport keeps the guest until it returns.  IM_OK; IM_E_GROUP_ID,
+ * IM_E_GROUP_NONE: no such room; IM_E_GROUP_RIGHT: guests do not read groups
+ * of this type; others: failed.
  */
 im_code_t im_guest_open(im_ctx_t *ctx, im_guest_t *guest, ngx_str_t *gid);
 
