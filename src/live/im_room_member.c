@@ -19,6 +19,8 @@
 #define IM_ROOM_SLICE     512        /* members */
 #define IM_ROOM_SLICE_US  2000
 #define IM_ROOM_PASS      16         /* records in one walk */
+#define IM_ROOM_REST      4          /* part of a walk that its room rests, */
+#define IM_ROOM_REST_MAX  5          /* milliseconds */
 #define IM_ROOM_PASS_SIZE 12288      /* bytes of them, but one at least */
 #define IM_ROOM_BYTES     (64 * 1024 * 1024)
 #define IM_ROOM_SMALL     300        /* members counted at once */
@@ -56,6 +58,8 @@ struct im_room_local_s {
     uint64_t           serial;       /* of the last job */
     ngx_queue_t       *next;         /* member that the started jobs are at */
     im_room_member_t  *member;       /* that is served, NULL: has gone */
+    ngx_msec_t         began;        /* the last walk */
+    ngx_msec_t         rest;         /* no walk before that */
     ngx_event_t        event;
 
     ngx_queue_t        dirty;        /* counts to be told */
@@ -68,6 +72,7 @@ struct im_room_local_s {
     unsigned           syncing:1;    /* the stream is being read */
     unsigned           is_dirty:1;
     unsigned           busy:1;       /* on the stack of im_room_run() */
+    unsigned           ended:1;      /* the walk, but all may not be sent */
     unsigned           losing:1;     /* a job "lost" waits */
     unsigned           lost:1;       /* to be told to the stream's reader */
     unsigned           live:1;
@@ -89,7 +94,9 @@ static ngx_int_t im_room_job(im_room_local_t *room, im_room_job_e type,
 static void im_room_job_free(im_room_job_t *job);
 static ngx_uint_t im_room_make_way(im_room_local_t *room, ngx_uint_t prio);
 static void im_room_lose(im_room_local_t *room);
+static void im_room_next(im_room_local_t *room);
 static void im_room_run(ngx_event_t *ev);
+static void im_room_rest(im_room_local_t *room);
 static void im_room_begin(im_room_local_t *room);
 static void im_room_serve(im_room_local_t *room, im_room_member_t *m);
 static void im_room_end(im_room_local_t *room);
@@ -291,6 +298,10 @@ im_room_free(im_room_local_t *room)
 
     if (room->event.posted) {
         ngx_delete_posted_event(&room->event);
+    }
+
+    if (room->event.timer_set) {
+        ngx_del_timer(&room->event);
     }
 
     ngx_rbtree_delete(&im_room_tree, &room->node.node);
@@ -622,7 +633,7 @@ im_room_job(im_room_local_t *room, im_room_job_e type, im_bus_buf_t *buf)
     ngx_queue_insert_tail(&room->jobs, &job->queue);
     im_room_stats.jobs++;
 
-    ngx_post_event(&room->event, &ngx_posted_next_events);
+    im_room_next(room);
 
     return NGX_OK;
 }
@@ -705,6 +716,26 @@ im_room_lose(im_room_local_t *room)
 }
 
 
+static void
+im_room_next(im_room_local_t *room)
+{
+    ngx_msec_int_t  wait;
+
+    if (room->event.posted || room->event.timer_set) {
+        return;
+    }
+
+    wait = room->rest - ngx_current_msec;
+
+    if (wait > 0) {
+        ngx_add_timer(&room->event, wait);
+        return;
+    }
+
+    ngx_post_event(&room->event, &ngx_posted_next_events);
+}
+
+
 /*
  * A walk over the members, in slices, with the records that waited at its
  * beginning: those for one connection are written together when the round of
@@ -722,6 +753,19 @@ im_room_run(ngx_event_t *ev)
     im_room_local_t   *room;
 
     room = ev->data;
+
+    if (room->ended) {
+        im_room_rest(room);
+
+        if (ngx_queue_empty(&room->jobs)) {
+            return;
+        }
+
+        if ((ngx_msec_int_t) (room->rest - ngx_current_msec) > 0) {
+            im_room_next(room);
+            return;
+        }
+    }
 
     room->busy = 1;
 
@@ -753,7 +797,7 @@ im_room_run(ngx_event_t *ev)
         im_room_end(room);
     }
 
-    if (!ngx_queue_empty(&room->jobs)) {
+    if (!ngx_queue_empty(&room->jobs) || room->ended) {
         ngx_post_event(ev, &ngx_posted_next_events);
     }
 
@@ -763,6 +807,25 @@ im_room_run(ngx_event_t *ev)
     if (ngx_queue_empty(&room->members)) {
         im_room_free(room);
     }
+}
+
+
+/*
+ * Those who publish again as soon as all have their message do so now: what
+ * they send in a moment's rest goes to each member by one write.
+ */
+
+static void
+im_room_rest(im_room_local_t *room)
+{
+    ngx_msec_t  elapsed;
+
+    room->ended = 0;
+
+    elapsed = ngx_current_msec - room->began;
+
+    room->rest = ngx_current_msec
+                 + ngx_min(elapsed / IM_ROOM_REST, IM_ROOM_REST_MAX);
 }
 
 
@@ -807,6 +870,7 @@ im_room_begin(im_room_local_t *room)
     }
 
     room->next = ngx_queue_head(&room->members);
+    room->began = ngx_current_msec;
 }
 
 
@@ -888,6 +952,8 @@ im_room_end(im_room_local_t *room)
 
         im_room_job_free(job);
     }
+
+    room->ended = (room->users + room->guests >= IM_ROOM_SMALL);
 }
 
 
