@@ -279,6 +279,35 @@ SH
 }
 
 
+# A server of one process and the load client do not share a core: who wakes
+# the other would draw it to its own one.  Servers of several processes or
+# threads keep all cores.
+
+bench() {
+    if [ "$workers" -ne 1 ] || [ "$(nproc)" -lt 2 ]; then
+        "$work/tools/bench.sh" "$@"
+        return
+    fi
+
+    for peer in ${peers:-}; do
+        case $peer in
+        limit*|nchan|mosquitto) pin "$("$work/tools/peers.sh" pids "$peer")" ;;
+        esac
+    done
+
+    pin "$(im_workers | paste -sd,)"
+
+    taskset -c 1 "$work/tools/bench.sh" "$@"
+}
+
+
+pin() {
+    for pid in $(echo "$1" | tr , ' '); do
+        taskset -acp 0 "$pid" > /dev/null
+    done
+}
+
+
 # Those of the others that are installed, the limit first, with $1 processes.
 # The file "peers" tells which are missing, and the versions of the others.
 

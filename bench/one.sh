@@ -33,6 +33,6 @@ peers_start $peers
 
 for load in "-m 20000 -w 16 -c 16" "-m $((seconds * 500)) -r 500 -c 16"; do
     # shellcheck disable=SC2086
-    "$work/tools/bench.sh" -f "$work/im.sh" -r "$rounds" -o "$out/one.log" \
+    bench -f "$work/im.sh" -r "$rounds" -o "$out/one.log" \
         one "$peers $name" -n 1000 $load
 done

@@ -48,7 +48,7 @@ for n in "$@"; do
     [ "$rate" -gt 0 ] || rate=1
 
     for load in "-m $messages -w 4 -c 4" "-m $((seconds * rate)) -r $rate"; do
-        "$work/tools/bench.sh" -f "$work/im.sh" -r "$rounds" \
+        bench -f "$work/im.sh" -r "$rounds" \
             -o "$out/room.log" fan "$peers $name" -n "$n" $load -T 20
     done
 done
