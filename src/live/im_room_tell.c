@@ -41,9 +41,6 @@ typedef struct {
 } im_room_place_t;
 
 
-static void im_room_audience_of(ngx_uint_t app, uint64_t gno,
-    ngx_uint_t others, im_room_audience_t *a);
-static void im_room_counts(im_room_t *room, im_room_audience_t *a);
 static void im_room_tell_handler(ngx_event_t *ev);
 static void im_room_node_event(im_node_event_e event, ngx_uint_t channel);
 static void im_room_place_handler(ngx_event_t *ev);
@@ -110,79 +107,6 @@ im_room_gone_tell(void)
 
         im_room_node_leave(gone->app, gone->gno, &user);
     }
-}
-
-
-void
-im_room_audience(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
-{
-    im_room_audience_of(app, gno, 1, a);
-}
-
-
-void
-im_room_audience_here(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
-{
-    im_room_audience_of(app, gno, 0, a);
-}
-
-
-static void
-im_room_audience_of(ngx_uint_t app, uint64_t gno, ngx_uint_t others,
-    im_room_audience_t *a)
-{
-    im_room_t     *room;
-    im_zone_sh_t  *sh;
-
-    ngx_memzero(a, sizeof(im_room_audience_t));
-
-    sh = im_zone_lock();
-
-    room = im_room_get(sh, app, gno, 0);
-
-    if (room) {
-        im_room_counts(room, a);
-
-        if (others) {
-            a->joined += room->others;
-            a->guests += room->other_guests;
-            a->sockets += room->other_sockets;
-        }
-    }
-
-    im_zone_unlock(sh);
-}
-
-
-static void
-im_room_counts(im_room_t *room, im_room_audience_t *a)
-{
-    a->joined = room->njoined;
-    a->guests = room->guests + room->npolls;
-    a->sockets = room->users;
-}
-
-
-void
-im_room_others(ngx_uint_t app, uint64_t gno, im_room_audience_t *a)
-{
-    im_room_t       *room;
-    im_zone_sh_t    *sh;
-    im_zone_node_t   key;
-
-    im_zone_node_init(&key, app, gno, 0, NULL);
-
-    sh = im_zone_lock();
-
-    room = im_zone_node_find(&sh->rooms, &key);
-
-    if (room) {
-        room->others = a->joined;
-        room->other_guests = a->guests;
-        room->other_sockets = a->sockets;
-    }
-
-    im_zone_unlock(sh);
 }
 
 

@@ -18,8 +18,7 @@
 #define IM_ROOM_BATCHES  32          /* of them in a tick */
 
 
-/* What im_room.c, im_room_mark.c and im_room_tell.c have in the zone; all of
- * it under the lock. */
+/* What the files of live rooms have in the zone; all of it under the lock. */
 
 typedef struct {
     im_zone_node_t     node;         /* app, gno */
@@ -88,11 +87,44 @@ typedef struct {
 } im_room_joined_t;
 
 
+/* a guest that polls */
+
+typedef struct {
+    im_zone_node_t     node;         /* app, gno, id */
+    ngx_queue_t        queue;
+    ngx_queue_t        polls;
+    im_room_t         *room;
+    ngx_msec_t         expires;
+} im_room_guest_t;
+
+
+/* what a worker contributes to the audience */
+
+typedef struct {
+    ngx_queue_t        queue;
+    ngx_queue_t        slot_queue;
+    im_room_t         *room;
+    ngx_uint_t         slot;
+    ngx_uint_t         users;
+    ngx_uint_t         guests;
+} im_room_part_t;
+
+
 im_room_t *im_room_get(im_zone_sh_t *sh, ngx_uint_t app, uint64_t gno,
     ngx_uint_t create);
+
+/* im_room_user.c: he is in, or NULL; a copy of what others may see; he has no
+ * socket now, and leaves when his time is over; he has left. */
 im_room_joined_t *im_room_user(im_zone_sh_t *sh, ngx_uint_t app,
     uint64_t gno, ngx_str_t *user);
 void im_room_user_copy(im_room_user_t *u, im_room_joined_t *j);
+void im_room_user_leaving(im_zone_sh_t *sh, im_room_joined_t *j);
+void im_room_user_free(im_zone_sh_t *sh, im_room_joined_t *j);
+
+/* im_room_audience.c: the sums of a room; one that goes. */
+void im_room_counts(im_room_t *room, im_room_audience_t *a);
+void im_room_guest_free(im_zone_sh_t *sh, im_room_guest_t *g);
+void im_room_part_free(im_zone_sh_t *sh, im_room_part_t *part);
 
 /* im_room_tell.c: what other nodes are told of rooms.  A room was changed, a
  * user ends; im_room_gone_tell() follows after the lock was released. */
