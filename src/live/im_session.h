@@ -181,6 +181,13 @@ im_session_t *im_session_find(ngx_uint_t app, ngx_str_t *user, uint32_t inst);
 void im_session_replaced(im_session_t *s);
 ngx_int_t im_session_replaced_record(im_session_t *s, ngx_str_t *rec);
 
+/* For im_session_event only: the user's sessions in this worker, one after
+ * another, then NULL.  Any may be detached meanwhile. */
+im_session_t *im_session_first(ngx_uint_t app, uint32_t hash,
+    ngx_str_t *user);
+im_session_t *im_session_another(ngx_uint_t app, uint32_t hash,
+    ngx_str_t *user);
+
 
 typedef struct {
     ngx_uint_t              total;

@@ -1,0 +1,400 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "live/im_node.h"
+#include "live/im_presence.h"
+#include "live/im_session.h"
+#include "live/im_session_entry.h"
+#include "live/im_session_event.h"
+#include "live/im_zone.h"
+
+
+#define IM_SESSION_TOO_LONG  1
+
+
+/* heads of records; the name of the user and the rest follow */
+
+typedef struct {
+    uint32_t                 except;
+    uint32_t                 only;
+    uint32_t                 flags;
+    uint32_t                 len;
+} im_session_event_t;
+
+
+typedef struct {
+    uint64_t                 serial;
+    uint32_t                 inst;
+    uint32_t                 type;
+    uint32_t                 len;
+    uint32_t                 unused;
+} im_session_kick_t;
+
+
+static void im_session_kick_parts(ngx_str_t *parts, im_session_kick_t *kick,
+    im_bus_meta_t *meta, ngx_uint_t app, ngx_str_t *user, uint32_t hash,
+    uint32_t inst);
+static void im_session_event_handler(im_bus_buf_t *buf);
+static void im_session_deliver(im_session_t *s, im_bus_buf_t *buf,
+    im_session_event_t *head, ngx_str_t *json);
+static void im_session_kick_handler(im_bus_buf_t *buf);
+static void im_session_replaced_handler(im_bus_buf_t *buf);
+static void im_session_node_publish(im_node_record_t *rec,
+    ngx_str_t *payload);
+
+
+void
+im_session_event_init(void)
+{
+    im_bus_handler(IM_BUS_EVENT, im_session_event_handler);
+    im_bus_handler(IM_BUS_KICK, im_session_kick_handler);
+    im_bus_handler(IM_BUS_REPLACED, im_session_replaced_handler);
+
+    im_node_handler(IM_BUS_EVENT, im_session_node_publish);
+    im_node_handler(IM_BUS_KICK, im_session_node_publish);
+    im_node_handler(IM_BUS_REPLACED, im_session_node_publish);
+}
+
+
+void
+im_session_replace(im_session_t *s, ngx_uint_t slot, uint64_t serial)
+{
+    ngx_str_t          parts[2];
+    im_slots_t         to;
+    im_bus_meta_t      meta;
+    im_session_kick_t  kick;
+
+    im_session_kick_parts(parts, &kick, &meta, s->app, &s->user, s->hash,
+                          s->inst);
+    kick.serial = serial;
+
+    im_slots_zero(&to);
+    im_slots_set(&to, slot);
+
+    (void) im_bus_publish(&to, IM_BUS_REPLACED, &meta, parts, 2);
+}
+
+
+static void
+im_session_kick_parts(ngx_str_t *parts, im_session_kick_t *kick,
+    im_bus_meta_t *meta, ngx_uint_t app, ngx_str_t *user, uint32_t hash,
+    uint32_t inst)
+{
+    ngx_memzero(meta, sizeof(im_bus_meta_t));
+    meta->app = app;
+    meta->chain = hash;
+
+    ngx_memzero(kick, sizeof(im_session_kick_t));
+    kick->inst = inst;
+    kick->len = user->len;
+
+    parts[0].len = sizeof(im_session_kick_t);
+    parts[0].data = (u_char *) kick;
+    parts[1] = *user;
+}
+
+
+ngx_int_t
+im_session_replaced_record(im_session_t *s, ngx_str_t *rec)
+{
+    ngx_str_t          parts[2];
+    im_bus_meta_t      meta;
+    im_session_kick_t  kick;
+
+    im_session_kick_parts(parts, &kick, &meta, s->app, &s->user, s->hash,
+                          s->inst);
+
+    return im_node_record(rec, IM_BUS_REPLACED, &meta, parts, 2);
+}
+
+
+ngx_int_t
+im_session_publish(ngx_uint_t app, ngx_str_t *user, int64_t seq,
+    uint32_t except, uint32_t only, ngx_uint_t flags, ngx_str_t *json)
+{
+    ngx_str_t           parts[3];
+    im_slots_t          to;
+    im_bus_meta_t       meta;
+    im_zone_node_t      key;
+    im_session_event_t  head;
+
+    im_session_slots(app, user, 0, &to);
+
+    if (im_slots_empty(&to) && !im_redis_up()) {
+        return NGX_DECLINED;
+    }
+
+    im_zone_node_init(&key, app, 0, 0, user);
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+    meta.app = app;
+    meta.flags = flags;
+    meta.chain = key.node.key >> 32;
+    meta.seq = seq;
+
+    head.except = except;
+    head.only = only;
+    head.flags = 0;
+    head.len = user->len;
+
+    parts[0].len = sizeof(im_session_event_t);
+    parts[0].data = (u_char *) &head;
+    parts[1] = *user;
+    parts[2] = *json;
+
+    if (parts[0].len + user->len + json->len > im_bus_payload_max()) {
+
+        if (seq == 0) {
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "event of %uz bytes is too long for the bus",
+                          json->len);
+            return NGX_OK;
+        }
+
+        head.flags = IM_SESSION_TOO_LONG;
+        parts[2].len = 0;
+    }
+
+    if (im_redis_up()) {
+        im_presence_publish(app, user, 0, IM_BUS_EVENT, &meta, parts, 3);
+    }
+
+    if (im_slots_empty(&to)) {
+        return NGX_DECLINED;
+    }
+
+    return im_bus_publish(&to, IM_BUS_EVENT, &meta, parts, 3);
+}
+
+
+ngx_int_t
+im_session_kick_publish(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
+    ngx_uint_t type, ngx_str_t *info)
+{
+    ngx_str_t          parts[3];
+    im_slots_t         to;
+    im_bus_meta_t      meta;
+    im_zone_node_t     key;
+    im_session_kick_t  kick;
+
+    im_session_slots(app, user, inst, &to);
+
+    if (im_slots_empty(&to) && !im_redis_up()) {
+        return NGX_DECLINED;
+    }
+
+    im_zone_node_init(&key, app, 0, 0, user);
+
+    im_session_kick_parts(parts, &kick, &meta, app, user, key.node.key >> 32,
+                          inst);
+    kick.type = type;
+    parts[2] = *info;
+
+    if (im_redis_up()) {
+        im_presence_publish(app, user, inst, IM_BUS_KICK, &meta, parts, 3);
+    }
+
+    if (im_slots_empty(&to)) {
+        return NGX_DECLINED;
+    }
+
+    return im_bus_publish(&to, IM_BUS_KICK, &meta, parts, 3);
+}
+
+
+/* What another node has published. */
+
+static void
+im_session_node_publish(im_node_record_t *rec, ngx_str_t *payload)
+{
+    uint32_t             inst, len;
+    ngx_int_t            rc;
+    ngx_str_t            user, part;
+    im_slots_t           to;
+    im_bus_meta_t        meta;
+    im_session_kick_t    kick;
+    im_session_event_t   event;
+
+    if (rec->kind == IM_BUS_EVENT) {
+
+        if (payload->len < sizeof(im_session_event_t)) {
+            return;
+        }
+
+        ngx_memcpy(&event, payload->data, sizeof(im_session_event_t));
+
+        inst = 0;
+        len = event.len;
+        user.data = payload->data + sizeof(im_session_event_t);
+
+    } else {
+
+        if (payload->len < sizeof(im_session_kick_t)) {
+            return;
+        }
+
+        ngx_memcpy(&kick, payload->data, sizeof(im_session_kick_t));
+
+        inst = kick.inst;
+        len = kick.len;
+        user.data = payload->data + sizeof(im_session_kick_t);
+    }
+
+    if (len > (size_t) (payload->data + payload->len - user.data)) {
+        return;
+    }
+
+    user.len = len;
+
+    im_session_slots(rec->app, &user, inst, &to);
+
+    if (im_slots_empty(&to)) {
+        return;
+    }
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+
+    meta.app = rec->app;
+    meta.flags = rec->flags;
+    meta.chain = rec->chain;
+    meta.seq = rec->seq;
+
+    rc = im_bus_publish(&to, rec->kind, &meta, payload, 1);
+
+    if (rc == NGX_DECLINED && rec->kind == IM_BUS_EVENT && rec->seq) {
+
+        /* a larger bus over there */
+
+        event.flags = IM_SESSION_TOO_LONG;
+        ngx_memcpy(payload->data, &event, sizeof(im_session_event_t));
+
+        part.data = payload->data;
+        part.len = sizeof(im_session_event_t) + len;
+
+        (void) im_bus_publish(&to, rec->kind, &meta, &part, 1);
+    }
+}
+
+
+static void
+im_session_event_handler(im_bus_buf_t *buf)
+{
+    ngx_str_t            user, json;
+    im_session_t        *s;
+    im_session_event_t  *head;
+
+    head = (im_session_event_t *) buf->payload.data;
+
+    user.len = head->len;
+    user.data = (u_char *) (head + 1);
+
+    json.data = user.data + user.len;
+    json.len = buf->payload.data + buf->payload.len - json.data;
+
+    for (s = im_session_first(buf->app, buf->chain, &user);
+         s;
+         s = im_session_another(buf->app, buf->chain, &user))
+    {
+        im_session_deliver(s, buf, head, &json);
+    }
+}
+
+
+static void
+im_session_deliver(im_session_t *s, im_bus_buf_t *buf,
+    im_session_event_t *head, ngx_str_t *json)
+{
+    int64_t     seq;
+    ngx_uint_t  skip;
+
+    seq = buf->seq;
+    skip = (head->except && head->except == s->inst)
+           || (head->only && head->only != s->inst);
+
+    if (seq == 0) {
+        if (!skip) {
+            s->ops->event(s, buf, json);
+        }
+
+        return;
+    }
+
+    if (s->behind) {
+        s->seen = ngx_max(s->seen, seq);
+        return;
+    }
+
+    if (seq <= s->cursor) {
+        return;
+    }
+
+    if (seq > s->cursor + 1
+        || (!skip && (head->flags & IM_SESSION_TOO_LONG)))
+    {
+        s->seen = seq;
+        im_session_behind(s);
+        return;
+    }
+
+    s->cursor = seq;
+
+    if (!skip) {
+        s->ops->event(s, buf, json);
+    }
+}
+
+
+static void
+im_session_kick_handler(im_bus_buf_t *buf)
+{
+    ngx_str_t           user, info;
+    im_session_t       *s;
+    im_session_kick_t  *kick;
+
+    kick = (im_session_kick_t *) buf->payload.data;
+
+    user.len = kick->len;
+    user.data = (u_char *) (kick + 1);
+
+    info.data = user.data + user.len;
+    info.len = buf->payload.data + buf->payload.len - info.data;
+
+    for (s = im_session_first(buf->app, buf->chain, &user);
+         s;
+         s = im_session_another(buf->app, buf->chain, &user))
+    {
+        if (kick->inst == 0 || kick->inst == s->inst) {
+            s->ops->kick(s, kick->type, &info);
+        }
+    }
+}
+
+
+/* the instance has connected elsewhere */
+
+static void
+im_session_replaced_handler(im_bus_buf_t *buf)
+{
+    ngx_str_t           user;
+    im_session_t       *s;
+    im_session_kick_t  *kick;
+
+    kick = (im_session_kick_t *) buf->payload.data;
+
+    user.len = kick->len;
+    user.data = (u_char *) (kick + 1);
+
+    for (s = im_session_first(buf->app, buf->chain, &user);
+         s;
+         s = im_session_another(buf->app, buf->chain, &user))
+    {
+        if (s->serial == kick->serial) {
+            im_session_replaced(s);
+        }
+    }
+}
