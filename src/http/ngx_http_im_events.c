@@ -12,77 +12,17 @@
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "core/im_worker.h"
+#include "http/ngx_http_im_events.h"
 #include "http/ngx_http_im_module.h"
 #include "web/im_guest.h"
 
 
-#define NGX_HTTP_IM_EVENTS_LIMIT  65536     /* unsent */
 #define NGX_HTTP_IM_EVENTS_PING   25000
 #define NGX_HTTP_IM_EVENTS_TICK   1000
 #define NGX_HTTP_IM_EVENTS_SLICE  512
-#define NGX_HTTP_IM_EVENTS_STUCK  30000
 
 #define NGX_HTTP_IM_EVENTS_HEAD   "retry: 3000\n\n"
 #define NGX_HTTP_IM_EVENTS_NOOP   ": ping\n\n"
-
-
-/* Frames that the connection, or nginx's filters, have, each until it is sent.
- * Filters may look at the buffers later: their memory is the reader's. */
-
-typedef struct ngx_http_im_event_s  ngx_http_im_event_t;
-
-struct ngx_http_im_event_s {
-    ngx_http_im_event_t   *next;
-    im_frame_t            *frame;
-    ngx_buf_t              buf;
-    ngx_chain_t            chain;
-};
-
-
-/* What is needed until the room is open. */
-
-typedef struct {
-    im_ctx_t               ctx;
-    ngx_str_t              gid;
-    im_code_t              code;
-} ngx_http_im_open_t;
-
-
-/*
- * A reader of a room has memory of its own: the coroutine that opens the room
- * may end after the request.  By HTTP/1.1 the request is given back when its
- * answer has begun: an idle reader costs the connection and this.  By HTTP/2
- * and for HTTP/1.0 all goes through the request.
- */
-
-typedef struct {
-    im_guest_t             guest;
-    ngx_http_request_t    *request;  /* NULL: given back, or has ended */
-    ngx_connection_t      *connection;  /* NULL: the request's, or closed */
-    ngx_http_cleanup_t    *cleanup;
-    ngx_pool_t            *pool;     /* NULL: opened */
-    ngx_http_im_open_t    *open;
-
-    ngx_queue_t            queue;    /* in order of the last frame */
-    ngx_msec_t             active;
-
-    ngx_http_im_event_t   *first;    /* given to the filters, not sent */
-    ngx_http_im_event_t  **last;
-    ngx_http_im_event_t   *next;     /* of them, not given yet */
-    ngx_http_im_event_t   *free;
-    ngx_http_im_event_t    own;      /* mostly one is enough */
-    size_t                 unsent;
-
-    ngx_buf_t              buf;      /* to flush filters, without data */
-    ngx_chain_t            chain;
-
-    ngx_event_t            event;    /* posted: something is to be done */
-
-    unsigned               opening:1;
-    unsigned               started:1;
-    unsigned               closing:1;
-    unsigned               failed:1;
-} ngx_http_im_reader_t;
 
 
 static ngx_int_t ngx_http_im_events_path(ngx_http_request_t *r,
@@ -93,24 +33,12 @@ static void ngx_http_im_events_posted(ngx_event_t *ev);
 static ngx_int_t ngx_http_im_events_start(ngx_http_im_reader_t *reader);
 static ngx_uint_t ngx_http_im_events_plain(ngx_http_request_t *r);
 static void ngx_http_im_events_detach(ngx_http_im_reader_t *reader);
-static ngx_int_t ngx_http_im_events_send(im_guest_t *guest,
-    im_frame_t *frame);
 static void ngx_http_im_events_close(im_guest_t *guest);
-static ngx_http_im_event_t *ngx_http_im_events_alloc(
-    ngx_http_im_reader_t *reader);
-static ngx_int_t ngx_http_im_events_text(ngx_http_im_reader_t *reader,
-    char *text);
 static void ngx_http_im_events_write_handler(ngx_http_request_t *r);
 static void ngx_http_im_events_read(ngx_event_t *rev);
 static void ngx_http_im_events_write(ngx_event_t *wev);
-static ngx_int_t ngx_http_im_events_flush(ngx_http_im_reader_t *reader);
-static ngx_int_t ngx_http_im_events_filter(ngx_http_im_reader_t *reader,
-    ngx_chain_t *out);
-static ngx_int_t ngx_http_im_events_output(ngx_http_im_reader_t *reader,
-    ngx_chain_t *out);
 static void ngx_http_im_events_end(ngx_http_im_reader_t *reader);
 static void ngx_http_im_events_gone(ngx_http_im_reader_t *reader);
-static void ngx_http_im_events_release(ngx_http_im_reader_t *reader);
 static void ngx_http_im_events_cleanup(void *data);
 static void ngx_http_im_events_free(ngx_http_im_reader_t *reader);
 static void ngx_http_im_events_tick(ngx_event_t *ev);
@@ -557,97 +485,6 @@ ngx_http_im_events_detach(ngx_http_im_reader_t *reader)
 }
 
 
-static ngx_int_t
-ngx_http_im_events_send(im_guest_t *guest, im_frame_t *frame)
-{
-    ngx_http_im_reader_t  *reader = guest->data;
-
-    ngx_str_t            *form;
-    ngx_http_im_event_t  *e;
-
-    if ((reader->request == NULL && reader->connection == NULL)
-        || reader->closing)
-    {
-        return NGX_ERROR;
-    }
-
-    form = im_frame_form(frame, IM_FORM_SSE);
-    if (form == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (reader->unsent
-        && reader->unsent + form->len > NGX_HTTP_IM_EVENTS_LIMIT)
-    {
-        im_stat_add(IM_STAT_DROPPED, 1);
-        return NGX_BUSY;
-    }
-
-    e = ngx_http_im_events_alloc(reader);
-    if (e == NULL) {
-        return NGX_ERROR;
-    }
-
-    e->frame = frame;
-    im_frame_ref(frame);
-
-    e->buf.pos = form->data;
-    e->buf.last = form->data + form->len;
-    e->buf.start = e->buf.pos;
-    e->buf.end = e->buf.last;
-    e->buf.memory = 1;
-    e->buf.flush = 1;
-    e->chain.buf = &e->buf;
-
-    *reader->last = e;
-    reader->last = &e->next;
-
-    if (reader->next == NULL) {
-        reader->next = e;
-    }
-
-    reader->unsent += form->len;
-
-    if (!reader->started) {
-        return NGX_OK;
-    }
-
-    /* what nothing else waits with is written at once; our caller may be
-     * walking over members of the room, so no request ends here */
-
-    if (frame->alone && reader->first == e) {
-
-        if (ngx_http_im_events_flush(reader) != NGX_ERROR) {
-            return NGX_OK;
-        }
-
-        reader->failed = 1;
-    }
-
-    ngx_post_event(&reader->event, &ngx_posted_events);
-
-    return NGX_OK;
-}
-
-
-static ngx_http_im_event_t *
-ngx_http_im_events_alloc(ngx_http_im_reader_t *reader)
-{
-    ngx_http_im_event_t  *e;
-
-    e = reader->free;
-
-    if (e == NULL) {
-        return ngx_calloc(sizeof(ngx_http_im_event_t), ngx_cycle->log);
-    }
-
-    reader->free = e->next;
-    ngx_memzero(e, sizeof(ngx_http_im_event_t));
-
-    return e;
-}
-
-
 static void
 ngx_http_im_events_close(im_guest_t *guest)
 {
@@ -658,26 +495,6 @@ ngx_http_im_events_close(im_guest_t *guest)
     if (reader->connection || (reader->started && reader->request)) {
         ngx_post_event(&reader->event, &ngx_posted_events);
     }
-}
-
-
-static ngx_int_t
-ngx_http_im_events_text(ngx_http_im_reader_t *reader, char *text)
-{
-    ngx_int_t    rc;
-    im_frame_t  *frame;
-
-    frame = im_frame_raw((u_char *) text, ngx_strlen(text),
-                         ngx_cycle->log);
-    if (frame == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_im_events_send(&reader->guest, frame);
-
-    im_frame_unref(frame);
-
-    return rc;
 }
 
 
@@ -760,149 +577,6 @@ ngx_http_im_events_write(ngx_event_t *wev)
 }
 
 
-/* Sends what is queued, all in one chain. */
-
-static ngx_int_t
-ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
-{
-    off_t                 before;
-    ngx_int_t             rc;
-    ngx_event_t          *wev;
-    ngx_chain_t          *out, **ll;
-    ngx_connection_t     *c;
-    ngx_http_im_event_t  *e;
-
-    c = reader->connection ? reader->connection : reader->request->connection;
-    wev = c->write;
-
-    out = NULL;
-    ll = &out;
-
-    for (e = reader->next; e; e = e->next) {
-        *ll = &e->chain;
-        ll = &e->chain.next;
-    }
-
-    *ll = NULL;
-
-    if (reader->next) {
-        reader->active = ngx_current_msec;
-
-        ngx_queue_remove(&reader->queue);
-        ngx_queue_insert_tail(&ngx_http_im_events_list, &reader->queue);
-    }
-
-    before = c->sent;
-
-    rc = reader->connection ? ngx_http_im_events_output(reader, out)
-                            : ngx_http_im_events_filter(reader, out);
-
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_im_events_release(reader);
-
-    if (reader->first || c->buffered) {
-
-        /* whoever reads slowly is not stuck */
-
-        if (!wev->timer_set || c->sent != before) {
-            ngx_add_timer(wev, NGX_HTTP_IM_EVENTS_STUCK);
-        }
-
-        if (ngx_handle_write_event(wev, 0) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        return NGX_AGAIN;
-    }
-
-    if (wev->timer_set) {
-        ngx_del_timer(wev);
-    }
-
-#if (NGX_SSL)
-    if (reader->connection && c->ssl) {
-        ngx_ssl_free_buffer(c);
-    }
-#endif
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_im_events_filter(ngx_http_im_reader_t *reader, ngx_chain_t *out)
-{
-    reader->next = NULL;
-
-    /* the chunked filter forgets what was sent only if it is given something:
-     * until then it looks at the buffers */
-
-    if (out == NULL) {
-        reader->buf.flush = 1;
-
-        reader->chain.buf = &reader->buf;
-        reader->chain.next = NULL;
-        out = &reader->chain;
-    }
-
-    return ngx_http_output_filter(reader->request, out);
-}
-
-
-/* send() costs the kernel less than writev().  TLS wants the bytes that it did
- * not take once more, and as they were: nginx's buffer keeps them. */
-
-static ngx_int_t
-ngx_http_im_events_output(ngx_http_im_reader_t *reader, ngx_chain_t *out)
-{
-    ssize_t               n;
-    ngx_buf_t            *b;
-    ngx_uint_t            alone;
-    ngx_connection_t     *c;
-    ngx_http_im_event_t  *e;
-
-    c = reader->connection;
-    alone = (out && out->next == NULL);
-
-#if (NGX_SSL)
-    if (c->ssl) {
-        alone = 0;
-    }
-#endif
-
-    if (alone) {
-
-        b = out->buf;
-        n = c->send(c, b->pos, b->last - b->pos);
-
-        if (n == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        if (n > 0) {
-            b->pos += n;
-        }
-
-    } else if (out || c->buffered) {
-
-        if (c->send_chain(c, out, 0) == NGX_CHAIN_ERROR) {
-            return NGX_ERROR;
-        }
-    }
-
-    for (e = reader->next; e && e->buf.pos == e->buf.last; e = e->next) {
-        /* void */
-    }
-
-    reader->next = e;
-
-    return NGX_OK;
-}
-
-
 /* Closes a connection whose request was given back; not to be called while
  * somebody walks over members of the room. */
 
@@ -928,41 +602,6 @@ ngx_http_im_events_gone(ngx_http_im_reader_t *reader)
         ngx_queue_remove(&reader->queue);
         ngx_http_im_events_number--;
         im_worker_release(1);
-    }
-}
-
-
-static void
-ngx_http_im_events_release(ngx_http_im_reader_t *reader)
-{
-    ngx_http_im_event_t  *e;
-
-    while (reader->first
-           && reader->first != reader->next
-           && reader->first->buf.pos == reader->first->buf.last)
-    {
-        e = reader->first;
-
-        reader->first = e->next;
-
-        if (reader->first == NULL) {
-            reader->last = &reader->first;
-        }
-
-        reader->unsent -= e->buf.end - e->buf.start;
-
-        im_stat_add(IM_STAT_FRAMES, 1);
-        im_stat_add(IM_STAT_BYTES, e->buf.end - e->buf.start);
-
-        im_frame_unref(e->frame);
-
-        if (reader->connection && e != &reader->own) {
-            ngx_free(e);
-            continue;
-        }
-
-        e->next = reader->free;
-        reader->free = e;
     }
 }
 
@@ -1018,6 +657,16 @@ ngx_http_im_events_free(ngx_http_im_reader_t *reader)
     }
 
     ngx_free(reader);
+}
+
+
+void
+ngx_http_im_events_active(ngx_http_im_reader_t *reader)
+{
+    reader->active = ngx_current_msec;
+
+    ngx_queue_remove(&reader->queue);
+    ngx_queue_insert_tail(&ngx_http_im_events_list, &reader->queue);
 }
 
 
