@@ -125,9 +125,13 @@ int im_lmdb_seek(MDB_txn *txn, MDB_dbi dbi, im_key_t *low, im_key_t *found,
 /* The first key behind all keys that begin with this one, in place. */
 void im_lmdb_after(im_key_t *key);
 
-/* im_lmdb_row.c: of the thread that writes */
+/* im_lmdb_check.c: of the thread that writes.  Writes nothing; the number of
+ * an append is already its result. */
 
 int im_lmdb_check(im_lmdb_write_t *w, im_op_t *op);
+
+/* im_lmdb_row.c: of the same thread */
+
 int im_lmdb_apply(im_lmdb_write_t *w, im_op_t *op);
 int im_lmdb_delete(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
     im_lmdb_buf_t *buf);
