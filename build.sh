@@ -271,8 +271,8 @@ $objs/unit/%: $here/t/unit/%.c $objs/unit/libnginx.a
 	\$(CC) \$(CFLAGS) -I$here/src \$(ALL_INCS) -o \$@ \$< \\
 	        -Wl,-z,muldefs $objs/unit/libnginx.a $libs
 
-$objs/unit/%: $here/src/tool/%.c $objs/unit/libnginx.a
-	\$(CC) \$(CFLAGS) -I$here/src \$(ALL_INCS) -o \$@ \$< \\
+$objs/unit/im_copy: $(echo "$here"/src/tool/im_copy*) $objs/unit/libnginx.a
+	\$(CC) \$(CFLAGS) -I$here/src \$(ALL_INCS) -o \$@ \$(filter %.c,\$^) \\
 	        -Wl,-z,muldefs $objs/unit/libnginx.a $libs
 END
 
@@ -285,9 +285,8 @@ END
 build_unit() {
     [ -x "$build/sanitize/nginx" ] || die "write first: $0 sanitize"
 
-    build_programs sanitize \
-        $(cd "$here" && ls t/unit/*.c src/tool/*.c \
-          | sed 's|.*/||; s|\.c$||')
+    build_programs sanitize im_copy \
+        $(cd "$here" && ls t/unit/*.c | sed 's|.*/||; s|\.c$||')
 }
 
 
