@@ -388,9 +388,10 @@ static im_json_t *
 im_callback_group_create_body(im_ctx_t *ctx, im_callback_e event,
     im_group_t *group, im_json_t *members)
 {
-    int64_t     created;
-    ngx_str_t   user;
-    im_json_t  *body, *list, *item;
+    int64_t      created;
+    ngx_str_t   *user;
+    im_json_t   *body, *item;
+    ngx_uint_t   i, n;
 
     body = im_callback_body(ctx, event);
 
@@ -409,13 +410,32 @@ im_callback_group_create_body(im_ctx_t *ctx, im_callback_e event,
         im_json_add_int(body, "CreateGroupNum", created);
     }
 
-    list = im_json_add_list(body, "MemberList");
+    user = ngx_palloc(ctx->pool, ((members ? members->n : 0) + 1)
+                                 * sizeof(ngx_str_t));
+    if (user == NULL) {
+        return NULL;
+    }
+
+    n = 0;
 
     im_json_each(item, members) {
-        if (im_json_get_str(item, "Member_Account", &user) == NGX_OK) {
-            im_json_add_str(im_json_push_obj(list), "Member_Account", &user);
+
+        if (im_json_get_str(item, "Member_Account", &user[n]) != NGX_OK) {
+            continue;
+        }
+
+        for (i = 0; i < n; i++) {
+            if (im_str_eq(&user[i], &user[n])) {
+                break;
+            }
+        }
+
+        if (i == n) {
+            n++;
         }
     }
+
+    im_callback_members(body, "MemberList", user, n);
 
     return body;
 }

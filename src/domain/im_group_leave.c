@@ -44,7 +44,7 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
 {
     im_code_t            code;
     ngx_int_t            rc;
-    ngx_str_t            gid;
+    ngx_str_t            gid, owner;
     ngx_uint_t           i, k, m, tries;
     im_group_member_t   *members;
     im_group_notice_t    notice;
@@ -52,6 +52,8 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
 
     gid = group->gid;
     k = 0;
+
+    ngx_str_null(&owner);
 
     leaving.how = how;
     leaving.silent = silent;
@@ -68,6 +70,8 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
         if (code != IM_OK) {
             return code;
         }
+
+        owner = group->owner;
 
         rc = im_group_member_get_many(ctx, group, users, n, members);
         if (rc != NGX_OK) {
@@ -136,6 +140,8 @@ im_group_leave(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
     }
 
     if (leaving.left == 0) {
+        group->owner = owner;            /* the app is told who it was */
+
         return im_group_destroy(ctx, group);
     }
 

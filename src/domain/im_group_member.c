@@ -651,8 +651,14 @@ im_code_t
 im_group_member_ban(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
     ngx_uint_t n, int64_t seconds, ngx_str_t *why)
 {
-    im_code_t   code;
-    ngx_uint_t  i;
+    im_code_t    code;
+    ngx_str_t   *left;
+    ngx_uint_t   i, k;
+
+    left = ngx_palloc(ctx->pool, (n + 1) * sizeof(ngx_str_t));
+    if (left == NULL) {
+        return IM_E_GROUP_INTERNAL;
+    }
 
     code = im_group_ban_set(ctx, group, users, n, seconds);
     if (code != IM_OK) {
@@ -668,17 +674,23 @@ im_group_member_ban(im_ctx_t *ctx, im_group_t *group, ngx_str_t *users,
     im_fault("before_publish");
 
     if (seconds) {
+        k = 0;
+
         for (i = 0; i < n; i++) {
             if (im_room_leave_all(ctx->app->id, group->gno, &users[i])
                 == NGX_OK)
             {
-                im_callback_group_exited(ctx, group, "Kicked", &users[i], 1);
+                left[k++] = users[i];
             }
 
             im_group_member_tell(ctx, group, &users[i], IM_MEMBER_BANNED);
 
             im_group_notice_user(ctx, group, &users[i], IM_REPORT_BANNED,
                                  seconds, why);
+        }
+
+        if (k) {
+            im_callback_group_exited(ctx, group, "Kicked", left, k);
         }
     }
 
