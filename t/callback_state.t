@@ -2,27 +2,32 @@
 
 # Copyright (C) The ngx_im authors
 
-# State.StateChange: logins, logouts, lost connections, kicks; and members of
-# live rooms who are silent.
+# State.StateChange: logins, logouts, lost connections, kicks, silence; and
+# members of live rooms who are silent.
 
 use strict;
 use warnings;
 
 use lib 't/lib';
 
+use Mojo::JSON qw/ encode_json /;
 use Test::IM;
+use Test::IM::Raw;
 use Test::IM::Receiver;
 use Test::More;
 
 my $app = Test::IM::Receiver->new->start;
 
-my $im = Test::IM->new->run(workers => 2,
-    app => 'rate 0; web_instances 1; callback ' . $app->url
+my $conf = 'rate 0; web_instances 1; callback ' . $app->url
            . ' State.StateChange Group.CallbackOnMemberStateChange'
-           . ' timeout=20s;',
-    im => 'room_silence 500ms;');
+           . ' timeout=20s;';
+my $port = Test::IM->free_port;
 
-$im->users(qw/ ann bob /);
+my $im = Test::IM->new->run(workers => 2, app => $conf,
+    im => 'room_silence 500ms;',
+    stream => "server { listen 127.0.0.1:$port; im_stream; }");
+
+$im->users(qw/ ann bob cid dan /);
 
 # [action, reason, user, kicked ...] of the first n requests
 sub states {
@@ -91,6 +96,20 @@ subtest 'kicked by another login' => sub {
     $two->tx->finish;
 };
 
+subtest 'devices that are kicked' => sub {
+    for ([2, 'Android'], [3, 'iOS'], [13, 'iPad'], [1, 'Windows'], [4, 'Mac'])
+    {
+        my ($platform, $name) = @$_;
+
+        $app->clear;
+        my @ws = map { $im->ws_login('dan', platform => $platform) } 1, 2;
+        is_deeply states(2), [['Login', 'Register', 'dan'],
+                              ['Login', 'Register', 'dan', $name]], $name;
+        $ws[1]->request('im_open_status.wslogout', {})->code_is(0);
+        states(3);
+    }
+};
+
 subtest 'members of a live room' => sub {
     my $gid = $im->group(Type => 'AVChatRoom', owner => 'ann');
     my $command = 'Group.CallbackOnMemberStateChange';
@@ -129,6 +148,48 @@ subtest 'members of a live room' => sub {
     $bob->cut;
     is_deeply $told->(3), [qw/ Offline Online Offline /],
               'one who has quit is not silent';
+};
+
+subtest 'guests of live rooms' => sub {
+    my $gid = $im->group(Type => 'AVChatRoom', owner => 'ann');
+    my $guest = $im->ws;
+
+    $app->clear;
+    $guest->request('group_open_http_noauth_svc.apply_join_group',
+                    { GroupId => $gid })->code_is(0);
+    $guest->cut;
+
+    my $ann = $im->ws_login('ann');
+    is_deeply states(1), [['Login', 'Register', 'ann']], 'are not told of';
+    $ann->request('im_open_status.wslogout', {})->code_is(0);
+    states(2);
+};
+
+subtest 'a connection on which nothing comes' => sub {
+    $im->reload(app => "$conf ws_timeout 2s;");
+    $app->clear;
+
+    my $tcp = Test::IM::Raw->new($port);
+    $tcp->write(pack 'N/a*', encode_json({
+        head => { servcmd => 'im_open_status.wslogin', seq => 7,
+                  identifier => 'ann', usersig => $im->usersig('ann'),
+                  sdkappid => $im->app_id, platform => 2 },
+        body => { State => 'Online' } }));
+
+    is_deeply states(2), [['Login', 'Register', 'ann'],
+                          ['Disconnect', 'TimeOut', 'ann']], 'over TCP';
+
+    $app->clear;
+    my $cid = $im->ws_login('cid');
+    is_deeply states(2), [['Login', 'Register', 'cid'],
+                          ['Disconnect', 'LinkClose', 'cid']],
+              'of the web: as one that is closed';
+
+    $im->reload(app => "$conf ws_timeout 2s; state_callback_style 2018;");
+    $app->clear;
+    my $dan = $im->ws_login('dan');
+    is_deeply states(2), [['Login', 'Register', 'dan'],
+                          ['Logout', 'LinkClose', 'dan']], 'style of 2018';
 };
 
 done_testing;

@@ -230,6 +230,7 @@ subtest 'values' => sub {
         ['web_instances 0', 'must be between 1 and 10'],
         ['web_instances 11', 'must be between 1 and 10'],
         ['multi_device all', 'invalid value "all"'],
+        ['state_callback_style 2019', 'invalid value "2019"'],
         ['rate -1', 'invalid number'],
         ['group_rate 10000001', 'must be between 0 and 10000000'],
         ['dedup_c2c 0', 'must not be zero'],

@@ -556,6 +556,7 @@ ngx_im_app_init(im_app_t *app)
     app->nick_search = NGX_CONF_UNSET;
     app->b_codes = NGX_CONF_UNSET;
     app->callback_private = NGX_CONF_UNSET;
+    app->state_callback_style = NGX_CONF_UNSET_UINT;
     app->dirty_words = NGX_CONF_UNSET_PTR;
     app->dirty_words_max = NGX_CONF_UNSET;
     app->dirty_word_delay = NGX_CONF_UNSET_MSEC;
@@ -644,6 +645,9 @@ ngx_im_app_merge(im_app_t *prev, im_app_t *app)
     ngx_conf_merge_value(app->nick_search, prev->nick_search, 0);
     ngx_conf_merge_value(app->b_codes, prev->b_codes, 0);
     ngx_conf_merge_value(app->callback_private, prev->callback_private, 0);
+    ngx_conf_merge_uint_value(app->state_callback_style,
+                              prev->state_callback_style,
+                              IM_STATE_STYLE_2020);
     ngx_conf_merge_ptr_value(app->dirty_words, prev->dirty_words, NULL);
     ngx_conf_merge_value(app->dirty_words_max, prev->dirty_words_max, 5000);
     ngx_conf_merge_msec_value(app->dirty_word_delay,

@@ -58,6 +58,13 @@ static ngx_conf_enum_t  ngx_im_allow_type[] = {
 };
 
 
+static ngx_conf_enum_t  ngx_im_state_style[] = {
+    { ngx_string("2020"), IM_STATE_STYLE_2020 },
+    { ngx_string("2018"), IM_STATE_STYLE_2018 },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_im_size_bounds_t  ngx_im_zone_size = {
     ngx_im_check_size, IM_ZONE_MIN, "1m"
 };
@@ -360,6 +367,8 @@ static ngx_command_t  ngx_im_commands[] = {
     ngx_im_setting_flag(nick_search),
     ngx_im_setting_flag(b_codes),
     ngx_im_setting_flag(callback_private),
+    ngx_im_setting(state_callback_style, ngx_conf_set_enum_slot,
+                   ngx_im_state_style),
 
     { ngx_string("dirty_words"),
       NGX_IM_SETTING|NGX_CONF_TAKE1,

@@ -49,6 +49,12 @@ typedef enum {
 } im_multi_e;
 
 
+typedef enum {
+    IM_STATE_STYLE_2020 = 0,
+    IM_STATE_STYLE_2018              /* who is lost has logged out */
+} im_state_style_e;
+
+
 /* What a field of a profile or friend holds, and who may read and write it. */
 
 #define IM_FIELD_STR    0
@@ -139,6 +145,7 @@ typedef struct {
     unsigned         callback_stored:1;    /* callback is from the store */
 
     ngx_flag_t       callback_private;
+    ngx_uint_t       state_callback_style; /* im_state_style_e */
 
     ngx_flag_t       allow_account_delete;
     ngx_flag_t       rest_rich_media;

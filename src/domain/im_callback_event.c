@@ -726,14 +726,22 @@ im_callback_state(im_app_t *app, ngx_str_t *user, ngx_uint_t platform,
 {
     im_ctx_t     ctx;
     im_json_t   *body, *info, *list;
-    ngx_uint_t   i;
+    ngx_uint_t   i, style;
     ngx_pool_t  *pool;
 
-    static char  *words[][2] = {
-        { "Login", "Register" },
-        { "Logout", "Unregister" },
-        { "Disconnect", "LinkClose" },
-        { "Disconnect", "TimeOut" }
+    /* in the order of im_class_e */
+
+    static char  *devices[] = {
+        "Web", "Android", "iOS", "iPad", "Windows", "Mac"
+    };
+
+    /* Action, Reason; the same in the style of 2018 */
+
+    static char  *words[][4] = {
+        { "Login", "Register", "Login", "Register" },
+        { "Logout", "Unregister", "Logout", "Unregister" },
+        { "Disconnect", "LinkClose", "Logout", "LinkClose" },
+        { "Disconnect", "TimeOut", "Logout", "Timeout" }
     };
 
     if (!im_callback_wants(app, IM_CB_STATE)) {
@@ -757,16 +765,18 @@ im_callback_state(im_app_t *app, ngx_str_t *user, ngx_uint_t platform,
     body = im_callback_body(&ctx, IM_CB_STATE);
     info = im_json_add_obj(body, "Info");
 
-    im_json_add_cstr(info, "Action", words[state][0]);
+    style = (app->state_callback_style == IM_STATE_STYLE_2018) ? 2 : 0;
+
+    im_json_add_cstr(info, "Action", words[state][style]);
     im_json_add_str(info, "To_Account", user);
-    im_json_add_cstr(info, "Reason", words[state][1]);
+    im_json_add_cstr(info, "Reason", words[state][style + 1]);
 
     if (n) {
         list = im_json_add_list(body, "KickedDevice");
 
         for (i = 0; i < n; i++) {
-            im_json_add_str(im_json_push_obj(list), "Platform",
-                            im_platform_name(kicked[i]));
+            im_json_add_cstr(im_json_push_obj(list), "Platform",
+                             devices[im_platform_class(kicked[i])]);
         }
     }
 

@@ -13,6 +13,7 @@
 #include "web/im_conn_io.h"
 #include "web/im_metrics.h"
 #include "web/im_web.h"
+#include "web/im_web_session.h"
 #include "web/im_ws.h"
 
 
@@ -448,6 +449,7 @@ im_conn_sweep(void)
             ngx_log_error(NGX_LOG_INFO, conn->peer.log, NGX_ETIMEDOUT,
                           "client has been silent");
 
+            im_web_session_silent(&conn->peer);
             im_conn_close(&conn->peer, IM_WS_GOING_AWAY);
         }
 

@@ -228,6 +228,21 @@ im_web_session_offline(im_web_session_t *ws, im_state_e state)
 }
 
 
+/* A browser's page that is silent counts as closed. */
+
+void
+im_web_session_silent(im_peer_t *peer)
+{
+    im_session_t  *s;
+
+    s = peer->session;
+
+    if (s && s->transport == IM_SESSION_TCP) {
+        im_web_session_offline(s->data, IM_STATE_TIMEOUT);
+    }
+}
+
+
 void
 im_web_session_end(im_peer_t *peer, ngx_uint_t logout)
 {
@@ -484,8 +499,8 @@ im_web_session_close(im_session_t *s, ngx_uint_t code)
     if (code == 1000) {
         ws->told = 0;                    /* it has connected elsewhere */
 
-    } else if (code == 1001 && s->transport == IM_SESSION_TCP) {
-        im_web_session_offline(ws, IM_STATE_TIMEOUT);
+    } else if (code == 1001) {
+        im_web_session_silent(peer);
     }
 
     im_web_session_end(peer, 0);

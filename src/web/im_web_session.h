@@ -29,6 +29,9 @@ im_code_t im_web_session_begin(im_ctx_t *ctx, im_login_t *login);
 /* logout: the instance has ended for good, not only its connection. */
 void im_web_session_end(im_peer_t *peer, ngx_uint_t logout);
 
+/* The connection will be closed, for nothing has come on it for too long. */
+void im_web_session_silent(im_peer_t *peer);
+
 /* Fills the caller from the login of the connection. */
 im_code_t im_web_session_caller(im_ctx_t *ctx, im_peer_t *peer);
 
