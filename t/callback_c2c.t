@@ -22,10 +22,9 @@ my $recall = 'C2C.CallbackAfterMsgWithDraw';
 
 my $app = Test::IM::Receiver->new(path => '/im?own=1')->start;
 
-my $im = Test::IM->new->run(workers => 2,
-    app => 'rate 0; web_instances 4; callback "' . $app->url
-           . "\" $before $after $recall token=xxxxyyyy "
-           . 'timeout=20s;');
+my $conf = 'rate 0; web_instances 4; callback "' . $app->url
+           . "\" $before $after $recall token=xxxxyyyy timeout=20s;";
+my $im = Test::IM->new->run(workers => 2, app => $conf);
 
 $im->users(qw/ ann bob cid /);
 
@@ -226,6 +225,21 @@ subtest 'recall' => sub {
         From_Account => 'ann', To_Account => 'bob', MsgKey => $key },
         'told';
     $app->wait_requests($after, 1);
+
+    $im->rest('openim/admin_msgwithdraw', {
+        From_Account => 'ann', To_Account => 'bob', MsgKey => $key })
+        ->code_is(20023, 'once more');
+
+    my $ann = $im->ws_login('ann');
+    my $own = msg()->code_is(0)->json('/MsgKey');
+    my ($mseq, $rand, $time) = split /_/, $own;
+
+    $ann->request('openim.msgwithdraw', { MsgInfo => {
+        From_Account => 'ann', To_Account => 'bob', MsgSeq => 0 + $mseq,
+        MsgRandom => 0 + $rand, MsgTimeStamp => 0 + $time } })->code_is(0);
+
+    my @keys = map { $_->{body}{MsgKey} } $app->wait_requests($recall, 2);
+    is_deeply [sort @keys], [sort $key, $own], 'by a client, too';
 };
 
 subtest 'order of a pair' => sub {
@@ -247,6 +261,33 @@ subtest 'connections are kept' => sub {
 
     my %seen = map { $_->{connection} => 1 } $app->wait_requests($before, 20);
     cmp_ok scalar(keys %seen), '<=', 6, 'few for many requests';
+};
+
+# messages that are refused before anybody is asked
+subtest 'what is told only' => sub {
+    $im->reload(app => "$conf dirty_word_delay 0; check_friend on;");
+    $im->rest('openim_dirty_words/add', { DirtyWordsList => ['zoo'] })
+        ->code_is(0);
+    $app->clear;
+
+    msg(MsgSeq => 1, MsgBody => [text('a zoo')])->code_is(80001);
+
+    my ($r) = $app->wait_requests($after, 1);
+    my $body = $r->{body};
+
+    is $body->{SendMsgResult}, 80001, 'SendMsgResult';
+    ok length $body->{ErrorInfo}, 'ErrorInfo';
+    is $body->{UnreadMsgNum}, -1, 'UnreadMsgNum';
+    is_deeply $body->{MsgBody}, [text('a zoo')], 'MsgBody';
+
+    $im->ws_login('cid')->request('openim.sendmsg', {
+        To_Account => 'bob', MsgSeq => 2, MsgRandom => 2,
+        MsgBody => [text('hello')] })->code_is(20009);
+
+    my @list = $app->wait_requests($after, 2);
+    is_deeply [sort map { $_->{body}{SendMsgResult} } @list],
+              [20009, 80001], 'not friends';
+    is scalar(@list = $app->requests($before)), 0, 'nobody was asked';
 };
 
 done_testing;

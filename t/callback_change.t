@@ -20,9 +20,10 @@ my $member = 'Group.CallbackAfterMemberFieldChanged';
 my $attr = 'Group.CallbackAfterGroupAttrChanged';
 my $receipt = 'Group.CallbackAfterReadReceipt';
 my $before = 'Group.CallbackBeforeSendMsg';
+my $after = 'Group.CallbackAfterSendMsg';
 
 my $app = Test::IM::Receiver->new->start;
-my $conf = 'rate 0; callback ' . $app->url
+my $conf = 'rate 0; dirty_word_delay 0; callback ' . $app->url
            . " $report $refused $member $attr $receipt $before"
            . ' timeout=20s';
 my $im = Test::IM->new->run(workers => 2, app => "$conf;");
@@ -30,7 +31,7 @@ my $im = Test::IM->new->run(workers => 2, app => "$conf;");
 my $admin = $im->admin;
 my $random = 1;
 
-$im->users(qw/ ann bob cid /);
+$im->users(qw/ ann bob cid dan /);
 $im->group(Type => 'Public', GroupId => 'g', owner => 'ann',
            members => [qw/ bob cid /]);
 $im->group(Type => 'ChatRoom', GroupId => 'quiet', owner => 'ann');
@@ -128,6 +129,12 @@ subtest 'fields of a member' => sub {
               [{ %body, Operator_Account => 'bob', NameCard => 'B' }],
               'by himself';
 
+    group('modify_group_member_info', { GroupId => 'g',
+        Member_Account => 'ann', NameCard => 'A' })->code_is(0);
+    is_deeply [bodies($member, 1)],
+              [{ %body, Member_Account => 'ann', NameCard => 'A' }],
+              'the card of the owner';
+
     $bob->request('group_open_http_svc.modify_group_member_info', {
         GroupId => 'g', Member_Account => 'bob',
         MsgFlag => 'AcceptAndNotify' })->code_is(0);
@@ -201,10 +208,23 @@ subtest 'refused messages' => sub {
 
     $send->(Random => 4712)->code_is(0);
     none($refused);
+
+    $im->rest('openim_dirty_words/add', { DirtyWordsList => ['zoo'] })
+        ->code_is(0);
+    $send->(Random => 4713, MsgBody => text('a zoo'))->code_is(80001);
+    ($body) = $app->wait_requests($refused, 1);
+    is $body->{body}{ErrorCode}, 80001, 'a dirty word';
+    is scalar(my @asked = $app->requests($before)), 0, 'nobody was asked';
+    bodies($refused, 1);
+
+    $im->ws_login('dan')->request('group_open_http_svc.send_group_msg', {
+        GroupId => 'g', Random => 4714, MsgBody => text('hello') })
+        ->code_is(10007);
+    is +(bodies($refused, 1))[0]{ErrorCode}, 10007, 'no member';
 };
 
 subtest 'over the limit' => sub {
-    $im->reload(app => "$conf; group_rate 1; group_rate_normal 1;");
+    $im->reload(app => "$conf $after; group_rate 1; group_rate_normal 1;");
     $app->clear;
 
     my @dropped = grep { $_->json->{MsgDropReason} } map {
@@ -213,6 +233,9 @@ subtest 'over the limit' => sub {
     } 1 .. 8;
 
     cmp_ok scalar(@dropped), '>', 0, 'some are dropped';
+    is scalar(my @told = $app->wait_requests($after, 8 - @dropped)),
+       8 - @dropped, 'the others are told';
+    is scalar(my @asked = $app->requests($before)), 8, 'all were asked about';
     is $_->{ErrorCode}, 10023, 'each is told'
         for bodies($refused, scalar @dropped);
 };

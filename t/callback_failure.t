@@ -179,6 +179,48 @@ subtest 'breaker' => sub {
     $late->stop;
 };
 
+subtest 'the breaker, half open' => sub {
+    my $opened = $im->metric('im_callback_breaker_opened_total');
+    my $msg4 = sub { on(4, 'openim/sendmsg', body()) };
+
+    $app->answer($before => undef, mode => 'reset');
+    $msg4->()->code_is(80003) for 1 .. 12;
+    is $im->metric('im_callback_breaker_opened_total'), $opened + 1, 'opens';
+
+    # one that is held; all others are refused at once
+    $app->clear;
+    $app->answer($before => {}, mode => 'hold');
+
+    my %codes;
+    my $timer = Mojo::IOLoop->recurring(0.1 => sub {
+        $im->ua->post($im->url('/v4/openim/sendmsg', sdkappid => 4,
+                identifier => 'administrator', random => 1,
+                contenttype => 'json',
+                usersig => $im->usersig('administrator', sdkappid => 4,
+                                        key => $key4)),
+            json => body(), sub {
+                my ($ua, $tx) = @_;
+                $codes{ ($tx->res->json // {})->{ErrorCode} // 'none' }++;
+            });
+    });
+
+    my $end = time + 60;
+    Mojo::IOLoop->one_tick until $app->requests($before) || time > $end;
+    Mojo::IOLoop->remove($timer);
+
+    $msg4->()->code_is(80003) for 1 .. 10;
+    is scalar(my @list = $app->requests($before)), 1, 'one is tried';
+
+    $app->release;
+    $timer = Mojo::IOLoop->recurring(0.1 => sub { });
+    Mojo::IOLoop->one_tick until $codes{0} || time > $end;
+    Mojo::IOLoop->remove($timer);
+
+    is $codes{0}, 1, 'its answer counts';
+    $msg4->()->code_is(0, 'it is closed');
+    heal();
+};
+
 subtest 'a receiver that hangs slows nobody else' => sub {
     my $good = Test::IM::Receiver->new(port => $dead, path => '/')->start;
     ok $im->wait_for(sub { msg3()->code == 0 }), 'app 3 has a receiver';

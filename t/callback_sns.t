@@ -39,6 +39,31 @@ sub body {
     return $body;
 }
 
+# what the user's own request does
+sub by {
+    my ($user, $command, %body) = @_;
+
+    my $svc = $command =~ /^portrait/ ? 'profile' : 'sns';
+
+    return $im->rest("$svc/$command", { From_Account => $user, %body },
+                     user => $user)->code_is(0);
+}
+
+# A later event of the same account tells that there was none before.
+sub none {
+    my ($user, $name) = @_;
+
+    $im->rest('profile/portrait_set', { From_Account => $user,
+        ProfileItem => [{ Tag => 'Tag_Profile_IM_Nick',
+                          Value => 'nick ' . rand }] })->code_is(0);
+    $app->wait_requests('Profile.CallbackPortraitSet', 1);
+
+    is scalar(my @list = grep { $_->{query}{CallbackCommand} =~ /^Sns/ }
+              $app->requests), 0, $name;
+
+    $app->clear;
+}
+
 sub pair {
     my ($from, $to, $by) = @_;
 
@@ -68,10 +93,36 @@ subtest 'friends by REST' => sub {
         AddFriendItem => [{ To_Account => 'dan',
                             AddSource => 'AddSource_Type_XXX' }] })
         ->code_is(0);
+    $im->rest('sns/friend_update', { From_Account => 'ann',
+        UpdateItem => [{ To_Account => 'dan', SnsItem => [{
+            Tag => 'Tag_SNS_IM_Remark', Value => 'd' }] }] })->code_is(0);
+    $im->rest('sns/group_add', { From_Account => 'ann',
+        GroupName => ['pals'], To_Account => ['dan'] })->code_is(0);
+    $im->rest('sns/group_delete', { From_Account => 'ann',
+        GroupName => ['pals'] })->code_is(0);
     $im->rest('sns/friend_delete_all', { From_Account => 'ann' })->code_is(0);
-    select undef, undef, undef, 0.3;
-    is scalar(my @list = grep { $_->{query}{CallbackCommand} =~ /^Sns/ }
-              $app->requests), 0, 'not for imports and delete_all';
+
+    none('ann', 'not for imports, updates, groups and delete_all');
+};
+
+subtest 'friends by a client' => sub {
+    by('ann', 'friend_add', AddType => 'Add_Type_Single', AddFriendItem => [{
+        To_Account => 'dan', AddSource => 'AddSource_Type_XXX' }]);
+
+    is_deeply body('Sns.CallbackFriendAdd'), {
+        PairList => [pair('ann', 'dan', 'ann')], ClientCmd => 'friend_add',
+        Admin_Account => '', ForceFlag => 0 }, 'one direction';
+
+    by('ann', 'friend_delete', To_Account => ['dan'],
+       DeleteType => 'Delete_Type_Single');
+    is_deeply body('Sns.CallbackFriendDelete'),
+        { PairList => [pair('ann', 'dan')] }, 'deleted';
+
+    by('ann', 'portrait_set', ProfileItem => [{
+        Tag => 'Tag_Profile_IM_Nick', Value => 'Ann' }]);
+    is_deeply body('Profile.CallbackPortraitSet'), {
+        Operator_Account => 'ann', From_Account => 'ann', ProfileItem => [{
+            Tag => 'Tag_Profile_IM_Nick', Value => 'Ann' }] }, 'profile';
 };
 
 subtest 'agreement' => sub {
@@ -125,6 +176,12 @@ subtest 'block lists' => sub {
 
     is_deeply body('Sns.CallbackBlackListDelete'),
         { PairList => [pair('bob', 'ann')] }, 'deleted';
+
+    $im->rest('sns/black_list_delete', { From_Account => 'bob',
+        To_Account => ['ann'] });
+    $im->rest('sns/black_list_add', { From_Account => 'bob',
+        To_Account => ['cid'] });
+    none('bob', 'nothing has changed');
 };
 
 done_testing;

@@ -141,6 +141,35 @@ subtest 'an answer' => sub {
               $app->requests), 0, 'nothing to ask about';
 };
 
+subtest 'each way to answer' => sub {
+    my @way = (['bob', 'AgreeAndAdd'], ['cid', 'Reject'], ['dan', 'Agree']);
+
+    is_deeply codes(add($_->[0], 'eve')), [30539], "$_->[0] asks" for @way;
+    $app->clear;
+
+    is_deeply codes(by('eve', 'friend_response', ResponseFriendItem => [map {
+        { To_Account => $_->[0],
+          ResponseAction => "Response_Action_$_->[1]" } } @way])),
+        [0, 0, 0], 'answered';
+    is_deeply asked($respond), {
+        Requester_Account => 'eve', From_Account => 'eve',
+        ResponseFriendItem => [map { {
+            To_Account => $_->[0], Remark => '', TagName => '',
+            ResponseAction => "Response_Action_$_->[1]" } } @way] },
+        'the body';
+
+    is_deeply [map { relation($_->[0], 'eve') } @way],
+        [qw/ BothWay NoRelation AWithB /], 'the relations';
+};
+
+subtest 'one direction' => sub {
+    by('cid', 'friend_add', AddType => 'Add_Type_Single', items('fay'))
+        ->code_is(0);
+    is asked($add)->{AddType}, 'Add_Type_Single', 'AddType';
+    sns('friend_delete', 'cid', To_Account => ['fay'],
+        DeleteType => 'Delete_Type_Both')->code_is(0);
+};
+
 subtest 'answers that are none' => sub {
     my $try = sub {
         my ($answer, $name) = @_;
