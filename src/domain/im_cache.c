@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_worker.h"
-#include "live/im_zone.h"
+#include "live/im_stamp.h"
 #include "domain/im_cache.h"
 
 

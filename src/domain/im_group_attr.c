@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
+#include "live/im_rate.h"
 #include "live/im_zone.h"
 #include "domain/im_callback.h"
 #include "domain/im_group_attr.h"

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_co.h"
 #include "core/im_fault.h"
+#include "live/im_rate.h"
 #include "live/im_room.h"
 #include "live/im_room_node.h"
 #include "live/im_room_settle.h"

@@ -10,6 +10,8 @@
 #include "core/im_str.h"
 #include "core/im_usersig.h"
 #include "core/im_worker.h"
+#include "live/im_rate.h"
+#include "live/im_sigcache.h"
 #include "live/im_zone.h"
 #include "domain/im_account.h"
 #include "domain/im_login.h"

@@ -199,7 +199,7 @@ void im_bus_slot_free(ngx_uint_t slot, ngx_pid_t pid);
 
 im_bus_node_t *im_bus_node(void);
 
-/* A stamp, see im_zone.h. */
+/* A stamp, see im_stamp.h. */
 uint32_t *im_bus_stamp(ngx_uint_t hash);
 
 /*

@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "live/im_limit.h"
 #include "live/im_node.h"
+#include "live/im_rate.h"
 #include "live/im_room.h"
 
 

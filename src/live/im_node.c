@@ -11,7 +11,7 @@
 #include "core/im_stat.h"
 #include "core/im_worker.h"
 #include "live/im_node.h"
-#include "live/im_zone.h"
+#include "live/im_stamp.h"
 
 
 #define IM_NODE_BEAT     3               /* ticks */

@@ -102,7 +102,7 @@ ngx_int_t im_node_record(ngx_str_t *rec, ngx_uint_t kind,
     im_bus_meta_t *meta, ngx_str_t *parts, ngx_uint_t n);
 
 
-/* A stamp was changed here, see im_zone.h. */
+/* A stamp was changed here, see im_stamp.h. */
 void im_node_stamp(ngx_uint_t hash);
 
 /* "NODE|EPOCH", what entries of this node in Redis begin with. */

@@ -6,17 +6,15 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_md5.h>
 #include "core/im_fault.h"
 #include "core/im_worker.h"
 #include "live/im_bus.h"
 #include "live/im_limit.h"
-#include "live/im_node.h"
+#include "live/im_redis.h"
 #include "live/im_zone.h"
 
 
 #define IM_ZONE_LAYOUT  4
-#define IM_ZONE_EVICT   16           /* entries of a table at once */
 #define IM_ZONE_TRIES   4
 
 #define IM_MARKER_TAKEN  1
@@ -27,13 +25,7 @@ static ngx_int_t im_zone_init_conf(ngx_conf_t *cf, im_conf_t *conf);
 static ngx_int_t im_zone_add_one(ngx_conf_t *cf, ngx_str_t *name, size_t size,
     ngx_shm_zone_init_pt init);
 static ngx_int_t im_zone_make(ngx_slab_pool_t *shpool);
-static void im_zone_insert_value(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static ngx_int_t im_zone_node_cmp(im_zone_node_t *a, im_zone_node_t *b);
-static void im_zone_remove(im_zone_sh_t *sh, ngx_uint_t table,
-    im_zone_entry_t *e);
-static void im_zone_evict(im_zone_sh_t *sh, ngx_uint_t table, ngx_uint_t n);
-static ngx_uint_t im_zone_largest(im_zone_sh_t *sh);
 static int64_t im_marker_int(u_char *p, size_t len);
 
 
@@ -142,9 +134,7 @@ im_zone_make(ngx_slab_pool_t *shpool)
     sh->serial = (uint64_t) im_bus_mark()->generation << 40;
 
     for (i = 0; i < IM_LRU_TABLES; i++) {
-        ngx_rbtree_init(&sh->lru[i].rbtree, &sh->lru[i].sentinel,
-                        im_zone_insert_value);
-        ngx_queue_init(&sh->lru[i].queue);
+        im_zone_lru_init(&sh->lru[i]);
     }
 
     for (i = 0; i < IM_SLOTS; i++) {
@@ -236,7 +226,7 @@ im_zone_alloc_locked(im_zone_sh_t *sh, size_t size)
         }
 
         for (i = 0; i < IM_LRU_TABLES; i++) {
-            im_zone_evict(sh, i, IM_ZONE_EVICT);
+            im_zone_evict_locked(sh, i, IM_ZONE_EVICT);
         }
     }
 
@@ -300,242 +290,6 @@ im_zone_stat(im_zone_stat_t *stat)
     im_zone_unlock(sh);
 
     stat->resets = im_bus_mark()->generation;
-}
-
-
-void
-im_zone_key(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t app, ngx_uint_t what,
-    ngx_str_t *parts, ngx_uint_t n)
-{
-    uint64_t    head[2], len;
-    ngx_md5_t   md5;
-    ngx_uint_t  i;
-
-    head[0] = app;
-    head[1] = what;
-
-    ngx_md5_init(&md5);
-    ngx_md5_update(&md5, head, sizeof(head));
-
-    for (i = 0; i < n; i++) {
-        len = parts[i].len;
-        ngx_md5_update(&md5, &len, sizeof(uint64_t));
-        ngx_md5_update(&md5, parts[i].data, parts[i].len);
-    }
-
-    ngx_md5_final(key, &md5);
-}
-
-
-uint32_t
-im_stamp_get(ngx_uint_t hash)
-{
-    return __atomic_load_n(im_bus_stamp(hash), __ATOMIC_SEQ_CST);
-}
-
-
-void
-im_stamp_bump(ngx_uint_t hash)
-{
-    im_stamp_heard(hash);
-
-    if (im_redis_configured()) {
-        im_node_stamp(hash);
-    }
-}
-
-
-void
-im_stamp_heard(ngx_uint_t hash)
-{
-    (void) __sync_fetch_and_add(im_bus_stamp(hash), 1);
-}
-
-
-static void
-im_zone_insert_value(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
-    ngx_rbtree_node_t *sentinel)
-{
-    im_zone_entry_t     *e, *et;
-    ngx_rbtree_node_t  **p;
-
-    for ( ;; ) {
-
-        if (node->key != temp->key) {
-            p = (node->key < temp->key) ? &temp->left : &temp->right;
-
-        } else {
-            e = (im_zone_entry_t *) node;
-            et = (im_zone_entry_t *) temp;
-
-            p = (ngx_memcmp(e->key, et->key, IM_ZONE_KEY_LEN) < 0)
-                ? &temp->left : &temp->right;
-        }
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    *p = node;
-    node->parent = temp;
-    node->left = sentinel;
-    node->right = sentinel;
-    ngx_rbt_red(node);
-}
-
-
-im_zone_entry_t *
-im_zone_find_locked(im_zone_sh_t *sh, ngx_uint_t table, u_char *key)
-{
-    ngx_int_t           rc;
-    im_zone_lru_t      *lru;
-    im_zone_entry_t    *e;
-    ngx_rbtree_key_t    k;
-    ngx_rbtree_node_t  *node, *sentinel;
-
-    ngx_memcpy(&k, key, sizeof(ngx_rbtree_key_t));
-
-    lru = &sh->lru[table];
-    node = lru->rbtree.root;
-    sentinel = lru->rbtree.sentinel;
-
-    while (node != sentinel) {
-
-        if (k != node->key) {
-            node = (k < node->key) ? node->left : node->right;
-            continue;
-        }
-
-        e = (im_zone_entry_t *) node;
-        rc = ngx_memcmp(key, e->key, IM_ZONE_KEY_LEN);
-
-        if (rc == 0) {
-
-            if ((ngx_msec_int_t) (e->expires - ngx_current_msec) <= 0) {
-                im_zone_remove(sh, table, e);
-                return NULL;
-            }
-
-            ngx_queue_remove(&e->queue);
-            ngx_queue_insert_head(&lru->queue, &e->queue);
-
-            return e;
-        }
-
-        node = (rc < 0) ? node->left : node->right;
-    }
-
-    return NULL;
-}
-
-
-im_zone_entry_t *
-im_zone_new_locked(im_zone_sh_t *sh, ngx_uint_t table, u_char *key,
-    size_t len)
-{
-    size_t            size;
-    im_zone_lru_t    *lru;
-    im_zone_entry_t  *e;
-
-    lru = &sh->lru[table];
-    size = offsetof(im_zone_entry_t, data) + ngx_max(len, 8);
-
-    /* tidy up a little; tables may have half of the zone: the largest one
-     * makes way, so that whoever fills one does not empty the others */
-
-    im_zone_evict(sh, table, 0);
-
-    if (sh->lru_bytes + size > im_zone_size() / 2) {
-        im_zone_evict(sh, im_zone_largest(sh), IM_ZONE_EVICT);
-    }
-
-    e = im_zone_alloc_locked(sh, size);
-    if (e == NULL) {
-        return NULL;
-    }
-
-    ngx_memcpy(&e->node.key, key, sizeof(ngx_rbtree_key_t));
-    ngx_memcpy(e->key, key, IM_ZONE_KEY_LEN);
-    e->size = size;
-    e->len = len;
-
-    ngx_rbtree_insert(&lru->rbtree, &e->node);
-    ngx_queue_insert_head(&lru->queue, &e->queue);
-
-    lru->count++;
-    lru->bytes += size;
-    sh->lru_bytes += size;
-
-    return e;
-}
-
-
-static void
-im_zone_remove(im_zone_sh_t *sh, ngx_uint_t table, im_zone_entry_t *e)
-{
-    im_zone_lru_t  *lru;
-
-    lru = &sh->lru[table];
-
-    ngx_queue_remove(&e->queue);
-    ngx_rbtree_delete(&lru->rbtree, &e->node);
-
-    lru->count--;
-    lru->bytes -= e->size;
-    sh->lru_bytes -= e->size;
-
-    ngx_slab_free_locked(im_zone_pool, e);
-}
-
-
-/* n entries of the tail; n == 0: at most two that have expired */
-
-static void
-im_zone_evict(im_zone_sh_t *sh, ngx_uint_t table, ngx_uint_t n)
-{
-    ngx_uint_t        i;
-    ngx_queue_t      *q;
-    im_zone_lru_t    *lru;
-    im_zone_entry_t  *e;
-
-    lru = &sh->lru[table];
-
-    for (i = 0; i < (n ? n : 2) && !ngx_queue_empty(&lru->queue); i++) {
-
-        q = ngx_queue_last(&lru->queue);
-        e = ngx_queue_data(q, im_zone_entry_t, queue);
-
-        if ((ngx_msec_int_t) (e->expires - ngx_current_msec) > 0) {
-
-            if (n == 0) {
-                break;
-            }
-
-            sh->evicted++;
-        }
-
-        im_zone_remove(sh, table, e);
-    }
-}
-
-
-static ngx_uint_t
-im_zone_largest(im_zone_sh_t *sh)
-{
-    ngx_uint_t  i, largest;
-
-    largest = 0;
-
-    for (i = 1; i < IM_LRU_TABLES; i++) {
-        if (sh->lru[i].bytes > sh->lru[largest].bytes) {
-            largest = i;
-        }
-    }
-
-    return largest;
 }
 
 
@@ -641,73 +395,6 @@ im_zone_node_insert_value(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
 
 
 ngx_int_t
-im_sigcache_get(u_char digest[32], time_t *sig_time, time_t *expires)
-{
-    ngx_int_t         rc;
-    im_zone_sh_t     *sh;
-    im_zone_entry_t  *e;
-
-    rc = NGX_DECLINED;
-
-    sh = im_zone_lock();
-
-    e = im_zone_find_locked(sh, IM_LRU_SIG, digest);
-
-    if (e && ngx_memcmp(e->data, digest, 32) == 0) {
-
-        if (e->b > ngx_time()) {
-            *sig_time = e->a;
-            *expires = e->b;
-            rc = NGX_OK;
-
-        } else {
-            im_zone_remove(sh, IM_LRU_SIG, e);
-        }
-    }
-
-    im_zone_unlock(sh);
-
-    return rc;
-}
-
-
-void
-im_sigcache_put(u_char digest[32], time_t sig_time, time_t expires)
-{
-    time_t            now;
-    im_zone_sh_t     *sh;
-    im_zone_entry_t  *e;
-
-    now = ngx_time();
-
-    if (expires <= now) {
-        return;
-    }
-
-    sh = im_zone_lock();
-
-    e = im_zone_find_locked(sh, IM_LRU_SIG, digest);
-
-    if (e == NULL) {
-        e = im_zone_new_locked(sh, IM_LRU_SIG, digest, 32);
-    }
-
-    if (e) {
-        ngx_memcpy(e->data, digest, 32);
-        e->a = sig_time;
-        e->b = expires;
-
-        /* an hour is long enough for what is not used */
-
-        e->expires = ngx_current_msec
-                     + (ngx_msec_t) ngx_min(expires - now, 3600) * 1000;
-    }
-
-    im_zone_unlock(sh);
-}
-
-
-ngx_int_t
 im_marker_take(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl, ngx_pool_t *pool,
     ngx_str_t *result)
 {
@@ -780,7 +467,7 @@ im_marker_drop(u_char key[IM_ZONE_KEY_LEN])
     e = im_zone_find_locked(sh, IM_LRU_MARKER, key);
 
     if (e && e->state == IM_MARKER_TAKEN) {
-        im_zone_remove(sh, IM_LRU_MARKER, e);
+        im_zone_remove_locked(sh, IM_LRU_MARKER, e);
     }
 
     im_zone_unlock(sh);
@@ -802,7 +489,7 @@ im_marker_done(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
     e = im_zone_find_locked(sh, IM_LRU_MARKER, key);
 
     if (e) {
-        im_zone_remove(sh, IM_LRU_MARKER, e);
+        im_zone_remove_locked(sh, IM_LRU_MARKER, e);
     }
 
     if (result->len <= IM_ZONE_RESULT_MAX) {
@@ -858,7 +545,7 @@ im_marker_heard(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
     } else if (result->len <= IM_ZONE_RESULT_MAX) {
 
         if (e) {
-            im_zone_remove(sh, IM_LRU_MARKER, e);
+            im_zone_remove_locked(sh, IM_LRU_MARKER, e);
         }
 
         e = im_zone_new_locked(sh, IM_LRU_MARKER, key, result->len);
@@ -917,159 +604,6 @@ im_marker_int(u_char *p, size_t len)
 
         n = n * 10 + (p[i] - '0');
     }
-
-    return n;
-}
-
-
-ngx_int_t
-im_rate_take(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t rate, ngx_uint_t burst,
-    ngx_msec_t now)
-{
-    int64_t           max;
-    ngx_int_t         rc;
-    ngx_msec_int_t    ms;
-    im_zone_sh_t     *sh;
-    im_zone_entry_t  *e;
-
-    /* a: thousandths of tokens, b: when they were counted */
-
-    if (rate == 0) {
-        return NGX_OK;
-    }
-
-    max = (int64_t) ngx_max(burst, 1) * 1000;
-    rc = NGX_OK;
-
-    sh = im_zone_lock();
-
-    e = im_zone_find_locked(sh, IM_LRU_RATE, key);
-
-    if (e == NULL) {
-        e = im_zone_new_locked(sh, IM_LRU_RATE, key, 0);
-
-        if (e) {
-            e->a = max;
-            e->b = now;
-        }
-    }
-
-    if (e) {
-        ms = (ngx_msec_int_t) (now - (ngx_msec_t) e->b);
-
-        if (ms > 0) {
-            ms = ngx_min(ms, 3600000);
-            e->a = ngx_min(e->a + ms * (int64_t) rate, max);
-            e->b = now;
-        }
-
-        if (e->a >= 1000) {
-            e->a -= 1000;
-
-        } else {
-            rc = NGX_DECLINED;
-        }
-
-        /* full again by then */
-
-        e->expires = ngx_current_msec + max / rate + 1000;
-    }
-
-    im_zone_unlock(sh);
-
-    if (rc == NGX_OK && im_redis_configured()) {
-        im_limit_rate(key, ngx_max(burst, 1));
-    }
-
-    return rc;
-}
-
-
-void
-im_rate_drain(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ms)
-{
-    im_zone_sh_t     *sh;
-    im_zone_entry_t  *e;
-
-    sh = im_zone_lock();
-
-    e = im_zone_find_locked(sh, IM_LRU_RATE, key);
-
-    if (e) {
-        e->a = 0;
-        e->b = ngx_current_msec + ms;
-    }
-
-    im_zone_unlock(sh);
-}
-
-
-ngx_uint_t
-im_failures_add(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t window)
-{
-    ngx_uint_t        n;
-    im_zone_sh_t     *sh;
-    im_zone_entry_t  *e;
-
-    n = 1;
-
-    sh = im_zone_lock();
-
-    e = im_zone_find_locked(sh, IM_LRU_FAILURES, key);
-
-    if (e == NULL) {
-        e = im_zone_new_locked(sh, IM_LRU_FAILURES, key, 0);
-
-        if (e) {
-            e->expires = ngx_current_msec + window;
-        }
-    }
-
-    if (e) {
-        n = ++e->a;
-    }
-
-    im_zone_unlock(sh);
-
-    if (im_redis_configured()) {
-        im_limit_failures(key, window);
-    }
-
-    return n;
-}
-
-
-void
-im_failures_heard(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t n)
-{
-    im_zone_sh_t     *sh;
-    im_zone_entry_t  *e;
-
-    sh = im_zone_lock();
-
-    e = im_zone_find_locked(sh, IM_LRU_FAILURES, key);
-
-    if (e) {
-        e->a = ngx_max(e->a, (int64_t) n);
-    }
-
-    im_zone_unlock(sh);
-}
-
-
-ngx_uint_t
-im_failures_get(u_char key[IM_ZONE_KEY_LEN])
-{
-    ngx_uint_t        n;
-    im_zone_sh_t     *sh;
-    im_zone_entry_t  *e;
-
-    sh = im_zone_lock();
-
-    e = im_zone_find_locked(sh, IM_LRU_FAILURES, key);
-    n = e ? e->a : 0;
-
-    im_zone_unlock(sh);
 
     return n;
 }

@@ -29,7 +29,7 @@
 /* Adds both zones at configuration time. */
 ngx_int_t im_zone_add(ngx_conf_t *cf, size_t zone, size_t bus);
 
-/* A key of the tables below: a digest over the application, a number that
+/* A key of the small tables: a digest over the application, a number that
  * tells what the key is for, and n strings. */
 void im_zone_key(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t app, ngx_uint_t what,
     ngx_str_t *parts, ngx_uint_t n);
@@ -43,27 +43,6 @@ typedef enum {
     IM_KEY_ROOM_RATE,
     IM_KEY_OTHER = 32
 } im_zone_key_e;
-
-
-/*
- * Stamps: a commit of an account, group, member or mute row bumps the stamp
- * of its key before it answers; a cache compares it on each hit.
- */
-uint32_t im_stamp_get(ngx_uint_t hash);
-void im_stamp_bump(ngx_uint_t hash);
-/* Another node has bumped it. */
-void im_stamp_heard(ngx_uint_t hash);
-
-
-/*
- * Verified UserSigs.  digest is a SHA-256 over application, identifier and
- * the whole ticket.  Entries die at expiry (seconds); the caller compares
- * sig_time with the kick time of the account on each hit.
- * NGX_OK, NGX_DECLINED.
- */
-ngx_int_t im_sigcache_get(u_char digest[32], time_t *sig_time,
-    time_t *expires);
-void im_sigcache_put(u_char digest[32], time_t sig_time, time_t expires);
 
 
 /*
@@ -90,28 +69,10 @@ ngx_int_t im_marker_heard(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
 int64_t im_marker_number(u_char key[IM_ZONE_KEY_LEN]);
 
 
-/*
- * Token bucket: rate per second, burst tokens at most.  NGX_OK, NGX_DECLINED.
- * A full zone limits nobody.
- */
-ngx_int_t im_rate_take(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t rate,
-    ngx_uint_t burst, ngx_msec_t now);
-
-/* Counts failures in a window of milliseconds that begins with the first;
- * both answer the count. */
-ngx_uint_t im_failures_add(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t window);
-ngx_uint_t im_failures_get(u_char key[IM_ZONE_KEY_LEN]);
-
-/* For im_limit only: all nodes together have used the bucket up for ms; have
- * counted n. */
-void im_rate_drain(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ms);
-void im_failures_heard(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t n);
-
-
 typedef struct {
     uint64_t                size;
     uint64_t                used;
-    ngx_uint_t              entries; /* of the tables above */
+    ngx_uint_t              entries; /* of the small tables */
     ngx_uint_t              users;
     ngx_uint_t              sessions;
     ngx_uint_t              rooms;
@@ -125,7 +86,7 @@ void im_zone_stat(im_zone_stat_t *stat);
 
 
 /*
- * For im_session and im_room only: the head of the zone, its lock, memory.
+ * For the files of live/ only: the head of the zone, its lock, memory.
  */
 
 typedef struct {
@@ -217,12 +178,19 @@ void im_zone_free_locked(im_zone_sh_t *sh, void *p);
 void im_zone_full(void);
 size_t im_zone_size(void);
 
+#define IM_ZONE_EVICT       16       /* entries of a table at once */
+
 /* The living entry or NULL; a new one with len bytes of zeroed data, or NULL:
  * full.  The caller sets expires. */
 im_zone_entry_t *im_zone_find_locked(im_zone_sh_t *sh, ngx_uint_t table,
     u_char *key);
 im_zone_entry_t *im_zone_new_locked(im_zone_sh_t *sh, ngx_uint_t table,
     u_char *key, size_t len);
+void im_zone_remove_locked(im_zone_sh_t *sh, ngx_uint_t table,
+    im_zone_entry_t *e);
+/* Removes n entries of the tail; n == 0: at most two that have expired. */
+void im_zone_evict_locked(im_zone_sh_t *sh, ngx_uint_t table, ngx_uint_t n);
+void im_zone_lru_init(im_zone_lru_t *lru);
 
 
 /* What users, rooms, joined users and guests are found by. */

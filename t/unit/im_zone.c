@@ -5,6 +5,9 @@
 
 
 #include "live.h"
+#include "live/im_rate.h"
+#include "live/im_sigcache.h"
+#include "live/im_stamp.h"
 
 
 #define key_of(key, text)  make_key(key, text, sizeof(text) - 1)
