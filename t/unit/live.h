@@ -21,6 +21,9 @@
 #include "live/im_zone.h"
 
 
+#define LIVE_SOON  20                /* milliseconds */
+
+
 static ngx_uint_t       live_tests, live_failed;
 static ngx_shm_zone_t   live_bus_zone, live_zone;
 static ngx_cycle_t      live_cycle;
@@ -197,6 +200,7 @@ live_turn(int ms)
     n = poll(&pfd, 1, ngx_queue_empty(&ngx_posted_next_events) ? ms : 0);
 
     ngx_time_update();
+    ngx_event_expire_timers();
 
     /* posted before this turn, as nginx does it */
 
@@ -223,15 +227,28 @@ live_turn(int ms)
 }
 
 
-/* turns until nothing happens any more */
+/* turns until nothing happens any more, as the rest of a room ends soon */
 
 static ngx_inline void
 live_settle(void)
 {
-    ngx_uint_t  i;
+    ngx_msec_t  timer;
+    ngx_uint_t  idle, turns;
 
-    for (i = 0; i < 20; i++) {
-        live_turn(0);
+    idle = 0;
+
+    for (turns = 0; idle < 20 && turns < 1000; turns++) {
+
+        timer = ngx_event_find_timer();
+
+        if (timer <= LIVE_SOON || !ngx_queue_empty(&ngx_posted_next_events)) {
+            idle = 0;
+
+        } else {
+            idle++;
+        }
+
+        live_turn(timer <= LIVE_SOON ? (int) timer : 0);
     }
 }
 
