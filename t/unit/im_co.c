@@ -1,4 +1,3 @@
-/* link: core/im_co.c */
 
 /*
  * Copyright (C) The ngx_im authors

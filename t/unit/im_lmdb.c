@@ -1,6 +1,3 @@
-/* link: store/im_lmdb.c store/im_lmdb_commit.c store/im_lmdb_read.c
-         store/im_lmdb_row.c store/im_lmdb_sweep.c store/im_store.c
-         store/im_table.c store/im_doc.c core/im_co.c */
 
 /*
  * Copyright (C) The ngx_im authors

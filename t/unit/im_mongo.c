@@ -1,4 +1,3 @@
-/* link: store/im_mongo.c store/im_store.c core/im_co.c */
 
 /*
  * Copyright (C) The ngx_im authors

@@ -1,4 +1,3 @@
-/* link: core/im_usersig.c core/im_json.c core/im_json_build.c core/im_str.c */
 
 /*
  * Copyright (C) The ngx_im authors

@@ -1,4 +1,3 @@
-/* link: web/im_ws.c web/im_ws_deflate.c web/im_frame.c core/im_str.c */
 
 /*
  * Copyright (C) The ngx_im authors
