@@ -2,23 +2,28 @@
 
 # Copyright (C) The ngx_im authors
 
-# openim/sendmsg by 64 connections: without callbacks; with a before-callback
-# to a receiver on this machine; the same while the receiver of another app,
-# which sends 50 messages a second, accepts connections and never answers.
-# Cases alternate; at the end the medians of their ratios in a round are told.
+# openim/sendmsg by 64 connections: without callbacks (none); with a
+# before-callback to a receiver on this machine (asked); the same while another
+# app sends 50 messages a second, and its receiver takes all connections and
+# never answers, so that the breaker is open (hung), or answers one request of
+# four, so that it stays closed and about 75 requests are always on their way
+# (lame).  Each round takes the cases in one order and then in the other, for
+# a store that grows makes messages dearer; at the end the medians of their
+# ratios in a round are told.
 #
 #   bench/callback.sh [ROUNDS [MESSAGES [WORKERS]]]
 
 . "$(dirname "$0")/common.sh"
 
 rounds=${1:-5}
-messages=${2:-10000}
+messages=${2:-20000}
 workers=${3:-1}
 
 users=1000
 conns=64
 receiver=$((port + 1))
 dead=$((port + 2))
+lame=$((port + 3))
 
 command=C2C.CallbackBeforeSendMsg
 
@@ -31,7 +36,9 @@ apps="
     app 2 { key file:app.key; rate 0;
             callback http://127.0.0.1:$receiver/ $command; }
     app 3 { key file:app.key; rate 0;
-            callback http://127.0.0.1:$dead/ $command; }"
+            callback http://127.0.0.1:$dead/ $command; }
+    app 4 { key file:app.key; rate 0;
+            callback http://127.0.0.1:$lame/ $command; }"
 
 im_start "$workers"
 
@@ -45,8 +52,9 @@ query_of() {
 none=$query
 asked=$(query_of 2)
 hung=$(query_of 3)
+some=$(query_of 4)
 
-for query in "$none" "$asked" "$hung"; do
+for query in "$none" "$asked" "$hung" "$some"; do
     im_accounts $users
 done
 
@@ -83,17 +91,43 @@ CONF
 
 "$nginx" -p "$work/receiver/" -c nginx.conf -e error.log
 
-perl -MIO::Socket::INET -e '
-    my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1",
-        LocalPort => $ARGV[0], Listen => 4096, ReuseAddr => 1) or die $!;
-    my @c;
-    push @c, scalar $s->accept while 1;' $dead > "$out/callback.dead" 2>&1 &
+# Those of the other apps: each one of so many requests is answered, or none.
 
-silent=$!
+silent() {
+    exec perl -MIO::Select -MIO::Socket::INET -e '
+        my ($port, $each) = @ARGV;
+        my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1",
+            LocalPort => $port, Listen => 4096, ReuseAddr => 1) or die $!;
+        my $all = IO::Select->new($s);
+        my $json = "{\"ErrorCode\":0}";
+        my ($n, $size, %in) = (0, 65536);
+        while (1) {
+            for my $c ($all->can_read) {
+                if ($c == $s) {
+                    $all->add(scalar $s->accept);
+                } elsif (!sysread $c, $in{$c}, $size, length($in{$c} // "")) {
+                    delete $in{$c};
+                    $all->remove($c);
+                    close $c;
+                } elsif ($in{$c} =~ /\}$/) {
+                    $in{$c} = "";
+                    next if !$each || ++$n % $each;
+                    syswrite $c, "HTTP/1.1 200 OK\r\nContent-Length: "
+                                 . length($json) . "\r\n\r\n$json";
+                }
+            }
+        }' "$@"
+}
+
+silent $dead 0 > "$out/callback.dead" 2>&1 &
+silents=$!
+silent $lame 4 > "$out/callback.lame" 2>&1 &
+silents="$silents $!"
 load=
 
 callback_stop() {
-    kill "$silent" ${load:+"$load"} 2> /dev/null || :
+    # shellcheck disable=SC2086
+    kill $silents ${load:+"$load"} 2> /dev/null || :
     kill -TERM "$(cat "$work/receiver/nginx.pid")" 2> /dev/null || :
     im_stop
 }
@@ -121,15 +155,17 @@ run() {
 
     cat "$out/callback.run" >> "$out/callback.log"
 
+    [ "$2" -gt 0 ] || return 0
+
     printf '%s\t%d\t%d\t%s\t%s\t%s\t%s\n' "$1" "$workers" "$2" \
            "$(value per_s)" "$(value cpu_per_m)" "$(value a50)" \
            "$(value a99)" | tee -a "$result"
 }
 
 
-# 50 messages a second of app 3.
+# 50 messages a second of another app.
 
-hang() {
+load() {
     exec perl -MIO::Socket::INET -MTime::HiRes=sleep -e '
         my ($port, $query) = @ARGV;
         my @open;
@@ -150,34 +186,59 @@ hang() {
 }
 
 
-run_hung() {
-    hang "$hung" > "$out/callback.load" 2>&1 &
-    load=$!
-    sleep 1
+metric() {
+    curl -s "http://127.0.0.1:$port/metrics" | sed -n "s/^$1 //p"
+}
 
-    run hung "$1" "$asked"
+
+wait_for() {
+    tries=200
+
+    until [ "$(metric "$1")" -ge "$2" ] 2> /dev/null; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || die "$1 is not $2"
+        sleep 0.1
+    done
+}
+
+
+# Case $1, with messages of another app by the query $3 until $4 is $5.
+
+run_with() {
+    load "$3" > "$out/callback.load" 2>&1 &
+    load=$!
+
+    wait_for "$4" "$5"
+    run "$1" "$2" "$asked"
 
     kill "$load"
     wait "$load" 2> /dev/null || :
     load=
+
+    # what is on its way ends in two seconds
+    sleep 2.5
 }
 
 
-# In each round the other way round, so that what the machine does besides
-# falls on all of them.
+run_case() {
+    case $1 in
+    none) run none "$2" "$none" ;;
+    asked) run asked "$2" "$asked" ;;
+    hung) run_with hung "$2" "$hung" im_callback_breakers_open "$workers" ;;
+    lame) run_with lame "$2" "$some" im_callbacks_in_flight 60 ;;
+    esac
+}
+
+
+# once for nothing: trees of the store become deep, memory is taken
+
+run none 0 "$none"
+run asked 0 "$asked"
 
 for round in $(seq "$rounds"); do
-
-    if [ $((round % 2)) = 1 ]; then
-        run none "$round" "$none"
-        run asked "$round" "$asked"
-        run_hung "$round"
-
-    else
-        run_hung "$round"
-        run asked "$round" "$asked"
-        run none "$round" "$none"
-    fi
+    for name in none asked hung lame lame hung asked none; do
+        run_case "$name" "$round"
+    done
 done
 
 callback_stop
@@ -188,8 +249,8 @@ trap - EXIT
 
 ratio() {
     awk -F '\t' -v a="$1" -v b="$2" -v col="$3" '
-        $1 == a { x[$3] = $col }
-        $1 == b { y[$3] = $col }
+        $1 == a { x[$3] += $col }
+        $1 == b { y[$3] += $col }
         END { for (r in x) if (y[r] > 0) printf "%.3f\n", x[r] / y[r] }' \
         "$result" | sort -n \
     | awk -v what="$1/$2 $4" '
@@ -206,4 +267,6 @@ ratio() {
     ratio asked none 5 'CPU/message'
     ratio hung asked 4 'messages/s'
     ratio hung asked 5 'CPU/message'
+    ratio lame asked 4 'messages/s'
+    ratio lame asked 5 'CPU/message'
 } | tee "$out/callback.ratio"

@@ -46,7 +46,7 @@ most=$(($(ulimit -n) - 1000))
 "$here/idle.sh" 10000 1
 "$here/sendmsg.sh" 5 10000 1
 "$here/store.sh" 5 500
-"$here/callback.sh" 5 10000 1
+"$here/callback.sh" 5 20000 1
 "$here/room.sh" 5 1 1000 5000 $most
 "$here/one.sh" 5 1
 "$here/group.sh" 5 1 1000
