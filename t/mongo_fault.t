@@ -24,7 +24,7 @@ my $svc = 'group_open_http_svc';
 my $im = Test::IM->new;
 my $mongo = Test::IM::Mongo->new(port => $im->free_port)->start;
 
-$im->run(workers => 2, im_block => <<"END");
+my $im_block = <<"END";
 im {
     zone 16m;
     bus 8m;
@@ -38,6 +38,8 @@ im {
     }
 }
 END
+
+$im->run(workers => 2, im_block => $im_block);
 
 my @users = map { "u$_" } 1 .. $senders;
 
@@ -197,6 +199,28 @@ is_deeply \%c2c, { map { $_ => 1 } grep { !$acked{$_} } keys %acked },
 like $im->get('/metrics')->text, qr/^im_store_breaker_opened_total [1-9]/m,
      'the breaker was open';
 is $im->metric('im_store_breaker_open'), 0, 'and is not any more';
+
+# The server would keep what the transaction has written from all others for a
+# minute, and a command has three seconds.
+
+subtest 'a worker dies in a transaction' => sub {
+    plan skip_all => 'needs a build --with-debug'
+        unless Test::IM::with_debug();
+
+    $im->allow_log(qr/exited on signal 9|shared memory zone .* was locked/);
+    $im->reload(im_block => $im_block =~ s/\{\n/{\n    fault mid_batch 2;\n/r);
+
+    my $add = sub {
+        return $im->rest('sns/friend_add', { From_Account => 'u1',
+            AddFriendItem => [{ To_Account => 'u2',
+                                AddSource => 'AddSource_Type_Web' }] });
+    };
+
+    ok !defined $add->()->code, 'no answer';
+    $im->log_like(qr/transactions of a worker that has died were ended/);
+
+    $add->()->code_is(0)->json_is('/ResultItem/0/ResultCode', 0);
+};
 
 $im->finish;
 done_testing;

@@ -89,6 +89,10 @@ im_mongo_init_conf(ngx_conf_t *cf, im_conf_t *conf)
 
     mongoc_uri_destroy(uri);
 
+    if (im_mongo_orphan_conf(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return im_task_conf(cf);
 }
 
@@ -98,6 +102,8 @@ im_mongo_init_conf(ngx_conf_t *cf, im_conf_t *conf)
 static ngx_int_t
 im_mongo_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
 {
+    im_mongo_orphan_init();
+
     return NGX_OK;
 }
 
@@ -145,6 +151,11 @@ im_mongo_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 
     client = mongoc_client_pool_pop(im_mongo.pool);
     rc = im_mongo_prepare(client, &error);
+
+    if (rc == NGX_OK) {
+        im_mongo_orphan_end(client);
+    }
+
     mongoc_client_pool_push(im_mongo.pool, client);
 
     switch (rc) {
@@ -652,6 +663,7 @@ im_mongo_thread_ready(im_mongo_call_t *call)
         rc = im_mongo_prepare(call->client, &call->error);
 
         if (rc == NGX_OK) {
+            im_mongo_orphan_end(call->client);
             im_mongo.ready = 1;
 
         } else {

@@ -41,6 +41,7 @@
 
 
 typedef struct im_mongo_call_s  im_mongo_call_t;
+typedef struct im_mongo_note_s  im_mongo_note_t;
 
 typedef void (*im_mongo_call_pt)(im_mongo_call_t *call);
 
@@ -220,6 +221,20 @@ ngx_int_t im_mongo_prepare(mongoc_client_t *client, bson_error_t *error);
 ngx_int_t im_mongo_copy_begin(mongoc_client_t *client, ngx_uint_t *used,
     bson_error_t *error);
 ngx_int_t im_mongo_copy_end(mongoc_client_t *client, bson_error_t *error);
+
+/* im_mongo_orphan.c */
+
+ngx_int_t im_mongo_orphan_conf(ngx_conf_t *cf);
+/* For processes that are forked afterwards. */
+void im_mongo_orphan_init(void);
+/*
+ * In a thread: notes that the session has a transaction, until the end of the
+ * note.  NULL: it is not noted.
+ */
+im_mongo_note_t *im_mongo_note(mongoc_client_session_t *session);
+void im_mongo_note_end(im_mongo_note_t *note);
+/* Ends what workers have left that are dead.  Blocks. */
+void im_mongo_orphan_end(mongoc_client_t *client);
 
 /* im_mongo_read.c */
 

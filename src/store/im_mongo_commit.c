@@ -525,8 +525,9 @@ im_mongo_transaction(im_mongo_call_t *call)
 {
     im_mongo_batch_t  *batch = (im_mongo_batch_t *) call;
 
-    ngx_uint_t     tries;
-    im_mongo_tx_t  tx;
+    ngx_uint_t        tries;
+    im_mongo_tx_t     tx;
+    im_mongo_note_t  *note;
 
     ngx_memzero(&tx, sizeof(im_mongo_tx_t));
     tx.call = call;
@@ -543,7 +544,11 @@ im_mongo_transaction(im_mongo_call_t *call)
             tx.conflict = 0;
             tx.transient = 0;
 
+            note = im_mongo_note(tx.session);
+
             call->rc = im_mongo_transaction_try(&tx, batch);
+
+            im_mongo_note_end(note);
 
             mongoc_client_session_destroy(tx.session);
             tx.session = NULL;
@@ -599,6 +604,10 @@ im_mongo_transaction_try(im_mongo_tx_t *tx, im_mongo_batch_t *batch)
     }
 
     for (batch->failed = 0; batch->failed < batch->n; batch->failed++) {
+
+        if (batch->failed) {
+            im_fault("mid_batch");
+        }
 
         op = &batch->ops[batch->failed];
 
