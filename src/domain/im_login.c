@@ -167,6 +167,8 @@ im_login_open(im_ctx_t *ctx, ngx_uint_t platform, int64_t expire,
         if (code != IM_E_LOGIN_TIMEOUT) {
             return code;
         }
+
+        rc = NGX_BUSY;                       /* if it was the last try */
     }
 
     return im_login_code(rc);

@@ -22,7 +22,8 @@
 
 /*
  * Makes the login that of the connection; an older one of the connection
- * ends.  Codes 70202, 70500; 6014: the connection has gone meanwhile.
+ * ends.  Codes 70202, 70500; 6014: the connection has gone meanwhile, or the
+ * login was ended.
  */
 im_code_t im_web_session_begin(im_ctx_t *ctx, im_login_t *login);
 

@@ -52,7 +52,7 @@ im_command_t  im_cmd_web_status[] = {
 static im_code_t
 im_cmd_wslogin(im_ctx_t *ctx, void *data)
 {
-    im_code_t    code;
+    im_code_t    code, ended;
     ngx_int_t    rc;
     ngx_str_t    a2, text;
     im_login_t   login;
@@ -82,8 +82,13 @@ im_cmd_wslogin(im_ctx_t *ctx, void *data)
     }
 
     code = im_web_session_begin(ctx, &login);
-    if (code == IM_OK) {
-        code = im_cmd_wslogin_ended(ctx, &a2, login.inst);
+
+    if (code == IM_OK || code == IM_E_LOGGED_OUT) {
+        ended = im_cmd_wslogin_ended(ctx, &a2, login.inst);
+
+        if (ended != IM_OK) {
+            return ended;
+        }
     }
 
     if (code != IM_OK) {
