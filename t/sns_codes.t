@@ -361,7 +361,9 @@ for my $b (0, 1) {
 
     $im = Test::IM->new->run(workers => 2, app => 'rate 0; friends_max 2;
         friend_groups_max 2; blacklist_max 2; pendency_max 1; friend_rate 2;'
-        . ($b ? ' b_codes on;' : ''));
+        . ($b ? ' b_codes on;' : ''),
+        # all of the writers may wait for their turn
+        im => 'commit_queue 10000 64m 60s;');
     sns_server($im);
 
     subtest "numbers of $set" => sub {

@@ -33,6 +33,7 @@
 #define IM_MONGO_DEADLINE 3000       /* ms, of a call */
 #define IM_MONGO_EACH     20         /* ms more, for each operation of a
                                         large transaction */
+#define IM_MONGO_TURN_OPS 64         /* of a transaction that takes turns */
 #define IM_MONGO_FRESH    20000      /* ms, of a tail that a worker knows */
 #define IM_MONGO_LAST     2592000    /* s, until the sweeper looks again at
                                         the last row of a stream */
@@ -327,6 +328,26 @@ ngx_int_t im_mongo_bulk(im_mongo_tx_t *tx, im_mongo_op_t **ops,
     ngx_uint_t n);
 ngx_int_t im_mongo_bulk_append(im_mongo_tx_t *tx, im_mongo_op_t **ops,
     ngx_uint_t n);
+
+/* im_mongo_turn.c */
+
+typedef struct {
+    im_batch_t        *batch;
+    ngx_uint_t         n;
+    uint16_t           place[IM_MONGO_TURN_OPS];
+    uint16_t           op[IM_MONGO_TURN_OPS];
+} im_mongo_turn_t;
+
+void im_mongo_turn_init(void);
+/*
+ * Waits until no other batch of this worker that is a transaction is about to
+ * write one of the rows; a large one does not wait.  NGX_OK: the turn is to
+ * be ended; NGX_BUSY: it took too long; NGX_DECLINED: a row has another
+ * version meanwhile.
+ */
+ngx_int_t im_mongo_turn_begin(im_mongo_turn_t *turn, im_batch_t *batch);
+/* done: the batch is committed. */
+void im_mongo_turn_end(im_mongo_turn_t *turn, ngx_uint_t done);
 
 /* im_mongo_commit.c */
 

@@ -75,6 +75,7 @@ ngx_int_t
 im_mongo_commit_init(ngx_cycle_t *cycle)
 {
     ngx_queue_init(&im_mongo_pending);
+    im_mongo_turn_init();
 
     return NGX_OK;
 }
@@ -87,6 +88,7 @@ im_mongo_commit(im_ctx_t *ctx, im_batch_t *batch)
     uint64_t             start, us;
     ngx_int_t            rc;
     ngx_uint_t           i;
+    im_mongo_turn_t      turn;
     im_store_stat_t     *stat;
     im_mongo_pending_t   pending;
 
@@ -102,22 +104,29 @@ im_mongo_commit(im_ctx_t *ctx, im_batch_t *batch)
         return rc;
     }
 
-    pending.start = ngx_current_msec;
     start = im_mongo_now();
 
-    ngx_queue_insert_tail(&im_mongo_pending, &pending.queue);
     stat->queue++;
     stat->queue_bytes += bytes;
 
-    im_fault("before_commit");
-
-    rc = im_mongo_commit_ops(ctx, batch);
+    rc = im_mongo_turn_begin(&turn, batch);
 
     if (rc == NGX_OK) {
-        im_fault("after_commit");
+        pending.start = ngx_current_msec;
+        ngx_queue_insert_tail(&im_mongo_pending, &pending.queue);
+
+        im_fault("before_commit");
+
+        rc = im_mongo_commit_ops(ctx, batch);
+
+        if (rc == NGX_OK) {
+            im_fault("after_commit");
+        }
+
+        ngx_queue_remove(&pending.queue);
+        im_mongo_turn_end(&turn, rc == NGX_OK);
     }
 
-    ngx_queue_remove(&pending.queue);
     stat->queue--;
     stat->queue_bytes -= bytes;
 

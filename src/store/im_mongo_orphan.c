@@ -124,6 +124,10 @@ im_mongo_orphan_end(mongoc_client_t *client)
     ngx_atomic_t      pid;
     im_mongo_note_t  *note;
 
+    if (im_mongo_notes == NULL) {
+        return;
+    }
+
     n = 0;
 
     for (i = 0; i < IM_MONGO_NOTES; i++) {
