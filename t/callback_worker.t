@@ -2,8 +2,8 @@
 
 # Copyright (C) The ngx_im authors
 
-# Callbacks and the life of a worker: names, reload into another receiver,
-# fast stop with requests on their way, refusals at start.
+# Callbacks and the life of a worker: names, also slow ones, reload into
+# another receiver, fast stop with requests on their way, refusals at start.
 
 use strict;
 use warnings;
@@ -55,6 +55,77 @@ subtest 'a name that does not exist' => sub {
     my $start = time;
     msg()->code_is(80003);
     cmp_ok time - $start, '<', 30, 'is not waited for';
+};
+
+subtest 'a name that takes long' => sub {
+    my ($cc) = grep { -x "/usr/bin/$_" } qw/ cc gcc /;
+
+    plan skip_all => 'needs a C compiler' unless $cc;
+
+    my $dir = File::Temp::tempdir('im-test-XXXXXXXX', TMPDIR => 1,
+                                  CLEANUP => 1);
+    my $key = 'r' x 64;
+    my $slow = Test::IM->new;
+
+    chmod 0755, $dir;
+    is system($cc, qw/ -shared -fPIC -o /, "$dir/resolve.so",
+              't/lib/resolve.c', '-ldl'), 0, 'the resolver is built';
+
+    {
+        # the sanitizer wants to be the first
+        my ($asan) = `ldd ${\ Test::IM::nginx() }` =~ m{(/\S*libasan\S*)};
+
+        local $ENV{IM_RESOLVE} = "$dir/now";
+        local $ENV{LD_PRELOAD} = join ' ', $asan // (), "$dir/resolve.so";
+
+        $slow->run(app => 'rate 0; callback http://receiver.slow:'
+                          . $two->port . "/im $before timeout=60s;",
+            im => "rate 0; app 2 { key $key;
+                   callback @{[ $two->url ]} $before timeout=20s; }");
+    }
+
+    my $other = sub {
+        my ($command, $body) = @_;
+
+        $slow->rest($command, $body, query => {
+            sdkappid => 2, usersig => $slow->usersig('administrator',
+                sdkappid => 2, key => $key) })->code_is(0);
+    };
+
+    $slow->users(qw/ ann bob /);
+    $other->('im_open_login_svc/account_import', { UserID => $_ })
+        for qw/ ann bob /;
+
+    my $code;
+
+    $slow->ua->post($slow->url('/v4/openim/sendmsg',
+            sdkappid => $slow->app_id, identifier => $slow->admin,
+            random => 1, contenttype => 'json',
+            usersig => $slow->usersig($slow->admin)),
+        json => body(), sub {
+            my ($ua, $tx) = @_;
+            $code = ($tx->res->json // {})->{ErrorCode} // 'none';
+        });
+
+    my $timer = Mojo::IOLoop->recurring(0.05 => sub { });
+    my $end = time + 50;
+
+    Mojo::IOLoop->one_tick
+        until $slow->metric('im_callbacks_in_flight') == 1 || time > $end;
+
+    $two->clear;
+    $other->('openim/sendmsg', body()) for 1 .. 5;
+    is $code, undef, 'others do not wait for it';
+    is scalar(my @list = $two->requests($before)), 5, 'they are asked';
+
+    Mojo::File::path("$dir/now")->spurt('');
+    Mojo::IOLoop->one_tick until defined $code || time > $end;
+    Mojo::IOLoop->remove($timer);
+
+    is $code, 0, 'it goes on';
+    is scalar(@list = $two->requests($before)), 6, 'and is asked';
+    $slow->finish;
+    $two->clear;
 };
 
 subtest 'a reload changes the receiver' => sub {
