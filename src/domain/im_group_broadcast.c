@@ -45,7 +45,7 @@ im_group_broadcast(im_ctx_t *ctx, im_group_send_t *send)
 
     im_zone_key(key, ctx->app->id, IM_KEY_MESSAGE, parts, 4);
 
-    rc = im_marker_take_all(key, IM_BROADCAST_TIME, ctx->pool, &result);
+    rc = im_marker_take_all(key, IM_BROADCAST_TIME, NULL, ctx->pool, &result);
 
     if (rc == NGX_DONE) {
         (void) im_str_int(&result, &send->seq);

@@ -32,6 +32,7 @@ static im_code_t im_group_message_live(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, im_room_once_t *once);
 static im_code_t im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send);
+static int64_t im_group_message_time(im_ctx_t *ctx, int64_t first);
 static ngx_int_t im_group_message_dk(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, int64_t time, ngx_str_t *dk);
 static ngx_int_t im_group_message_duplicate(im_ctx_t *ctx, im_group_t *group,
@@ -45,6 +46,8 @@ static ngx_msec_t im_group_message_busy(im_ctx_t *ctx,
 static ngx_int_t im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, u_char *key);
 static void im_group_message_result(im_group_send_t *send, ngx_str_t *text);
+static void im_group_message_text(im_group_send_t *send, u_char *buf,
+    ngx_str_t *text);
 static void im_group_message_answer(im_group_send_t *send, u_char *key,
     time_t ttl);
 
@@ -156,7 +159,7 @@ im_group_message_live(im_ctx_t *ctx, im_group_t *group,
 }
 
 
-/* Milliseconds that sending takes at most. */
+/* Milliseconds for which a repetition waits for the end of a send. */
 
 static ngx_msec_t
 im_group_message_busy(im_ctx_t *ctx, im_group_send_t *send)
@@ -170,17 +173,17 @@ static im_code_t
 im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send)
 {
-    int64_t          fixed;
+    int64_t          first;
     ngx_int_t        rc;
     im_code_t        code;
     ngx_uint_t       op, exempt;
     im_batch_t      *batch;
     im_group_row_t   row;
 
-    /* a time: that of the first one, which may be stored still */
+    /* the first attempt's, which may be stored still */
 
-    fixed = send->time;
-    send->time = fixed ? fixed : ngx_time();
+    first = send->time;
+    send->time = im_group_message_time(ctx, first);
 
     rc = im_group_message_duplicate(ctx, group, send, &row);
 
@@ -217,7 +220,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
         return code;
     }
 
-    send->time = fixed ? fixed : ngx_time();
+    send->time = im_group_message_time(ctx, first);
 
     if (send->dropped
         || im_group_speak_rate(ctx, group, send, exempt) != NGX_OK)
@@ -304,6 +307,25 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
     send->seq = row.seq;
 
     return im_group_message_after(ctx, group, send, &row);
+}
+
+
+/*
+ * Now, but in the time window of the first attempt: of all that are under way
+ * at once one only has the key.
+ */
+
+static int64_t
+im_group_message_time(im_ctx_t *ctx, int64_t first)
+{
+    int64_t  window, now;
+
+    window = ngx_max(ctx->app->dedup_group, 1);
+
+    now = ngx_time();
+    now = ngx_max(now, first);
+
+    return ngx_min(now, first - first % window + window - 1);
 }
 
 
@@ -453,17 +475,19 @@ im_group_message_online(im_ctx_t *ctx, im_group_t *group, im_group_row_t *row)
 
 
 /*
- * NGX_OK: the caller sends, with the time of the first one if nobody knows
- * whether that is stored; NGX_DONE: it was sent, send has the answer.
+ * NGX_OK: the caller sends, send->time is that of the first attempt if nobody
+ * knows whether that is stored, otherwise now; NGX_DONE: it was sent, send has
+ * the answer.
  */
 
 static ngx_int_t
 im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, u_char *key)
 {
+    u_char      buf[IM_SEND_RESULT];
     int64_t     num[2];
     ngx_int_t   rc;
-    ngx_str_t   parts[4], result;
+    ngx_str_t   parts[4], left, result;
     ngx_msec_t  busy;
 
     num[0] = group->gno;
@@ -483,8 +507,17 @@ im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
 
     busy = im_group_message_busy(ctx, send);
 
-    rc = im_marker_await_all(key, busy, IM_SEND_STEP, busy, ctx->pool,
-                             &result);
+    send->time = ngx_time();
+    send->unknown = 1;
+
+    im_group_message_text(send, buf, &left);
+
+    send->unknown = 0;
+
+    /* what Redis does not know is not published in a live room */
+
+    rc = im_marker_await_all(key, busy, group->type->live ? NULL : &left,
+                             IM_SEND_STEP, busy, ctx->pool, &result);
 
     if (rc != NGX_DONE) {
         return rc;
@@ -542,6 +575,16 @@ im_group_message_result(im_group_send_t *send, ngx_str_t *text)
 }
 
 
+static void
+im_group_message_text(im_group_send_t *send, u_char *buf, ngx_str_t *text)
+{
+    text->data = buf;
+    text->len = ngx_sprintf(buf, "%L %L %ui %ui", send->seq, send->time,
+                            send->dropped, send->unknown)
+                - buf;
+}
+
+
 /* Seconds. */
 
 static void
@@ -550,10 +593,7 @@ im_group_message_answer(im_group_send_t *send, u_char *key, time_t ttl)
     u_char     buf[IM_SEND_RESULT];
     ngx_str_t  text;
 
-    text.data = buf;
-    text.len = ngx_sprintf(buf, "%L %L %ui %ui", send->seq, send->time,
-                           send->dropped, send->unknown)
-               - buf;
+    im_group_message_text(send, buf, &text);
 
     (void) im_marker_done(key, &text, (ngx_msec_t) ttl * 1000);
 }

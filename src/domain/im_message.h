@@ -14,6 +14,7 @@
 #include "core/im_error.h"
 #include "domain/im_inbox.h"
 #include "domain/im_profile.h"
+#include "live/im_zone.h"
 #include "store/im_store.h"
 
 
@@ -34,10 +35,13 @@
 
 
 /* Seconds in which a write that has failed may take effect all the same. */
-#define IM_MSG_LATE       60
+#define IM_MSG_LATE       (IM_MARKER_LEFT / 1000)
 
-/* Milliseconds that a send takes at most, and after which one that waits for
- * its end looks again. */
+/* Seconds by which the clocks of nodes may differ. */
+#define IM_MSG_CLOCKS     20
+
+/* Milliseconds for which a repetition waits for the end of a send, and after
+ * which it looks again. */
 #define IM_SEND_MARKER    3000
 #define IM_SEND_STEP      20
 

@@ -10,9 +10,12 @@
 #include "domain/im_callback.h"
 #include "domain/im_message_once.h"
 #include "live/im_limit.h"
+#include "live/im_redis.h"
 #include "live/im_zone.h"
 
 
+static void im_message_time(im_send_t *send, u_char *buf, ngx_str_t *text);
+static ngx_msec_t im_message_keep(im_ctx_t *ctx, im_send_t *send);
 static void im_message_unknown(im_send_t *send, u_char *key,
     ngx_msec_t ttl);
 static uint32_t im_message_crc(im_send_t *send);
@@ -21,22 +24,31 @@ static ngx_int_t im_message_take_row(im_row_t *row, void *data);
 
 /*
  * Two that run at once must not both look before either commits: the time
- * window of their dk may differ.  For the same reason what is repeated gets
- * the time of the first one, as long as nobody knows whether that is stored:
- * it may still be, behind the look, and only one of them has the key.
+ * window of their dk may differ.  So what is repeated gets the time of the
+ * first one, as long as nobody knows whether that is stored: it may still be,
+ * behind the look, and only one of them has the key.  The marker has that
+ * time from its beginning, for the first one may be slower than its marker
+ * lives, or die, while the store still works on what it was given.
  */
 
 ngx_int_t
 im_message_begin(im_ctx_t *ctx, im_send_t *send, u_char *key)
 {
+    u_char     buf[NGX_INT64_LEN];
     int64_t    time;
     ngx_int_t  rc, window;
-    ngx_str_t  result;
+    ngx_str_t  left, result;
 
     send->unknown = 0;
 
+    if (send->msg.time == 0) {
+        send->msg.time = ngx_time();
+    }
+
+    im_message_time(send, buf, &left);
+
     rc = im_message_marker(ctx, send, IM_KEY_COMMIT,
-                           im_message_busy(ctx, send), key, &result);
+                           im_message_busy(ctx, send), &left, key, &result);
 
     if (rc != NGX_DONE) {
         return rc;
@@ -49,29 +61,64 @@ im_message_begin(im_ctx_t *ctx, im_send_t *send, u_char *key)
         && ngx_time() - time <= window)
     {
         send->msg.time = time;
-
-    } else if (send->msg.time == 0) {
-        send->msg.time = ngx_time();     /* it is a new message */
     }
 
-    im_message_unknown(send, key, IM_MSG_LATE * 1000);
+    im_message_unknown(send, key, IM_MARKER_LEFT);
 
     return NGX_DONE;
 }
 
 
 void
-im_message_end(im_send_t *send, u_char *key, ngx_int_t rc, ngx_uint_t done)
+im_message_end(im_ctx_t *ctx, im_send_t *send, u_char *key, ngx_int_t rc,
+    ngx_uint_t done)
 {
+    ngx_msec_t  keep;
+
     if (send->unknown) {
-        im_message_unknown(send, key, IM_MSG_LATE * 1000);
+        im_message_unknown(send, key, IM_MARKER_LEFT);
+        return;
+    }
+
+    keep = done ? im_message_keep(ctx, send) : 0;
+
+    if (keep || (rc == NGX_DONE && done)) {
+        im_message_unknown(send, key, ngx_max(keep, 1));
 
     } else if (rc == NGX_OK) {
         im_marker_release(key);
-
-    } else if (rc == NGX_DONE && done) {
-        im_message_unknown(send, key, 1);    /* no longer */
     }
+}
+
+
+static void
+im_message_time(im_send_t *send, u_char *buf, ngx_str_t *text)
+{
+    text->data = buf;
+    text->len = ngx_sprintf(buf, "%L", send->msg.time) - buf;
+}
+
+
+/*
+ * A node whose clock is behind looks into earlier windows only: if this one
+ * has just begun, it is told the time.
+ */
+
+static ngx_msec_t
+im_message_keep(im_ctx_t *ctx, im_send_t *send)
+{
+    int64_t  window;
+
+    window = ngx_max(ctx->app->dedup_c2c, 1);
+
+    if (!send->seq_given
+        || !im_redis_configured()
+        || send->msg.time % window >= IM_MSG_CLOCKS)
+    {
+        return 0;
+    }
+
+    return ngx_min(window, IM_MSG_CLOCKS) * 1000;
 }
 
 
@@ -81,8 +128,7 @@ im_message_unknown(im_send_t *send, u_char *key, ngx_msec_t ttl)
     u_char     buf[NGX_INT64_LEN];
     ngx_str_t  result;
 
-    result.data = buf;
-    result.len = ngx_sprintf(buf, "%L", send->msg.time) - buf;
+    im_message_time(send, buf, &result);
 
     (void) im_marker_done(key, &result, ttl);
 }
@@ -99,7 +145,7 @@ im_message_busy(im_ctx_t *ctx, im_send_t *send)
 
 ngx_int_t
 im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
-    ngx_msec_t ttl, u_char *key, ngx_str_t *result)
+    ngx_msec_t ttl, ngx_str_t *left, u_char *key, ngx_str_t *result)
 {
     int64_t    ids[4];
     ngx_str_t  parts[3];
@@ -118,7 +164,7 @@ im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
 
     im_zone_key(key, ctx->app->id, what, parts, 3);
 
-    return im_marker_await_all(key, ngx_max(ttl, 1), IM_SEND_STEP,
+    return im_marker_await_all(key, ngx_max(ttl, 1), left, IM_SEND_STEP,
                                im_message_busy(ctx, send), ctx->pool, result);
 }
 

@@ -20,19 +20,20 @@
  */
 
 /*
- * The caller sends, and calls im_message_end() with the result.  NGX_OK: the
- * marker is his; NGX_DONE: nobody knows whether the message is stored,
- * msg.time is set; NGX_BUSY: it is being sent.
+ * The caller sends, with msg.time, which is set, and calls im_message_end()
+ * with the result.  NGX_OK: the marker is his; NGX_DONE: another one has sent
+ * the message at that time, or still does, nobody knows whether it is stored;
+ * NGX_BUSY: it is being sent.
  */
 ngx_int_t im_message_begin(im_ctx_t *ctx, im_send_t *send, u_char *key);
 /* done: it is stored. */
-void im_message_end(im_send_t *send, u_char *key, ngx_int_t rc,
+void im_message_end(im_ctx_t *ctx, im_send_t *send, u_char *key, ngx_int_t rc,
     ngx_uint_t done);
 
 /* As im_marker_take_all(), but waits for another one's end. */
 ngx_int_t im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
-    ngx_msec_t ttl, u_char *key, ngx_str_t *result);
-/* Milliseconds that sending takes at most. */
+    ngx_msec_t ttl, ngx_str_t *left, u_char *key, ngx_str_t *result);
+/* Milliseconds for which a repetition waits for the end of a send. */
 ngx_msec_t im_message_busy(im_ctx_t *ctx, im_send_t *send);
 
 /* The key of the message in the time window. */

@@ -86,7 +86,7 @@ im_message_send(im_ctx_t *ctx, im_send_t *send)
 
     code = im_message_send_stored(ctx, send);
 
-    im_message_end(send, key, rc, code == IM_OK);
+    im_message_end(ctx, send, key, rc, code == IM_OK);
 
     im_message_tell(ctx, send, code);
 
@@ -97,7 +97,6 @@ im_message_send(im_ctx_t *ctx, im_send_t *send)
 static im_code_t
 im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
 {
-    int64_t         fixed;
     im_code_t       code;
     ngx_int_t       rc;
     ngx_str_t       dk;
@@ -106,11 +105,7 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
     im_batch_t     *batch;
     im_send_ops_t   ops;
 
-    fixed = send->msg.time;
-
     for (tries = 0; tries < IM_SEND_TRIES; tries++) {
-
-        send->msg.time = fixed ? fixed : ngx_time();
 
         rc = im_message_duplicate(ctx, send, &row);
 
@@ -133,10 +128,6 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
         {
             return code;
         }
-
-        /* the app knows the message by its time */
-
-        fixed = send->msg.time;
 
         batch = im_store_batch(ctx, IM_ORDERED);
 
@@ -201,8 +192,8 @@ im_message_send_online(im_ctx_t *ctx, im_send_t *send)
     ttl = send->seq_given ? (ngx_msec_t) ctx->app->dedup_c2c * 1000 : 1000;
 
     rc = im_message_marker(ctx, send, IM_KEY_MESSAGE,
-                           ngx_max(ttl, im_message_busy(ctx, send)), key,
-                           &result);
+                           ngx_max(ttl, im_message_busy(ctx, send)), NULL,
+                           key, &result);
 
     if (rc == NGX_BUSY) {
         return im_message_code(ctx, rc);
@@ -572,7 +563,7 @@ im_message_send_many(im_ctx_t *ctx, im_send_t *send, ngx_str_t *to,
 
     for (i = 0; i < n && codes[i] == IM_OK; i++) { /* void */ }
 
-    im_message_end(send, key, rc, i == n);
+    im_message_end(ctx, send, key, rc, i == n);
 }
 
 

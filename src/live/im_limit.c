@@ -45,19 +45,26 @@ static im_redis_script_t  im_limit_count_script = im_redis_script(
     "return { n, redis.call('PTTL', KEYS[1]) }\n");
 
 
-/* value, milliseconds: what is there already, or "" */
+/* value, milliseconds, those of what is left: what is there already, or "" */
 
 static im_redis_script_t  im_limit_take_script = im_redis_script(
     "local v = redis.call('GET', KEYS[1])\n"
-    "if v then return v end\n"
+    "if v then\n"
+    "  local left = string.match(v, '^t[^\\n]*\\n(.*)')\n"
+    "  if left and redis.call('PTTL', KEYS[1]) <= tonumber(ARGV[3]) then\n"
+    "    return 'd' .. left\n"
+    "  end\n"
+    "  return v\n"
+    "end\n"
     "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
     "return ''\n");
 
 
-/* value */
+/* value, without what is left */
 
 static im_redis_script_t  im_limit_release_script = im_redis_script(
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then\n"
+    "local v = redis.call('GET', KEYS[1])\n"
+    "if v and string.match(v, '^[^\\n]*') == ARGV[1] then\n"
     "  return redis.call('DEL', KEYS[1])\n"
     "end\n"
     "return 0\n");
@@ -72,21 +79,22 @@ static void im_limit_key(ngx_str_t *arg, u_char *buf, const char *kind,
 
 
 /*
- * In Redis: "t" and the node while it is under way, "d" and the result when
- * it was done.
+ * In Redis: "t" and the node while it is under way, then a line feed and what
+ * is left if it does not end; "d" and the result when it was done.
  */
 
 ngx_int_t
 im_marker_take_all(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
-    ngx_pool_t *pool, ngx_str_t *result)
+    ngx_str_t *left, ngx_pool_t *pool, ngx_str_t *result)
 {
-    u_char             buf[IM_REDIS_KEY_MAX], num[NGX_INT64_LEN];
-    u_char             mine[IM_REDIS_KEY_MAX];
+    u_char             buf[IM_REDIS_KEY_MAX], num[2][NGX_INT64_LEN];
+    u_char             mine[2 * IM_REDIS_KEY_MAX];
+    u_char            *p;
     ngx_int_t          rc;
-    ngx_str_t          args[3];
+    ngx_str_t          args[4];
     im_limit_taken_t   taken;
 
-    rc = im_marker_take(key, ttl, pool, result);
+    rc = im_marker_take(key, ttl, left, pool, result);
 
     if (rc != NGX_OK || !im_redis_up()) {
         return rc;
@@ -94,16 +102,22 @@ im_marker_take_all(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
 
     im_limit_key(&args[0], buf, "m", key, 0);
 
-    args[1].data = mine;
-    args[1].len = ngx_snprintf(mine, IM_REDIS_KEY_MAX, "t%V", im_node_id())
-                  - mine;
+    p = ngx_snprintf(mine, IM_REDIS_KEY_MAX, "t%V", im_node_id());
 
-    im_redis_int(&args[2], num, ttl);
+    if (left) {
+        p = ngx_slprintf(p, mine + sizeof(mine), "\n%V", left);
+    }
+
+    args[1].data = mine;
+    args[1].len = p - mine;
+
+    im_redis_int(&args[2], num[0], ttl + (left ? IM_MARKER_LEFT : 0));
+    im_redis_int(&args[3], num[1], IM_MARKER_LEFT);
 
     taken.pool = pool;
     taken.result = result;
 
-    rc = im_redis_wait(&im_limit_take_script, 1, args, 3, im_limit_take,
+    rc = im_redis_wait(&im_limit_take_script, 1, args, 4, im_limit_take,
                        &taken);
 
     switch (rc) {
@@ -124,14 +138,15 @@ im_marker_take_all(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
 
 ngx_int_t
 im_marker_await_all(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
-    ngx_msec_t step, ngx_msec_t wait, ngx_pool_t *pool, ngx_str_t *result)
+    ngx_str_t *left, ngx_msec_t step, ngx_msec_t wait, ngx_pool_t *pool,
+    ngx_str_t *result)
 {
     ngx_int_t   rc;
     ngx_msec_t  waited;
 
     for (waited = 0; /* void */ ; waited += step) {
 
-        rc = im_marker_take_all(key, ttl, pool, result);
+        rc = im_marker_take_all(key, ttl, left, pool, result);
 
         if (rc != NGX_BUSY || waited >= wait) {
             return rc;

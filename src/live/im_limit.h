@@ -22,11 +22,12 @@
 
 /* As im_marker_take(), on all nodes. */
 ngx_int_t im_marker_take_all(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
-    ngx_pool_t *pool, ngx_str_t *result);
+    ngx_str_t *left, ngx_pool_t *pool, ngx_str_t *result);
 /* The same; looks again each step milliseconds whether what is under way has
  * ended, NGX_BUSY: it has not in wait milliseconds. */
 ngx_int_t im_marker_await_all(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
-    ngx_msec_t step, ngx_msec_t wait, ngx_pool_t *pool, ngx_str_t *result);
+    ngx_str_t *left, ngx_msec_t step, ngx_msec_t wait, ngx_pool_t *pool,
+    ngx_str_t *result);
 
 
 /* The key of a marker in Redis; buf has IM_REDIS_KEY_MAX bytes. */

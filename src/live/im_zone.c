@@ -395,14 +395,16 @@ im_zone_node_insert_value(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
 
 
 ngx_int_t
-im_marker_take(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl, ngx_pool_t *pool,
-    ngx_str_t *result)
+im_marker_take(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl, ngx_str_t *left,
+    ngx_pool_t *pool, ngx_str_t *result)
 {
     size_t            len;
     u_char            buf[IM_ZONE_RESULT_MAX];
     ngx_int_t         rc;
     im_zone_sh_t     *sh;
     im_zone_entry_t  *e;
+
+    /* a: when the time of who has taken it is over */
 
     len = 0;
     rc = NGX_OK;
@@ -412,14 +414,23 @@ im_marker_take(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl, ngx_pool_t *pool,
     e = im_zone_find_locked(sh, IM_LRU_MARKER, key);
 
     if (e == NULL) {
-        e = im_zone_new_locked(sh, IM_LRU_MARKER, key, 0);
+        e = im_zone_new_locked(sh, IM_LRU_MARKER, key, left ? left->len : 0);
 
         if (e) {
             e->state = IM_MARKER_TAKEN;
+            e->a = ngx_current_msec + ttl;
             e->expires = ngx_current_msec + ttl;
+
+            if (left) {
+                e->expires += IM_MARKER_LEFT;
+                ngx_memcpy(e->data, left->data, left->len);
+            }
         }
 
-    } else if (e->state == IM_MARKER_DONE) {
+    } else if (e->state == IM_MARKER_DONE
+               || (ngx_msec_int_t) ((ngx_msec_t) e->a - ngx_current_msec)
+                  <= 0)
+    {
         len = e->len;
         ngx_memcpy(buf, e->data, len);
         rc = NGX_DONE;

@@ -51,9 +51,14 @@ typedef enum {
  * somebody else has it; NGX_DONE: it was done, *result (may be NULL) is a
  * copy on the pool; NGX_ERROR: no memory.  When the zone is full, NGX_OK
  * without a marker.
+ *
+ * left, or NULL: the result for IM_MARKER_LEFT milliseconds after ttl, if
+ * the caller has not said by then how it ended; he may be slow, or dead.
  */
+#define IM_MARKER_LEFT  60000
+
 ngx_int_t im_marker_take(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t ttl,
-    ngx_pool_t *pool, ngx_str_t *result);
+    ngx_str_t *left, ngx_pool_t *pool, ngx_str_t *result);
 /* It was not done after all; drop: in this node only. */
 void im_marker_release(u_char key[IM_ZONE_KEY_LEN]);
 void im_marker_drop(u_char key[IM_ZONE_KEY_LEN]);

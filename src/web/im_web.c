@@ -282,7 +282,7 @@ im_web_once(im_web_call_t *call)
 
     im_zone_key(key, ctx->app->id, IM_KEY_ONCE, parts, 4);
 
-    rc = im_marker_await_all(key, IM_WEB_ONCE_TTL, IM_WEB_ONCE_STEP,
+    rc = im_marker_await_all(key, IM_WEB_ONCE_TTL, NULL, IM_WEB_ONCE_STEP,
                              IM_WEB_ONCE_WAIT, ctx->pool, &text);
 
     if (rc == NGX_DONE) {

@@ -196,7 +196,7 @@ act(void)
 
     case 9:
         im_zone_key(key, APP, random_to(100), &text, 1);
-        (void) im_marker_take(key, 10, NULL, NULL);
+        (void) im_marker_take(key, 10, NULL, NULL, NULL);
         (void) im_rate_take(key, 10, 10, ngx_current_msec);
         break;
     }

@@ -38,31 +38,35 @@ test_markers(void)
     key_of(key, "a");
     key_of(other, "b");
 
-    ok(im_marker_take(key, 1000, pool, &out) == NGX_OK, "a marker is taken");
-    ok(im_marker_take(key, 1000, pool, &out) == NGX_BUSY, "once");
-    ok(im_marker_take(other, 1000, pool, &out) == NGX_OK, "others are free");
+    ok(im_marker_take(key, 1000, NULL, pool, &out) == NGX_OK,
+       "a marker is taken");
+    ok(im_marker_take(key, 1000, NULL, pool, &out) == NGX_BUSY, "once");
+    ok(im_marker_take(other, 1000, NULL, pool, &out) == NGX_OK,
+       "others are free");
 
     im_marker_release(key);
-    ok(im_marker_take(key, 1000, pool, &out) == NGX_OK, "free when released");
+    ok(im_marker_take(key, 1000, NULL, pool, &out) == NGX_OK,
+       "free when released");
 
     ngx_current_msec += 1000;
-    ok(im_marker_take(key, 1000, pool, &out) == NGX_OK, "free after its time");
+    ok(im_marker_take(key, 1000, NULL, pool, &out) == NGX_OK,
+       "free after its time");
 
     ngx_str_set(&result, "{\"MsgSeq\":7}");
     ok(im_marker_done(key, &result, 60000) == NGX_OK, "a result is kept");
 
     ngx_current_msec += 59000;
-    ok(im_marker_take(key, 1000, pool, &out) == NGX_DONE, "for its time");
+    ok(im_marker_take(key, 1000, NULL, pool, &out) == NGX_DONE, "for its time");
     ok(out.len == result.len
        && ngx_memcmp(out.data, result.data, out.len) == 0,
        "and given to whoever asks");
 
     im_marker_release(key);
-    ok(im_marker_take(key, 1000, pool, NULL) == NGX_DONE,
+    ok(im_marker_take(key, 1000, NULL, pool, NULL) == NGX_DONE,
        "what was done is not released");
 
     ngx_current_msec += 1000;
-    ok(im_marker_take(key, 1000, pool, &out) == NGX_OK, "no longer");
+    ok(im_marker_take(key, 1000, NULL, pool, &out) == NGX_OK, "no longer");
 
     ngx_memset(text, 'x', sizeof(text));
     result.data = text;
@@ -70,12 +74,41 @@ test_markers(void)
 
     ok(im_marker_done(key, &result, 60000) == NGX_DECLINED,
        "a long result is not kept");
-    ok(im_marker_take(key, 1000, pool, &out) == NGX_OK, "but released");
+    ok(im_marker_take(key, 1000, NULL, pool, &out) == NGX_OK, "but released");
 
     result.len--;
     ok(im_marker_done(key, &result, 60000) == NGX_OK, "the longest is kept");
-    ok(im_marker_take(key, 1, pool, &out) == NGX_DONE
+    ok(im_marker_take(key, 1, NULL, pool, &out) == NGX_DONE
        && out.len == IM_ZONE_RESULT_MAX, "whole");
+
+    /* who has taken it says nothing */
+
+    key_of(key, "c");
+    ngx_str_set(&result, "1700000000");
+
+    ok(im_marker_take(key, 1000, &result, pool, &out) == NGX_OK
+       && im_marker_take(key, 1000, &result, pool, &out) == NGX_BUSY,
+       "one that leaves something is taken");
+
+    ngx_current_msec += 1000;
+    ok(im_marker_take(key, 1000, NULL, pool, &out) == NGX_DONE
+       && out.len == result.len
+       && ngx_memcmp(out.data, result.data, out.len) == 0,
+       "it is found after its time");
+    ok(im_marker_number(key) == 0, "it is not what was done");
+
+    ngx_current_msec += IM_MARKER_LEFT - 1;
+    ok(im_marker_take(key, 1000, NULL, pool, &out) == NGX_DONE,
+       "for a while");
+
+    ngx_current_msec += 1;
+    ok(im_marker_take(key, 1000, &result, pool, &out) == NGX_OK,
+       "and then no longer");
+
+    ngx_current_msec += 1000;
+    im_marker_release(key);
+    ok(im_marker_take(key, 1000, NULL, pool, &out) == NGX_OK,
+       "nothing is left of one that was released");
 
     ngx_destroy_pool(pool);
 }
@@ -200,7 +233,7 @@ test_flood(void)
         part.len = sizeof(i);
 
         im_zone_key(mark[i], 1400000001, IM_KEY_ONCE, &part, 1);
-        (void) im_marker_take(mark[i], 1000000, NULL, NULL);
+        (void) im_marker_take(mark[i], 1000000, NULL, NULL, NULL);
     }
 
     for (i = 0; i < 20000; i++) {
@@ -212,12 +245,12 @@ test_flood(void)
 
         if (i % 50 == 0) {
             im_zone_key(key, 1400000001, IM_KEY_OTHER, &part, 1);
-            (void) im_marker_take(key, 1000000, NULL, NULL);
+            (void) im_marker_take(key, 1000000, NULL, NULL, NULL);
         }
     }
 
     for (n = 0, i = 0; i < 8; i++) {
-        n += im_marker_take(mark[i], 1000, NULL, NULL) == NGX_BUSY;
+        n += im_marker_take(mark[i], 1000, NULL, NULL, NULL) == NGX_BUSY;
     }
 
     ok(n == 8, "a flood of failures leaves the markers alone");
@@ -236,7 +269,7 @@ test_full(void)
     for (i = 0; i < 20000; i++) {
         make_key(key, (char *) &i, sizeof(i));
 
-        if (im_marker_take(key, 1000000, NULL, NULL) != NGX_OK) {
+        if (im_marker_take(key, 1000000, NULL, NULL, NULL) != NGX_OK) {
             break;
         }
 
@@ -248,7 +281,7 @@ test_full(void)
     ok(i == 20000, "a full zone goes on");
     ok(stat.evicted > 0, "older entries made way");
     ok(stat.used <= stat.size && stat.entries > 100, "many remain");
-    ok(im_marker_take(last, 1000, NULL, NULL) == NGX_BUSY,
+    ok(im_marker_take(last, 1000, NULL, NULL, NULL) == NGX_BUSY,
        "the newest is there");
 }
 
@@ -272,7 +305,7 @@ test_fault(void)
 
         for ( ;; ) {
             key_of(key, "fault");
-            (void) im_marker_take(key, 1000, NULL, NULL);
+            (void) im_marker_take(key, 1000, NULL, NULL, NULL);
         }
     }
 
@@ -280,7 +313,7 @@ test_fault(void)
     ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "in_zone_lock");
 
     key_of(key, "fault");
-    ok(im_marker_take(key, 1000, NULL, NULL) == NGX_OK,
+    ok(im_marker_take(key, 1000, NULL, NULL, NULL) == NGX_OK,
        "the zone was emptied");
     ok(im_zone_generation() == generation + 1, "which its generation tells");
 
