@@ -11,6 +11,7 @@ use lib 't/lib';
 
 use Test::IM;
 use Test::IM::Cluster;
+use Test::IM::Proxy;
 use Test::More;
 
 Test::IM::Cluster->skip;
@@ -98,5 +99,79 @@ subtest 'emptied' => sub {
 
 $im->stop('stopped');
 $cl->finish;
+
+$cl = Test::IM::Cluster->new->run(workers => 2, balancer => 0,
+                                  app => 'rate 0; dedup_c2c 20s;');
+
+my ($one, $two) = @{ $cl->nodes };
+
+subtest 'the time of a message, for nodes whose clocks are behind' => sub {
+    my @call = ('openim/sendmsg', { From_Account => 'ann', MsgRandom => 1,
+        To_Account => 'bob', MsgBody => [{ MsgType => 'TIMTextElem',
+                                 MsgContent => { Text => 'x' } }] });
+    my $markers = sub {
+        return map { $cl->redis('GET', $_) =~ s/"//gr }
+               grep { length } split /\n/, $cl->redis('--raw', 'KEYS',
+                                                      'im:m:*');
+    };
+
+    $one->users(qw/ ann bob /)->rest(@call)->code_is(0);
+    is_deeply [$markers->()], [], 'none without a MsgSeq';
+
+    $call[1]{MsgSeq} = 2;
+    my $key = $one->rest(@call)->code_is(0)->json('/MsgKey');
+
+    is_deeply [$markers->()], [$key =~ s/^2_1_/d/r], 'Redis knows its time';
+    is $two->rest(@call)->json('/MsgKey'), $key, 'the other node finds it';
+};
+
+subtest 'a node is back later than the other' => sub {
+    my $proxy = Test::IM::Proxy->new(port => $one->free_port,
+                                     to => $cl->redis_port)->start;
+    my ($to, $port) = ($proxy->to, $proxy->port);
+
+    $one->reload(im => $one->options->{im} =~ s/:$to\b/:$port/r);
+    ok $cl->ready, 'it goes another way';
+
+    my $gid = $one->users(qw/ ann bob /)->group(owner => 'ann',
+                                                members => ['bob']);
+    my $bob = $two->ws_login('bob');
+    my $text = [{ MsgType => 'TIMTextElem', MsgContent => { Text => 'x' } }];
+    my $random = 1;
+
+    my $tell = sub {
+        $one->rest('openim/sendmsg', { From_Account => 'ann',
+            To_Account => 'bob', MsgRandom => ++$random, MsgBody => $text })
+            ->code_is(0);
+        $one->rest('group_open_http_svc/send_group_msg', { GroupId => $gid,
+            From_Account => 'ann', Random => $random, MsgBody => $text })
+            ->code_is(0);
+    };
+    my $heard = sub {
+        my ($seconds) = @_;
+        my $c2c = $bob->next_event('C2cMsgArray', $seconds);
+        my $group = $bob->next_event('GroupMsgArray', $seconds);
+
+        return join ' ', map { $_ // 'none' }
+               $c2c && $c2c->{C2cMsgArray}[0]{MsgRandom},
+               $group && $group->{GroupMsgArray}[0]{MsgRandom};
+    };
+
+    $tell->();
+    is $heard->(30), '2 2', 'both are heard on the other node';
+
+    $proxy->cut;
+    ok $one->wait_for(sub { $one->metric('im_redis_connections') == 0 }),
+        'it has no connection';
+    $tell->();
+    is $heard->(0.5), 'none none', 'nobody is told';
+
+    $proxy->start;
+    ok $cl->ready, 'it has again';
+    is $heard->(10), '3 3', 'then the other node looks what there is';
+    is $heard->(0.5), 'none none', 'once';
+
+    $bob->close;
+};
 
 done_testing;

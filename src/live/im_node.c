@@ -15,7 +15,7 @@
 
 
 #define IM_NODE_BEAT     3               /* ticks */
-#define IM_NODE_PROBE    2
+#define IM_NODE_PROBES   2
 #define IM_NODE_LIFE     10000
 #define IM_NODE_SILENT   7000            /* without our own word: two beats */
 #define IM_NODE_TIDY     60              /* ticks */
@@ -24,6 +24,7 @@
 #define IM_NODE_EVENTS   8
 #define IM_NODE_STEP     5
 #define IM_NODE_STEPS    100
+#define IM_NODE_LOST     500             /* ms: others are back then, too */
 
 #define IM_NODE_ASKED    1
 #define IM_NODE_HEARD    2
@@ -48,6 +49,9 @@ static void im_node_tell(ngx_uint_t event, ngx_uint_t channel,
     im_slots_t *to);
 static void im_node_bus_handler(im_bus_buf_t *buf);
 static void im_node_command_up(void);
+static void im_node_announce(void);
+static void im_node_lost(im_node_record_t *rec, ngx_str_t *payload);
+static void im_node_lost_handler(ngx_event_t *ev);
 static void im_node_event(im_node_event_e event, ngx_uint_t channel);
 static void im_node_stamp_handler(ngx_event_t *ev);
 static ngx_int_t im_node_publish_to(ngx_str_t *name, ngx_uint_t kind,
@@ -100,6 +104,8 @@ static ngx_uint_t         im_node_ticks;
 static ngx_uint_t         im_node_rebuilds;
 static ngx_uint_t         im_node_probes;
 static ngx_msec_t         im_node_heard;
+static ngx_uint_t         im_node_missed;
+static ngx_event_t        im_node_lost_event;
 
 static uint32_t           im_node_stamp_list[IM_NODE_STAMPS];
 static ngx_uint_t         im_node_nstamps;
@@ -112,7 +118,7 @@ im_node_tick(void)
     im_node_take();
     im_node_rebuild();
 
-    if (++im_node_probes % IM_NODE_PROBE == 0) {
+    if (++im_node_probes % IM_NODE_PROBES == 0) {
         im_redis_probe();
     }
 
@@ -636,6 +642,11 @@ im_node_bus_handler(im_bus_buf_t *buf)
     ngx_str_t       channel;
     im_bus_node_t  *node;
 
+    if (buf->flags == IM_NODE_PROBE) {
+        im_redis_probe();
+        return;
+    }
+
     if (buf->flags != IM_NODE_WANT) {
         im_node_event(buf->flags, buf->seq);
         return;
@@ -652,10 +663,88 @@ im_node_bus_handler(im_bus_buf_t *buf)
 }
 
 
+/*
+ * Commands and what is heard go to one server: other workers, which may still
+ * be at the last one, look for themselves, and the bus does not wait.
+ */
+
 static void
 im_node_command_up(void)
 {
+    im_slots_t  to;
+
+    if (im_node_owns) {
+
+        if (im_node_conn.server != im_redis_server()) {
+            im_redis_break(&im_node_conn, "commands go to another server");
+        }
+
+        im_redis_hurry(&im_node_conn);
+    }
+
     im_node_event(IM_NODE_REBUILD, 0);
+
+    if (im_node_missed) {
+        im_slots_alive(&to);
+        im_slots_clear(&to, im_slot_self());
+        im_node_tell(IM_NODE_PROBE, 0, &to);
+
+        im_node_announce();
+    }
+
+    im_node_missed = 1;                  /* the next time it was down before */
+}
+
+
+/* Others were back earlier, and have read what was there then. */
+
+static void
+im_node_announce(void)
+{
+    ngx_str_t      args[3];
+    im_bus_meta_t  meta;
+
+    ngx_memzero(&meta, sizeof(im_bus_meta_t));
+    meta.flags = IM_NODE_RESYNC;
+
+    if (im_node_record(&args[2], IM_BUS_NODE, &meta, NULL, 0) != NGX_OK) {
+        return;
+    }
+
+    ngx_str_set(&args[0], "PUBLISH");
+    args[1] = im_node_all;
+
+    (void) im_redis_call(NULL, 0, args, 3, NULL, NULL);
+
+    ngx_free(args[2].data);
+}
+
+
+static void
+im_node_lost(im_node_record_t *rec, ngx_str_t *payload)
+{
+    if (rec->flags == IM_NODE_RESYNC && !im_node_lost_event.timer_set) {
+        ngx_add_timer(&im_node_lost_event, IM_NODE_LOST);
+    }
+}
+
+
+static void
+im_node_lost_handler(ngx_event_t *ev)
+{
+    im_slots_t  to;
+
+    if (im_node_owns) {
+        im_slots_alive(&to);
+        im_node_tell(IM_NODE_RESYNC, 0, &to);
+    }
+}
+
+
+void
+im_node_miss(void)
+{
+    im_node_missed = 1;
 }
 
 
@@ -781,6 +870,7 @@ im_node_publish_to(ngx_str_t *name, ngx_uint_t kind, im_bus_meta_t *meta,
     ngx_str_t  args[3];
 
     if (!im_redis_up()) {
+        im_node_miss();
         return NGX_DECLINED;
     }
 
@@ -973,6 +1063,7 @@ im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
     ngx_memzero(&im_node_stamp_event, sizeof(ngx_event_t));
 
     im_node_owns = 0;
+    im_node_missed = 0;
     im_node_nstamps = 0;
     im_node_rebuilds = shared->rebuilds;
 
@@ -983,8 +1074,15 @@ im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
     im_node_stamp_event.handler = im_node_stamp_handler;
     im_node_stamp_event.log = cycle->log;
 
+    ngx_memzero(&im_node_lost_event, sizeof(ngx_event_t));
+
+    im_node_lost_event.handler = im_node_lost_handler;
+    im_node_lost_event.log = cycle->log;
+    im_node_lost_event.cancelable = 1;
+
     im_bus_handler(IM_BUS_NODE, im_node_bus_handler);
     im_node_handler(IM_BUS_STAMPS, im_node_stamps);
+    im_node_handler(IM_BUS_NODE, im_node_lost);
 
     if (im_slot_tick_add(im_node_tick) != NGX_OK
         || im_slot_drain_add(im_node_drain) != NGX_OK
@@ -1011,5 +1109,9 @@ im_node_exit_process(ngx_cycle_t *cycle)
 
     if (im_node_stamp_event.posted) {
         ngx_delete_posted_event(&im_node_stamp_event);
+    }
+
+    if (im_node_lost_event.timer_set) {
+        ngx_del_timer(&im_node_lost_event);
     }
 }

@@ -61,7 +61,8 @@ typedef enum {
     IM_NODE_RESYNC = 1,              /* records may have been lost */
     IM_NODE_REBUILD,                 /* Redis knows nothing of this worker */
     IM_NODE_CHANNEL,                 /* the same of one channel */
-    IM_NODE_WANT                     /* for im_node only */
+    IM_NODE_WANT,                    /* for im_node only */
+    IM_NODE_PROBE                    /* for im_node only */
 } im_node_event_e;
 
 typedef void (*im_node_event_pt)(im_node_event_e event, ngx_uint_t channel);
@@ -95,6 +96,10 @@ ngx_int_t im_node_publish(ngx_uint_t channel, ngx_uint_t kind,
 /* The same to one node, by its name. */
 ngx_int_t im_node_send(ngx_str_t *node, ngx_uint_t kind, im_bus_meta_t *meta,
     ngx_str_t *parts, ngx_uint_t n);
+
+/* Something was not told to another node, for Redis is down: when it is back,
+ * the others are told that they may have missed something. */
+void im_node_miss(void);
 
 /* A record made of meta and n parts, in memory of the caller's that ends
  * with ngx_free(rec->data).  NGX_ERROR: no memory. */

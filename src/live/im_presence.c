@@ -464,9 +464,12 @@ im_presence_publish(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
     u_char     *p;
     ngx_str_t   args[6], *id;
 
-    if (!im_redis_up()
-        || im_node_record(&args[5], kind, meta, parts, n) != NGX_OK)
-    {
+    if (!im_redis_up()) {
+        im_node_miss();
+        return;
+    }
+
+    if (im_node_record(&args[5], kind, meta, parts, n) != NGX_OK) {
         return;
     }
 

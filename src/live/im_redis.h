@@ -132,6 +132,8 @@ struct im_redis_conn_s {
 
 /* Connects, and again whenever it breaks, until im_redis_close(). */
 void im_redis_connect(im_redis_conn_t *conn);
+/* Does not wait for the next try. */
+void im_redis_hurry(im_redis_conn_t *conn);
 void im_redis_close(im_redis_conn_t *conn);
 /* Ends it, to be connected again after a pause; from event handlers. */
 void im_redis_break(im_redis_conn_t *conn, const char *why);

@@ -82,6 +82,15 @@ im_redis_connect(im_redis_conn_t *conn)
 
 
 void
+im_redis_hurry(im_redis_conn_t *conn)
+{
+    if (conn->wanted && conn->ac == NULL) {
+        im_redis_open(conn);
+    }
+}
+
+
+void
 im_redis_close(im_redis_conn_t *conn)
 {
     conn->wanted = 0;
