@@ -12,7 +12,9 @@ use lib 't/lib';
 
 use Test::IM;
 use Test::IM::Cluster;
+use Test::IM::GroupLoad;
 use Test::More;
+use Time::HiRes qw/ time /;
 
 Test::IM::Cluster->skip;
 
@@ -21,7 +23,9 @@ $second->dir(File::Temp::tempdir('im-cluster-XXXXXXXX', TMPDIR => 1))
        ->start_redis;
 
 my $cl = Test::IM::Cluster->new->run(workers => 2, balancer => 0,
-    redis => '127.0.0.1:' . $second->redis_port, app => 'rate 0;');
+    redis => '127.0.0.1:' . $second->redis_port, app => 'rate 0;
+    group_rate 0; group_rate_normal 0; group_rate_low 0;
+    group_rate_lowest 0;');
 my ($one, $two) = @{ $cl->nodes };
 my $random = 1;
 
@@ -75,26 +79,43 @@ ok delivered('ann', 'bob', $ws[1]), 'delivered';
 
 subtest 'a failover' => sub {
     my $refused = $one->metric('im_redis_refused_total');
+    my $groups = Test::IM::GroupLoad->new(im => $one, nodes => $cl->nodes)
+                 ->start;
+
+    ok $groups->run(30, sub { $groups->acks > 3 }), 'messages';
 
     $second->redis('REPLICAOF', 'NO', 'ONE');
     $second->redis('FLUSHALL');
     $cl->redis('REPLICAOF', '127.0.0.1', $second->redis_port);
 
-    ok $one->wait_for(sub { listed($second, 'ann') && listed($second, 'bob') },
-        20), 'presence is on the new master';
+    my $start = time;
+
+    ok $groups->run(20, sub {
+        listed($second, 'ann') && listed($second, 'bob')
+    }), 'presence is on the new master';
+    note sprintf '%.1f s', time - $start;
     $one->log_like(qr/\[error\].* is down, commands: READONLY/);
     cmp_ok $one->metric('im_redis_refused_total'), '>', $refused, 'counted';
 
-    ok $one->wait_for(sub {
+    ok $groups->run(20, sub {
         my ($port, $new) = ($cl->redis_port, $second->redis_port);
         $cl->redis_port($new);
         my $ready = $cl->ready(0.1);
         $cl->redis_port($port);
         return $ready && status($one, 'bob') eq 'Online'
                && status($two, 'ann') eq 'Online';
-    }, 20), 'the nodes see each other';
+    }), 'the nodes see each other';
+    note sprintf '%.1f s', time - $start;
 
     ok delivered('ann', 'bob', $ws[1]), 'delivered there';
+
+    my $acks = $groups->acks;
+    ok $groups->run(30, sub { $groups->acks > $acks + 3 }), 'groups, too';
+    $groups->settle;
+    $groups->check_history;
+    $groups->check_heard;
+    $groups->stop;
+
     is scalar(grep { /cmd=subscribe/ } split /\n/,
               $cl->redis('CLIENT', 'LIST')), 0, 'nobody listens to the old';
 };

@@ -12,6 +12,7 @@ use lib 't/lib';
 
 use Test::IM;
 use Test::IM::Cluster;
+use Test::IM::GroupLoad;
 use Test::IM::Load;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
@@ -19,17 +20,21 @@ use Time::HiRes qw/ sleep time /;
 Test::IM::Cluster->skip;
 
 my $cl = Test::IM::Cluster->new->run(workers => 2,
-    app => 'rate 0; web_instances 4;');
+    app => 'rate 0; group_rate 0; group_rate_normal 0; group_rate_low 0;
+    group_rate_lowest 0; web_instances 4;');
 my ($one, $two) = @{ $cl->nodes };
 
 my $load = Test::IM::Load->new(im => $cl->any, rest => 3, ws => 4,
                                pause => 0.03)->start;
+my $groups = Test::IM::GroupLoad->new(im => $cl->any, nodes => $cl->nodes)
+             ->start;
 
 sub acks_go_on {
     my ($name) = @_;
-    my $acks = $load->acks;
+    my ($acks, $group) = ($load->acks, $groups->acks);
 
-    ok $load->run(60, sub { $load->acks > $acks + 20 }), $name;
+    ok $load->run(60, sub { $load->acks > $acks + 20
+                            && $groups->acks > $group + 5 }), $name;
 }
 
 sub status {
@@ -62,6 +67,7 @@ is status($one, 'eve'), 'Online', 'somebody on the second node';
 
 $two->kill9_all;
 my $killed = time;
+$groups->move(1, $one);
 
 acks_go_on('a node was killed');
 
@@ -86,9 +92,14 @@ $two->start;
 ok $cl->ready, 'it is started again';
 acks_go_on('with both');
 
+$groups->settle;
 $load->settle;
+
 $load->check_history;
 $load->check_logins;
 $load->check_seen;
+
+$groups->check_history;
+$groups->check_heard;
 
 done_testing;
