@@ -42,7 +42,7 @@ app=${IM_APP:-1400000001}
 admin=administrator
 
 build_packages="gcc make libc6-dev pkg-config perl nginx nginx-dev
-                libnginx-mod-stream libyajl-dev liblmdb-dev libbson-dev
+                libnginx-mod-stream liblmdb-dev libbson-dev
                 libmongoc-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
                 libboost-context-dev libhiredis-dev"
 

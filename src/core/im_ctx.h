@@ -50,7 +50,7 @@ typedef struct {
     ngx_uint_t         platform;     /* IM_PLATFORM_*, 0: a back end */
     uint32_t           inst;         /* login instance, 0: none */
     int64_t            expire;       /* second of the credentials' end */
-    ngx_str_t          tinyid;       /* decimal, empty: not logged in */
+    ngx_str_t          tinyid;       /* of user, decimal; empty: not known */
     ngx_str_t          ip;           /* of the client, as text */
 
     uint64_t           peer;         /* im_peer_get() of it, 0: no connection */

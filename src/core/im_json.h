@@ -69,7 +69,8 @@ struct im_json_s {
 /*
  * Parses one JSON value.  NGX_OK; NGX_DECLINED if the text is not JSON, not
  * UTF-8, empty, followed by more than blanks, nested deeper than max_depth
- * or has over IM_JSON_NODES values; NGX_ERROR without memory.  Everything
+ * or has over IM_JSON_NODES values; NGX_ERROR without memory.  It is RFC 8259,
+ * nothing more.  Everything
  * is copied to the pool, the text may go.  A half of a surrogate pair
  * becomes "?", a zero byte may be in values but not in member names.
  */
@@ -184,6 +185,16 @@ u_char *im_json_write(u_char *p, im_json_t *node);
 /* The same for the inside of one string, without quotes. */
 size_t im_json_escape_len(ngx_str_t *text);
 u_char *im_json_escape(u_char *p, ngx_str_t *text);
+
+
+/*
+ * For the parser only.
+ */
+
+/* The first byte that a string cannot hold as it is, or last. */
+u_char *im_json_plain(u_char *p, u_char *last);
+/* The node becomes the last one in its parent. */
+void im_json_link(im_json_t *parent, im_json_t *node);
 
 
 #endif /* _IM_JSON_H_INCLUDED_ */

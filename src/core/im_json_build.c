@@ -19,7 +19,6 @@ static im_json_t *im_json_new(ngx_pool_t *pool, im_json_type_e type);
 static im_json_t *im_json_new_root(ngx_pool_t *pool, im_json_type_e type);
 static im_json_t *im_json_append(im_json_t *parent, const char *name,
     im_json_type_e type);
-static void im_json_link(im_json_t *parent, im_json_t *node);
 static void im_json_fail(im_json_t *node);
 static im_json_t *im_json_text(im_json_t *node, ngx_str_t *value);
 static im_json_t *im_json_ctext(im_json_t *node, const char *value);
@@ -31,7 +30,6 @@ static im_json_t *im_json_attach(im_json_t *parent, const char *name,
 
 static u_char *im_json_digits(u_char *buf, int64_t value);
 static ngx_inline ngx_uint_t im_json_plain_word(u_char *p);
-static u_char *im_json_plain(u_char *p, u_char *last);
 
 
 /* bytes that a string cannot hold as they are; 'u' stands for \u00XX */
@@ -142,7 +140,7 @@ failed:
 }
 
 
-static void
+void
 im_json_link(im_json_t *parent, im_json_t *node)
 {
     if (parent->n++) {
@@ -635,10 +633,9 @@ im_json_plain_word(u_char *p)
 }
 
 
-/* the first byte that needs an escape, or last; eight at a time, the last
- * ones together with some before them */
+/* eight at a time, the last ones together with some before them */
 
-static u_char *
+u_char *
 im_json_plain(u_char *p, u_char *last)
 {
     u_char  *start;
