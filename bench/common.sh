@@ -183,7 +183,8 @@ http {
     server {
         listen 127.0.0.1:$port backlog=4096 $reuseport;
 
-        location ~ ^/v[134]/ { im_rest; }
+        location ^~ /v4/ { im_rest; }
+        location ~ ^/v[13]/ { im_rest; }
         location ~ /b?info$ { im_websocket; }
         location /rooms/ { im_events; }
         location /metrics { im_metrics; }

@@ -302,15 +302,9 @@ im_cmd_web_sendmsg(im_ctx_t *ctx, void *data)
         return IM_E_MSG_ACCOUNT;
     }
 
-    if (ctx->tinyid.len) {
-        send.msg.from = ctx->user;
-        send.msg.tinyid = ctx->tinyid;
-
-    } else {
-        code = im_cmd_msg_sender(ctx, &ctx->user, IM_E_MSG_ACCOUNT, &send);
-        if (code != IM_OK) {
-            return code;
-        }
+    code = im_cmd_msg_sender(ctx, &ctx->user, IM_E_MSG_ACCOUNT, &send);
+    if (code != IM_OK) {
+        return code;
     }
 
     send.msg.to = req->to;
@@ -545,6 +539,13 @@ im_cmd_msg_sender(im_ctx_t *ctx, ngx_str_t *from, im_code_t unknown,
 
     if (from->len == 0) {
         from = &ctx->user;
+    }
+
+    if (ctx->tinyid.len && im_str_eq(from, &ctx->user)) {
+        send->msg.from = ctx->user;
+        send->msg.tinyid = ctx->tinyid;
+
+        return IM_OK;
     }
 
     rc = im_account_get(ctx, from, &account);

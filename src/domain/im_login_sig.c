@@ -6,7 +6,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <openssl/crypto.h>
 #include "core/im_str.h"
 #include "core/im_usersig.h"
 #include "core/im_worker.h"
@@ -40,6 +39,7 @@ typedef struct {
 static im_code_t im_login_sig(im_ctx_t *ctx, ngx_str_t *identifier,
     ngx_str_t *usersig, time_t *time, time_t *expires);
 static im_sig_t **im_login_sig_place(ngx_str_t *usersig);
+static ngx_uint_t im_login_sig_same(u_char *a, u_char *b, size_t len);
 static im_sig_t *im_login_sig_kept(im_ctx_t *ctx, ngx_str_t *identifier,
     ngx_str_t *usersig);
 static void im_login_sig_keep(im_ctx_t *ctx, ngx_str_t *identifier,
@@ -100,6 +100,8 @@ im_login_usersig(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig,
         if (account.blocked) {
             return IM_E_ACCOUNT_BLOCKED;
         }
+
+        ctx->tinyid = account.tinyid;
 
     } else if (rc != NGX_DECLINED) {
         return im_login_code(rc);
@@ -182,6 +184,32 @@ im_login_sig_place(ngx_str_t *usersig)
 }
 
 
+/* As CRYPTO_memcmp(): the time does not tell where they differ; by words. */
+
+static ngx_uint_t
+im_login_sig_same(u_char *a, u_char *b, size_t len)
+{
+    uint64_t  x, y, diff;
+
+    diff = 0;
+
+    for ( /* void */ ; len >= 8; len -= 8) {
+        ngx_memcpy(&x, a, 8);
+        ngx_memcpy(&y, b, 8);
+
+        diff |= x ^ y;
+        a += 8;
+        b += 8;
+    }
+
+    while (len--) {
+        diff |= *a++ ^ *b++;
+    }
+
+    return diff == 0;
+}
+
+
 static im_sig_t *
 im_login_sig_kept(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig)
 {
@@ -194,9 +222,8 @@ im_login_sig_kept(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig)
         || sig->user_len != identifier->len
         || sig->len != usersig->len
         || ngx_memcmp(sig->data, identifier->data, identifier->len) != 0
-        || CRYPTO_memcmp(sig->data + sig->user_len, usersig->data,
-                         usersig->len)
-           != 0
+        || !im_login_sig_same(sig->data + sig->user_len, usersig->data,
+                              usersig->len)
         || ngx_time() > sig->expires)
     {
         return NULL;
