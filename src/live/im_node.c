@@ -11,6 +11,7 @@
 #include "core/im_stat.h"
 #include "core/im_worker.h"
 #include "live/im_node.h"
+#include "live/im_node_publish.h"
 #include "live/im_stamp.h"
 
 
@@ -20,7 +21,6 @@
 #define IM_NODE_SILENT   7000            /* without our own word: two beats */
 #define IM_NODE_TIDY     60              /* ticks */
 #define IM_NODE_BATCH    100             /* channels in a command */
-#define IM_NODE_STAMPS   256             /* in a record */
 #define IM_NODE_EVENTS   8
 #define IM_NODE_STEP     5
 #define IM_NODE_STEPS    100
@@ -53,10 +53,6 @@ static void im_node_announce(void);
 static void im_node_lost(im_node_record_t *rec, ngx_str_t *payload);
 static void im_node_lost_handler(ngx_event_t *ev);
 static void im_node_event(im_node_event_e event, ngx_uint_t channel);
-static void im_node_stamp_handler(ngx_event_t *ev);
-static ngx_int_t im_node_publish_to(ngx_str_t *name, ngx_uint_t kind,
-    im_bus_meta_t *meta, ngx_str_t *parts, ngx_uint_t n);
-static void im_node_stamps(im_node_record_t *rec, ngx_str_t *payload);
 static ngx_int_t im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_node_exit_process(ngx_cycle_t *cycle);
 
@@ -89,16 +85,6 @@ static im_node_event_pt   im_node_events[IM_NODE_EVENTS];
 static ngx_uint_t         im_node_nevents;
 static uint32_t           im_node_counts[IM_BUS_CHANNELS];
 
-static ngx_str_t          im_node_key;       /* that beats */
-static ngx_str_t          im_node_entered;   /* key: our epoch is known */
-static ngx_str_t          im_node_bus;       /* channel of this node */
-static ngx_str_t          im_node_all;       /* channel of all nodes */
-static ngx_str_t          im_node_prefix;    /* of the others' channels */
-static ngx_str_t          im_node_name;
-static ngx_str_t          im_node_beat_prefix;
-static ngx_str_t          im_node_bus_prefix;
-static uint64_t           im_node_self;
-
 static ngx_uint_t         im_node_owns;
 static ngx_uint_t         im_node_ticks;
 static ngx_uint_t         im_node_rebuilds;
@@ -106,10 +92,6 @@ static ngx_uint_t         im_node_probes;
 static ngx_msec_t         im_node_heard;
 static ngx_uint_t         im_node_missed;
 static ngx_event_t        im_node_lost_event;
-
-static uint32_t           im_node_stamp_list[IM_NODE_STAMPS];
-static ngx_uint_t         im_node_nstamps;
-static ngx_event_t        im_node_stamp_event;
 
 
 static void
@@ -224,8 +206,8 @@ im_node_beat(void)
     u_char     epoch[NGX_INT64_LEN], life[NGX_INT64_LEN];
     ngx_str_t  args[4];
 
-    args[0] = im_node_key;
-    args[1] = im_node_entered;
+    args[0] = im_node_names.key;
+    args[1] = im_node_names.entered;
     im_redis_int(&args[2], epoch, im_bus_node()->epoch);
     im_redis_int(&args[3], life, IM_NODE_LIFE);
 
@@ -233,7 +215,7 @@ im_node_beat(void)
                          im_node_beat_handler, NULL);
 
     ngx_str_set(&args[0], "PUBLISH");
-    args[1] = im_node_bus;
+    args[1] = im_node_names.bus;
     ngx_str_set(&args[2], ".");
 
     (void) im_redis_call(NULL, 0, args, 3, NULL, NULL);
@@ -253,7 +235,7 @@ im_node_beat_handler(void *data, ngx_int_t rc, redisReply *reply)
     if (reply->integer == 2) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "another machine beats as node \"%V\"",
-                      &im_node_name);
+                      &im_node_names.name);
         return;
     }
 
@@ -266,7 +248,7 @@ im_node_beat_handler(void *data, ngx_int_t rc, redisReply *reply)
         im_node_rebuild();
 
         ngx_str_set(&args[0], "SET");
-        args[1] = im_node_entered;
+        args[1] = im_node_names.entered;
         im_redis_int(&args[2], epoch, im_bus_node()->epoch);
 
         (void) im_redis_call(NULL, 0, args, 3, NULL, NULL);
@@ -288,8 +270,8 @@ im_node_up(im_redis_conn_t *conn)
 
     /* with the last one the node is up */
 
-    names[0] = im_node_all;
-    names[1] = im_node_bus;
+    names[0] = im_node_names.all;
+    names[1] = im_node_names.bus;
 
     im_node_subscribe(names, 2);
 
@@ -429,8 +411,8 @@ im_node_subscribed(ngx_str_t *name)
 
     node = im_bus_node();
 
-    if (name->len == im_node_bus.len
-        && ngx_strncmp(name->data, im_node_bus.data, name->len) == 0)
+    if (name->len == im_node_names.bus.len
+        && ngx_strncmp(name->data, im_node_names.bus.data, name->len) == 0)
     {
         node->up = 1;
         im_node_heard = ngx_current_msec;
@@ -443,12 +425,12 @@ im_node_subscribed(ngx_str_t *name)
         return;
     }
 
-    if (name->len <= im_node_prefix.len) {
+    if (name->len <= im_node_names.prefix.len) {
         return;
     }
 
-    channel = ngx_atoi(name->data + im_node_prefix.len,
-                       name->len - im_node_prefix.len);
+    channel = ngx_atoi(name->data + im_node_names.prefix.len,
+                       name->len - im_node_names.prefix.len);
 
     if (channel < 0 || channel >= IM_BUS_CHANNELS
         || node->channels[channel] != IM_NODE_ASKED)
@@ -486,7 +468,7 @@ im_node_message(ngx_str_t *text)
         return;
     }
 
-    if (rec.origin == im_node_self) {
+    if (rec.origin == im_node_names.self) {
 
         if (rec.kind != IM_BUS_ROOM
             && rec.kind != IM_BUS_ROOM_CLOSE
@@ -701,22 +683,12 @@ im_node_command_up(void)
 static void
 im_node_announce(void)
 {
-    ngx_str_t      args[3];
     im_bus_meta_t  meta;
 
     ngx_memzero(&meta, sizeof(im_bus_meta_t));
     meta.flags = IM_NODE_RESYNC;
 
-    if (im_node_record(&args[2], IM_BUS_NODE, &meta, NULL, 0) != NGX_OK) {
-        return;
-    }
-
-    ngx_str_set(&args[0], "PUBLISH");
-    args[1] = im_node_all;
-
-    (void) im_redis_call(NULL, 0, args, 3, NULL, NULL);
-
-    ngx_free(args[2].data);
+    (void) im_node_publish_all(IM_BUS_NODE, &meta, NULL, 0);
 }
 
 
@@ -787,108 +759,6 @@ im_node_handler(ngx_uint_t kind, im_node_pt fn)
 }
 
 
-ngx_int_t
-im_node_record(ngx_str_t *rec, ngx_uint_t kind, im_bus_meta_t *meta,
-    ngx_str_t *parts, ngx_uint_t n)
-{
-    size_t             len;
-    u_char            *p;
-    ngx_uint_t         i;
-    im_node_record_t   head;
-
-    len = sizeof(im_node_record_t);
-
-    for (i = 0; i < n; i++) {
-        len += parts[i].len;
-    }
-
-    p = ngx_alloc(len, ngx_cycle->log);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    rec->data = p;
-    rec->len = len;
-
-    ngx_memzero(&head, sizeof(im_node_record_t));
-
-    head.magic = IM_NODE_MAGIC;
-    head.kind = kind;
-    head.origin = im_node_self;
-    head.seq = meta->seq;
-    head.chain = meta->chain;
-    head.except = meta->except;
-    head.app = meta->app;
-    head.flags = meta->flags;
-
-    p = ngx_cpymem(p, &head, sizeof(im_node_record_t));
-
-    for (i = 0; i < n; i++) {
-        p = ngx_cpymem(p, parts[i].data, parts[i].len);
-    }
-
-    im_stat_add(IM_STAT_NODE_OUT, 1);
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-im_node_publish(ngx_uint_t channel, ngx_uint_t kind, im_bus_meta_t *meta,
-    ngx_str_t *parts, ngx_uint_t n)
-{
-    u_char     buf[IM_REDIS_KEY_MAX];
-    ngx_str_t  name;
-
-    im_node_channel(&name, buf, channel);
-
-    return im_node_publish_to(&name, kind, meta, parts, n);
-}
-
-
-ngx_int_t
-im_node_send(ngx_str_t *node, ngx_uint_t kind, im_bus_meta_t *meta,
-    ngx_str_t *parts, ngx_uint_t n)
-{
-    u_char     buf[IM_REDIS_KEY_MAX];
-    ngx_str_t  name;
-
-    name.data = buf;
-    name.len = ngx_snprintf(buf, IM_REDIS_KEY_MAX, "%V%V",
-                            &im_node_bus_prefix, node)
-               - buf;
-
-    return im_node_publish_to(&name, kind, meta, parts, n);
-}
-
-
-static ngx_int_t
-im_node_publish_to(ngx_str_t *name, ngx_uint_t kind, im_bus_meta_t *meta,
-    ngx_str_t *parts, ngx_uint_t n)
-{
-    ngx_int_t  rc;
-    ngx_str_t  args[3];
-
-    if (!im_redis_up()) {
-        im_node_miss();
-        return NGX_DECLINED;
-    }
-
-    if (im_node_record(&args[2], kind, meta, parts, n) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_str_set(&args[0], "PUBLISH");
-    args[1] = *name;
-
-    rc = im_redis_call(NULL, 0, args, 3, NULL, NULL);
-
-    ngx_free(args[2].data);
-
-    return rc;
-}
-
-
 ngx_uint_t
 im_node_hears(ngx_uint_t channel)
 {
@@ -903,106 +773,6 @@ im_node_hears(ngx_uint_t channel)
 }
 
 
-void
-im_node_stamp(ngx_uint_t hash)
-{
-    ngx_uint_t  i;
-
-    if (!im_redis_up()) {
-        return;                          /* rows live for 5 s in a cache */
-    }
-
-    for (i = 0; i < im_node_nstamps; i++) {
-        if (im_node_stamp_list[i] == (uint32_t) hash) {
-            return;
-        }
-    }
-
-    im_node_stamp_list[im_node_nstamps++] = hash;
-
-    if (im_node_nstamps == IM_NODE_STAMPS) {
-        im_node_stamp_handler(&im_node_stamp_event);
-
-    } else if (!im_node_stamp_event.posted) {
-        ngx_post_event(&im_node_stamp_event, &ngx_posted_events);
-    }
-}
-
-
-static void
-im_node_stamp_handler(ngx_event_t *ev)
-{
-    ngx_str_t      args[3], part;
-    im_bus_meta_t  meta;
-
-    part.data = (u_char *) im_node_stamp_list;
-    part.len = im_node_nstamps * sizeof(uint32_t);
-
-    im_node_nstamps = 0;
-
-    ngx_memzero(&meta, sizeof(im_bus_meta_t));
-
-    if (part.len == 0
-        || im_node_record(&args[2], IM_BUS_STAMPS, &meta, &part, 1) != NGX_OK)
-    {
-        return;
-    }
-
-    ngx_str_set(&args[0], "PUBLISH");
-    args[1] = im_node_all;
-
-    (void) im_redis_call(NULL, 0, args, 3, NULL, NULL);
-
-    ngx_free(args[2].data);
-}
-
-
-static void
-im_node_stamps(im_node_record_t *rec, ngx_str_t *payload)
-{
-    size_t    i;
-    uint32_t  hash;
-
-    for (i = 0; i + sizeof(uint32_t) <= payload->len; i += sizeof(uint32_t)) {
-        ngx_memcpy(&hash, payload->data + i, sizeof(uint32_t));
-        im_stamp_heard(hash);
-    }
-}
-
-
-void
-im_node_channel(ngx_str_t *name, u_char *buf, ngx_uint_t channel)
-{
-    u_char  *p;
-
-    p = ngx_cpymem(buf, im_node_prefix.data, im_node_prefix.len);
-
-    name->data = buf;
-    name->len = ngx_sprintf(p, "%ui", channel) - buf;
-}
-
-
-ngx_str_t *
-im_node_id(void)
-{
-    return &im_node_name;
-}
-
-
-ngx_str_t *
-im_node_beats(void)
-{
-    return &im_node_beat_prefix;
-}
-
-
-ngx_str_t *
-im_node_buses(void)
-{
-    return &im_node_bus_prefix;
-}
-
-
 ngx_uint_t
 im_node_listens(void)
 {
@@ -1013,18 +783,13 @@ im_node_listens(void)
 static ngx_int_t
 im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
-    u_char          *p;
-    size_t           len;
-    ngx_str_t       *prefix, *node;
-    ngx_time_t      *tp;
-    im_bus_node_t   *shared;
+    ngx_time_t     *tp;
+    im_bus_node_t  *shared;
 
     if (!im_redis_on) {
         return NGX_OK;
     }
 
-    prefix = &conf->redis.prefix;
-    node = &conf->node;
     shared = im_bus_node();
 
     if (shared->epoch == 0) {
@@ -1034,45 +799,20 @@ im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
                                   + tp->msec);
     }
 
-    len = prefix->len + node->len + sizeof("all:") + NGX_INT64_LEN;
-
-    p = ngx_pnalloc(cycle->pool, 8 * len);
-    if (p == NULL) {
+    if (im_node_names_init(cycle, conf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-#define im_node_text(s, format, ...)                                          \
-    (s)->data = p;                                                            \
-    (s)->len = ngx_sprintf(p, format, __VA_ARGS__) - p;                       \
-    p += len
-
-    im_node_text(&im_node_key, "%Vn:%V", prefix, node);
-    im_node_text(&im_node_entered, "%Ve:%V", prefix, node);
-    im_node_text(&im_node_bus, "%Vb:%V", prefix, node);
-    im_node_text(&im_node_all, "%Vall", prefix);
-    im_node_text(&im_node_prefix, "%Vc:", prefix);
-    im_node_text(&im_node_beat_prefix, "%Vn:", prefix);
-    im_node_text(&im_node_bus_prefix, "%Vb:", prefix);
-    im_node_text(&im_node_name, "%V|%uA", node, shared->epoch);
-
-    im_node_self = (uint64_t) ngx_murmur_hash2(node->data, node->len) << 32
-                   | ngx_crc32_long(node->data, node->len);
-
     ngx_memzero(im_node_counts, sizeof(im_node_counts));
     ngx_memzero(&im_node_conn, sizeof(im_redis_conn_t));
-    ngx_memzero(&im_node_stamp_event, sizeof(ngx_event_t));
 
     im_node_owns = 0;
     im_node_missed = 0;
-    im_node_nstamps = 0;
     im_node_rebuilds = shared->rebuilds;
 
     im_node_conn.name = "bus";
     im_node_conn.up = im_node_up;
     im_node_conn.down = im_node_down;
-
-    im_node_stamp_event.handler = im_node_stamp_handler;
-    im_node_stamp_event.log = cycle->log;
 
     ngx_memzero(&im_node_lost_event, sizeof(ngx_event_t));
 
@@ -1080,8 +820,9 @@ im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
     im_node_lost_event.log = cycle->log;
     im_node_lost_event.cancelable = 1;
 
+    im_stamp_init(cycle);
+
     im_bus_handler(IM_BUS_NODE, im_node_bus_handler);
-    im_node_handler(IM_BUS_STAMPS, im_node_stamps);
     im_node_handler(IM_BUS_NODE, im_node_lost);
 
     if (im_slot_tick_add(im_node_tick) != NGX_OK
@@ -1107,9 +848,7 @@ im_node_exit_process(ngx_cycle_t *cycle)
     im_node_drain();
     im_redis_close(&im_node_conn);
 
-    if (im_node_stamp_event.posted) {
-        ngx_delete_posted_event(&im_node_stamp_event);
-    }
+    im_stamp_exit();
 
     if (im_node_lost_event.timer_set) {
         ngx_del_timer(&im_node_lost_event);

@@ -93,6 +93,10 @@ ngx_uint_t im_node_hears(ngx_uint_t channel);
 ngx_int_t im_node_publish(ngx_uint_t channel, ngx_uint_t kind,
     im_bus_meta_t *meta, ngx_str_t *parts, ngx_uint_t n);
 
+/* The same to all nodes. */
+ngx_int_t im_node_publish_all(ngx_uint_t kind, im_bus_meta_t *meta,
+    ngx_str_t *parts, ngx_uint_t n);
+
 /* The same to one node, by its name. */
 ngx_int_t im_node_send(ngx_str_t *node, ngx_uint_t kind, im_bus_meta_t *meta,
     ngx_str_t *parts, ngx_uint_t n);
@@ -106,9 +110,6 @@ void im_node_miss(void);
 ngx_int_t im_node_record(ngx_str_t *rec, ngx_uint_t kind,
     im_bus_meta_t *meta, ngx_str_t *parts, ngx_uint_t n);
 
-
-/* A stamp was changed here, see im_stamp.h. */
-void im_node_stamp(ngx_uint_t hash);
 
 /* "NODE|EPOCH", what entries of this node in Redis begin with. */
 ngx_str_t *im_node_id(void);

@@ -21,5 +21,9 @@ void im_stamp_bump(ngx_uint_t hash);
 /* Another node has bumped it. */
 void im_stamp_heard(ngx_uint_t hash);
 
+/* For im_node only, with several nodes. */
+void im_stamp_init(ngx_cycle_t *cycle);
+void im_stamp_exit(void);
+
 
 #endif /* _IM_STAMP_H_INCLUDED_ */
