@@ -38,6 +38,7 @@ static void im_mongo_probe_handler(ngx_event_t *ev);
 static void im_mongo_probe(im_mongo_call_t *call);
 static void im_mongo_probe_done(im_mongo_call_t *call);
 static void im_mongo_thread(void *data);
+static void im_mongo_thread_call(im_mongo_call_t *call);
 static ngx_int_t im_mongo_thread_ready(im_mongo_call_t *call);
 static void im_mongo_ended(void *data);
 
@@ -373,13 +374,22 @@ im_mongo_uri_int(mongoc_uri_t *uri, const char *name, int32_t value)
 }
 
 
-/* nginx has ended the threads already. */
+/*
+ * A fast stop leaves calls behind, and nginx may end the threads later.  They
+ * last until their deadline, those that wait for a thread do not begin.
+ */
 
 static void
 im_mongo_exit_process(ngx_cycle_t *cycle)
 {
     if (im_mongo.pool == NULL) {
         return;
+    }
+
+    im_mongo.exiting = 1;
+
+    while (im_mongo.running) {
+        ngx_msleep(1);
     }
 
     if (im_mongo_probe_event.timer_set) {
@@ -493,10 +503,12 @@ im_mongo_post(im_mongo_call_t *call)
     call->rc = NGX_ERROR;
 
     im_worker_hold(1);
+    (void) ngx_atomic_fetch_add(&im_mongo.running, 1);
 
     rc = im_task_post(im_mongo_thread, im_mongo_ended, call);
 
     if (rc != NGX_OK) {
+        (void) ngx_atomic_fetch_add(&im_mongo.running, -1);
         im_worker_release(1);
         call->free(call);
     }
@@ -622,12 +634,22 @@ im_mongo_thread(void *data)
     im_mongo_call_t  *call = data;
 
     if (im_mongo_now() >= call->deadline
-        || (im_mongo.open && !call->probe))
+        || (im_mongo.open && !call->probe)
+        || im_mongo.exiting)
     {
         call->rc = NGX_BUSY;
-        return;
+
+    } else {
+        im_mongo_thread_call(call);
     }
 
+    (void) ngx_atomic_fetch_add(&im_mongo.running, -1);
+}
+
+
+static void
+im_mongo_thread_call(im_mongo_call_t *call)
+{
     call->client = mongoc_client_pool_pop(im_mongo.pool);
 
     if (call->client == NULL) {

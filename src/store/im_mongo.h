@@ -123,6 +123,8 @@ typedef struct {
     ngx_atomic_t             open;   /* the breaker */
     ngx_atomic_t             ready;  /* the server is one that we want */
     ngx_atomic_t             standalone;     /* one has been seen */
+    ngx_atomic_t             running;        /* calls, those that wait too */
+    ngx_atomic_t             exiting;        /* none begins any more */
     time_t                   grace;  /* rows of streams stay so much longer
                                         than they are seen, in seconds */
     im_store_stat_t          stat;

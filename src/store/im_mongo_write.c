@@ -174,7 +174,7 @@ im_mongo_pause(im_mongo_call_t *call, ngx_uint_t tries)
     us = 500 << ngx_min(tries, 5);
     us = (now ^ (uintptr_t) call >> 4) * 2654435761U % us;
 
-    if (now + us >= call->deadline) {
+    if (now + us >= call->deadline || im_mongo.exiting) {
         return NGX_ERROR;
     }
 
