@@ -6,7 +6,9 @@
 # For a filter that has more than the columns of an index, such as the version
 # of a row, it looks at all documents that have the first column, which are
 # all rows of an application.  MongoDB looks at those that have all columns of
-# the index.  What is found is compared with the whole filter in any case.
+# the index.  It also sorts all that it finds to answer some of them; MongoDB
+# ends when it has enough, if the index has that order.  What is found is
+# compared with the whole filter in any case.
 
 import importlib.metadata
 import sys
@@ -18,9 +20,11 @@ if importlib.metadata.version('secantusdb') != '0.7.0b3':
 
 from bson import ObjectId
 from secantus.sortkey import encode_value
-from secantus.storage import COMPOUND_SEP, Storage, _sparse_index_usable
+from secantus.storage import COMPOUND_SEP, Storage, _sparse_index_usable, \
+    matches
 
 others = Storage._try_index_id_keys
+find = Storage.find_matching
 
 
 def is_range(value):
@@ -62,7 +66,7 @@ def choose(self, db, coll, filter):
         found = (len(parts), more is not None)
 
         if best is None or found > best[0]:
-            best = (found, name, len(columns), parts, more)
+            best = (found, name, list(columns), parts, more)
 
     return best
 
@@ -79,14 +83,15 @@ def rows(self, db, coll, filter, *, collation=None):
     if collation is not None or best is None or best[0] < (1, True):
         return others(self, db, coll, filter, collation=collation)
 
-    found, name, n, parts, more = best
+    found, name, columns, parts, more = best
 
     def equal(parts):
         key = COMPOUND_SEP.join(parts)
 
         return self._scan_index_for_id_keys(
-            db, coll, name, key if len(parts) == n else key + COMPOUND_SEP,
-            prefix=len(parts) < n)
+            db, coll, name,
+            key if len(parts) == len(columns) else key + COMPOUND_SEP,
+            prefix=len(parts) < len(columns))
 
     if more is None:
         return equal(parts)
@@ -107,6 +112,60 @@ def rows(self, db, coll, filter, *, collation=None):
                                   min(high, default=None), True, prefix=key)
 
 
+def in_order(best, sort):
+    """Whether the rows of the index have the order that is asked for"""
+
+    if best is None or best[0] < (1, True):
+        return False
+
+    found, name, columns, parts, more = best
+
+    return '$in' not in (more or {}) and len(set(sort.values())) == 1 \
+        and list(sort) == columns[len(parts):][:len(sort)]
+
+
+def page(self, db, coll, filter, *, collation=None):
+    """Documents that the filter may find, as many as are asked for"""
+
+    found = rows(self, db, coll, filter, collation=collation)
+    sort, limit = getattr(self._tls, 'page', None) or ({}, 0)
+
+    if found is None:
+        return None
+
+    if not limit or collation is not None \
+       or not in_order(choose(self, db, coll, filter), sort):
+        return self._docs_by_recordids(db, coll, found)
+
+    if -1 in sort.values():
+        found.reverse()
+
+    docs = []
+
+    for i in range(0, len(found), limit):
+        docs += [doc for doc in self._docs_by_recordids(
+                     db, coll, found[i:i + limit]) if matches(doc, filter)]
+
+        if len(docs) >= limit:
+            break
+
+    return docs
+
+
+def find_page(self, db, coll, filter=None, **options):
+    if options.get('sort') and not options.get('skip') \
+       and not options.get('let'):
+        self._tls.page = (options['sort'], options.get('limit', 0))
+
+    try:
+        return find(self, db, coll, filter, **options)
+
+    finally:
+        self._tls.page = None
+
+
 Storage._try_index_id_keys = rows
+Storage._try_index_lookup = page
+Storage.find_matching = find_page
 
 sys.exit(cli.main())
