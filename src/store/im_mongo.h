@@ -264,11 +264,6 @@ ngx_int_t im_mongo_find(im_mongo_call_t *call,
 ngx_int_t im_mongo_tail(im_mongo_call_t *call,
     mongoc_client_session_t *session, im_table_t *table, im_key_t *stream,
     int64_t *seq);
-/* The last number of the stream that has the row of the operation. */
-ngx_int_t im_mongo_row_tail(im_mongo_tx_t *tx, im_mongo_op_t *op,
-    int64_t *tail);
-/* The number of a row of a stream. */
-int64_t im_mongo_row_number(im_key_t *key);
 /* Goes through documents: the next one after *p. */
 ngx_int_t im_mongo_docs_next(im_mongo_docs_t *docs, size_t *p, bson_t *b);
 

@@ -22,8 +22,6 @@ typedef struct {
     im_mongo_tx_t            *tx;
     ngx_uint_t                found;     /* documents that have to be there */
     ngx_uint_t                n;
-    im_key_t                 *key;       /* a row of a stream ... */
-    int64_t                   tail;      /* ... and its last number */
     bson_t                    filter;    /* of one operation */
     bson_t                    doc;
     bson_t                    opts;
@@ -41,8 +39,6 @@ static bool im_mongo_bulk_insert(im_mongo_bulk_t *b, im_mongo_op_t *op,
     im_key_t *key);
 static bool im_mongo_bulk_change(im_mongo_bulk_t *b, im_mongo_op_t *op);
 static bool im_mongo_bulk_delete(im_mongo_bulk_t *b, im_mongo_op_t *op);
-static ngx_int_t im_mongo_bulk_is_last(im_mongo_bulk_t *b, im_mongo_op_t *op,
-    ngx_uint_t *last);
 static bool im_mongo_bulk_expect_none(im_mongo_bulk_t *b,
     im_mongo_op_t *op);
 
@@ -312,21 +308,13 @@ im_mongo_bulk_change(im_mongo_bulk_t *b, im_mongo_op_t *op)
 static bool
 im_mongo_bulk_delete(im_mongo_bulk_t *b, im_mongo_op_t *op)
 {
-    ngx_uint_t     last;
     bson_error_t  *error;
 
     error = &b->tx->call->error;
-    last = 0;
-
-    if (op->table->kind == IM_STREAM
-        && im_mongo_bulk_is_last(b, op, &last) != NGX_OK)
-    {
-        return false;
-    }
 
     (void) im_mongo_put_key(&b->filter, op->table, op->key);
 
-    if (!last) {
+    if (op->table->kind != IM_STREAM) {
         return mongoc_bulk_operation_remove_one_with_opts(b->bulk, &b->filter,
                                                           NULL, error);
     }
@@ -336,33 +324,6 @@ im_mongo_bulk_delete(im_mongo_bulk_t *b, im_mongo_op_t *op)
            && mongoc_bulk_operation_replace_one_with_opts(b->bulk, &b->filter,
                                                           &b->doc, NULL,
                                                           error);
-}
-
-
-/* Most rows of a bulk are of one stream. */
-
-static ngx_int_t
-im_mongo_bulk_is_last(im_mongo_bulk_t *b, im_mongo_op_t *op,
-    ngx_uint_t *last)
-{
-    ngx_int_t  rc;
-
-    if (b->key == NULL
-        || b->key->len != op->key->len
-        || ngx_memcmp(b->key->data, op->key->data, op->key->len - 8) != 0)
-    {
-        rc = im_mongo_row_tail(b->tx, op, &b->tail);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        b->key = op->key;
-    }
-
-    *last = (im_mongo_row_number(op->key) >= b->tail);
-
-    return NGX_OK;
 }
 
 

@@ -241,35 +241,22 @@ im_mongo_change(im_mongo_tx_t *tx, im_mongo_op_t *op)
 
 
 /*
- * The last row of a stream leaves its number behind: a worker that does not
- * know the tail yet must not give it again.
+ * A row of a stream leaves its number behind.  A worker that does not know
+ * the tail yet, or knows an older one, must not give it again; the sweeper
+ * removes it when nobody can have one that is so old.
  */
 
 static ngx_int_t
 im_mongo_delete(im_mongo_tx_t *tx, im_mongo_op_t *op)
 {
-    char        name[IM_MONGO_NAME];
-    bson_t      filter;
-    int64_t     tail;
-    ngx_int_t   rc;
-    ngx_uint_t  last;
-
-    last = 0;
-
-    if (op->table->kind == IM_STREAM) {
-        rc = im_mongo_row_tail(tx, op, &tail);
-
-        if (rc != NGX_OK) {
-            return im_mongo_result(tx, 0, NULL);
-        }
-
-        last = (im_mongo_row_number(op->key) >= tail);
-    }
+    char       name[IM_MONGO_NAME];
+    bson_t     filter;
+    ngx_int_t  rc;
 
     bson_init(&filter);
     (void) im_mongo_put_key(&filter, op->table, op->key);
 
-    if (last) {
+    if (op->table->kind == IM_STREAM) {
         rc = im_mongo_bury(tx, op->table, op->key, &filter, tx->call->now);
 
     } else {

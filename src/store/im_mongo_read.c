@@ -744,34 +744,6 @@ im_mongo_tail(im_mongo_call_t *call, mongoc_client_session_t *session,
 }
 
 
-ngx_int_t
-im_mongo_row_tail(im_mongo_tx_t *tx, im_mongo_op_t *op, int64_t *tail)
-{
-    im_key_t  stream;
-
-    im_key_init(&stream, 0);
-    stream.len = op->key->len - 8;
-    ngx_memcpy(stream.data, op->key->data, stream.len);
-
-    return im_mongo_tail(tx->call, tx->session, op->table, &stream, tail);
-}
-
-
-int64_t
-im_mongo_row_number(im_key_t *key)
-{
-    u_char   *p, *end;
-    int64_t   seq;
-
-    end = key->data + key->len;
-    p = end - 8;
-
-    (void) im_key_get_int(&p, end, &seq);
-
-    return seq;
-}
-
-
 /*
  * A page of rows in key order has all rows of most values.  Of the one that
  * is cut by its end, the last rows are read by themselves.

@@ -208,6 +208,55 @@ server_kill(void)
 }
 
 
+/* A number that a worker takes for the next one is not free again. */
+
+static void
+test_number(im_ctx_t *ctx)
+{
+    model_t      m;
+    ngx_uint_t   i;
+    im_batch_t  *batch;
+
+    memset(&m, 0, sizeof(model_t));
+    m.dir = 1;
+
+    for (i = 0; i < 2; i++) {
+
+        /* the tail is known */
+
+        batch = im_store_batch(ctx, IM_ORDERED);
+        im_store_append(batch, IM_T_INBOX, key_str("tad"),
+                        doc_message(ctx, &m));
+        ok(im_store_commit(ctx, batch) == NGX_OK
+           && batch->ops[0].result == (int64_t) (3 * i + 1), "a row");
+
+        /* others go on */
+
+        batch = im_store_batch(ctx, IM_ATOMIC);
+        im_store_append(batch, IM_T_INBOX, key_str("tad"),
+                        doc_message(ctx, &m));
+        im_store_append(batch, IM_T_INBOX, key_str("tad"),
+                        doc_message(ctx, &m));
+        ok(im_store_commit(ctx, batch) == NGX_OK, "two more");
+
+        batch = im_store_batch(ctx, i ? IM_ATOMIC : IM_ORDERED);
+        im_store_delete(batch, IM_T_INBOX, key_seq("tad", 3 * i + 1));
+        im_store_delete(batch, IM_T_INBOX, key_seq("tad", 3 * i + 2));
+        ok(im_store_commit(ctx, batch) == NGX_OK
+           && get_int(ctx, IM_T_INBOX, key_seq("tad", 3 * i + 2), "dir")
+              == -1
+           && get_int(ctx, IM_T_INBOX, key_seq("tad", 3 * i + 3), "dir")
+              == 1,
+           "those before the last one are removed");
+    }
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+    im_store_append(batch, IM_T_INBOX, key_str("tad"), doc_message(ctx, &m));
+    ok(im_store_commit(ctx, batch) == NGX_OK && batch->ops[0].result == 7,
+       "the next row is the last one");
+}
+
+
 static void
 test_sweep(im_ctx_t *ctx)
 {
@@ -626,6 +675,7 @@ main(void)
     run(test_unique);
     run(test_drop);
     run(test_versioned_indexes);
+    run(test_number);
     run(test_sweep);
     test_group();
     test_skew();
