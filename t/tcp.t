@@ -86,6 +86,10 @@ subtest 'login' => sub {
     is $frame->{body}{ErrorCode}, 0, 'code';
     ok $frame->{body}{A2Key}, 'a2';
 
+    $im->rest('openim/querystate',
+              { To_Account => ['ann'], IsNeedDetail => 1 })
+       ->json_is('/QueryResult/0/Detail/0/Platform', 'Android');
+
     ok $im->wait_for(sub { $im->metric('im_connections{transport="tcp"}') }),
        'the connection is counted';
 };

@@ -22,6 +22,7 @@
 #define IM_PLATFORM_MAC      4
 #define IM_PLATFORM_WEB      7
 #define IM_PLATFORM_IPAD     13
+#define IM_PLATFORM_MAX      100     /* all are below it */
 
 
 typedef enum {

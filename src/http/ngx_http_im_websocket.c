@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "core/im_str.h"
+#include "domain/im_platform.h"
 #include "http/ngx_http_im_module.h"
 #include "web/im_conn.h"
 #include "web/im_ws.h"
@@ -289,7 +290,7 @@ ngx_http_im_websocket_init(ngx_http_request_t *r, im_conn_init_t *init)
 
     if (ngx_http_arg(r, (u_char *) "platform", 8, &value) == NGX_OK
         && im_str_int(&value, &n) == NGX_OK
-        && n > 0 && n < 100)
+        && n > 0 && n < IM_PLATFORM_MAX)
     {
         init->platform = (ngx_uint_t) n;
     }

@@ -129,6 +129,7 @@ static im_web_call_t *
 im_web_parse(im_peer_t *peer, ngx_pool_t *pool, ngx_str_t *text)
 {
     u_char         *dot;
+    int64_t         platform;
     ngx_int_t       rc;
     im_ctx_t       *ctx;
     im_json_t      *frame;
@@ -183,6 +184,15 @@ im_web_parse(im_peer_t *peer, ngx_pool_t *pool, ngx_str_t *text)
     }
 
     call->seq = im_json_get(ctx->head, "seq");
+
+    /* of a client over TCP, which has no URL */
+
+    if (ctx->platform == 0
+        && im_json_get_int(ctx->head, "platform", &platform) == NGX_OK
+        && platform > 0 && platform < IM_PLATFORM_MAX)
+    {
+        ctx->platform = (ngx_uint_t) platform;
+    }
 
     call->service = call->servcmd;
 
