@@ -335,7 +335,6 @@ typedef struct {
     uint16_t           op[IM_MONGO_TURN_OPS];
 } im_mongo_turn_t;
 
-void im_mongo_turn_init(void);
 /*
  * Waits until no other batch of this worker that is a transaction is about to
  * write one of the rows; a large one does not wait.  NGX_OK: the turn is to

@@ -75,7 +75,6 @@ ngx_int_t
 im_mongo_commit_init(ngx_cycle_t *cycle)
 {
     ngx_queue_init(&im_mongo_pending);
-    im_mongo_turn_init();
 
     return NGX_OK;
 }

@@ -18,11 +18,11 @@
  */
 
 
-#define IM_MONGO_TURNS  1024         /* rows share them, by their hash */
+#define IM_MONGO_TURNS  16384        /* rows share them, by their hash */
 
 
 typedef struct {
-    ngx_queue_t        waiting;      /* the next one first */
+    ngx_queue_t        waiting;      /* the next one first; while taken */
     ngx_uint_t         taken;
 } im_mongo_place_t;
 
@@ -30,33 +30,24 @@ typedef struct {
 typedef struct {
     ngx_queue_t        queue;
     im_co_t           *co;
-    im_op_t           *op;
+    im_mongo_turn_t   *turn;
     ngx_int_t          rc;           /* NGX_AGAIN: it waits */
 } im_mongo_waiter_t;
 
 
 static void im_mongo_turn_places(im_mongo_turn_t *turn);
-static ngx_int_t im_mongo_turn_wait(im_mongo_place_t *place, im_op_t *op,
-    uint64_t deadline);
+static ngx_int_t im_mongo_turn_wait(im_mongo_turn_t *turn,
+    im_mongo_place_t *place, uint64_t deadline);
 static void im_mongo_turn_next(im_mongo_place_t *place);
-static void im_mongo_turn_changed(im_mongo_place_t *place, im_op_t *op);
-static ngx_uint_t im_mongo_turn_stale(im_op_t *op, im_op_t *done);
+static void im_mongo_turn_changed(im_mongo_place_t *place,
+    im_mongo_turn_t *done);
+static ngx_uint_t im_mongo_turn_stale(im_mongo_turn_t *turn,
+    im_mongo_turn_t *done);
+static ngx_uint_t im_mongo_turn_op_stale(im_op_t *op, im_op_t *done);
 static void im_mongo_turn_wake(im_mongo_waiter_t *waiter, ngx_int_t rc);
 
 
 static im_mongo_place_t  im_mongo_places[IM_MONGO_TURNS];
-
-
-void
-im_mongo_turn_init(void)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < IM_MONGO_TURNS; i++) {
-        ngx_queue_init(&im_mongo_places[i].waiting);
-        im_mongo_places[i].taken = 0;
-    }
-}
 
 
 ngx_int_t
@@ -83,11 +74,10 @@ im_mongo_turn_begin(im_mongo_turn_t *turn, im_batch_t *batch)
     /* all take them in the same order, so nobody waits for himself */
 
     for (i = 0; i < n; i++) {
-        rc = im_mongo_turn_wait(&im_mongo_places[turn->place[i]],
-                                &batch->ops[turn->op[i]], deadline);
+        rc = im_mongo_turn_wait(turn, &im_mongo_places[turn->place[i]],
+                                deadline);
 
         if (rc != NGX_OK) {
-            batch->failed = turn->op[i];
             turn->n = i;
             im_mongo_turn_end(turn, 0);
             return rc;
@@ -131,18 +121,20 @@ im_mongo_turn_places(im_mongo_turn_t *turn)
 
 
 static ngx_int_t
-im_mongo_turn_wait(im_mongo_place_t *place, im_op_t *op, uint64_t deadline)
+im_mongo_turn_wait(im_mongo_turn_t *turn, im_mongo_place_t *place,
+    uint64_t deadline)
 {
     uint64_t           now;
     im_mongo_waiter_t  waiter;
 
     if (!place->taken) {
+        ngx_queue_init(&place->waiting);
         place->taken = 1;
         return NGX_OK;
     }
 
     waiter.co = im_co_self();
-    waiter.op = op;
+    waiter.turn = turn;
     waiter.rc = NGX_AGAIN;
 
     ngx_queue_insert_tail(&place->waiting, &waiter.queue);
@@ -178,7 +170,7 @@ im_mongo_turn_end(im_mongo_turn_t *turn, ngx_uint_t done)
         place = &im_mongo_places[turn->place[i]];
 
         if (done) {
-            im_mongo_turn_changed(place, &turn->batch->ops[turn->op[i]]);
+            im_mongo_turn_changed(place, turn);
         }
 
         im_mongo_turn_next(place);
@@ -207,7 +199,7 @@ im_mongo_turn_next(im_mongo_place_t *place)
 /* Those who have read the row before read it again. */
 
 static void
-im_mongo_turn_changed(im_mongo_place_t *place, im_op_t *op)
+im_mongo_turn_changed(im_mongo_place_t *place, im_mongo_turn_t *done)
 {
     ngx_queue_t        *q, *next;
     im_mongo_waiter_t  *waiter;
@@ -219,7 +211,7 @@ im_mongo_turn_changed(im_mongo_place_t *place, im_op_t *op)
         next = ngx_queue_next(q);
         waiter = ngx_queue_data(q, im_mongo_waiter_t, queue);
 
-        if (im_mongo_turn_stale(waiter->op, op)) {
+        if (im_mongo_turn_stale(waiter->turn, done)) {
             im_mongo_turn_wake(waiter, NGX_DECLINED);
         }
     }
@@ -227,7 +219,37 @@ im_mongo_turn_changed(im_mongo_place_t *place, im_op_t *op)
 
 
 static ngx_uint_t
-im_mongo_turn_stale(im_op_t *op, im_op_t *done)
+im_mongo_turn_stale(im_mongo_turn_t *turn, im_mongo_turn_t *done)
+{
+    ngx_uint_t  i, j;
+
+    for (i = 0, j = 0; i < turn->n && j < done->n; /* void */ ) {
+
+        if (turn->place[i] < done->place[j]) {
+            i++;
+
+        } else if (turn->place[i] > done->place[j]) {
+            j++;
+
+        } else {
+            if (im_mongo_turn_op_stale(&turn->batch->ops[turn->op[i]],
+                                       &done->batch->ops[done->op[j]]))
+            {
+                turn->batch->failed = turn->op[i];
+                return 1;
+            }
+
+            i++;
+            j++;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+im_mongo_turn_op_stale(im_op_t *op, im_op_t *done)
 {
     if (op->table != done->table
         || op->table->kind != IM_VERSIONED

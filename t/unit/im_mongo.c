@@ -403,6 +403,76 @@ test_skew(void)
 }
 
 
+/* Many have read one version: those that wait for the first need no server. */
+
+static void
+write_hot(im_ctx_t *ctx)
+{
+    im_batch_t  *batch;
+
+    batch = im_store_batch(ctx, IM_ATOMIC);
+    im_store_replace(batch, IM_T_PROFILE, key_str("hot"), 0,
+                     doc_int(ctx, "age", 1));
+    im_store_add(batch, IM_T_COUNT, key_two("k", "hot"), "value", 1, 0, 100);
+    ctx->inst = 100 - im_store_commit(ctx, batch);
+}
+
+
+static void
+add_hot(im_ctx_t *ctx)
+{
+    im_batch_t  *batch;
+
+    batch = im_store_batch(ctx, IM_ATOMIC);
+    im_store_add(batch, IM_T_COUNT, key_two("k", "hot"), "value", 1, 0, 100);
+    im_store_add(batch, IM_T_COUNT, key_two("k", "two"), "value", 1, 0, 100);
+    ctx->inst = 100 - im_store_commit(ctx, batch);
+}
+
+
+static ngx_uint_t
+all_hot(test_pt fn, ngx_uint_t *declined)
+{
+    ngx_uint_t   i, good;
+    test_run_t  *r;
+
+    static test_run_t  runs[20];
+
+    good = 0;
+    *declined = 0;
+
+    for (i = 0; i < 20; i++) {
+        start(&runs[i], fn);
+    }
+
+    for (i = 0; i < 20; i++) {
+        r = &runs[i];
+        finish(r);
+        good += (r->ctx.inst == 100 - NGX_OK);
+        *declined += (r->ctx.inst == 100 - NGX_DECLINED);
+    }
+
+    return good;
+}
+
+
+static void
+test_turns(void)
+{
+    ngx_uint_t  good, declined, commits;
+
+    commits = im_mongo.stat.commits;
+    good = all_hot(write_hot, &declined);
+
+    ok(good == 1 && declined == 19, "of many that write one row one wins");
+    ok(im_mongo.stat.commits - commits == 1, "only it asks the server");
+
+    good = all_hot(add_hot, &declined);
+
+    ok(good == 20, "all that add take turns");
+}
+
+
 static void
 append_one(im_ctx_t *ctx)
 {
@@ -679,6 +749,7 @@ main(void)
     run(test_sweep);
     test_group();
     test_skew();
+    test_turns();
     test_many();
 
     close_all();
