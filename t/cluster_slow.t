@@ -27,21 +27,22 @@ my $proxy = Test::IM::Proxy->new(port => Test::IM->free_port,
                                  to => $mongo->port);
 my %held;
 
-# What has a message's key, with a random number that begins with 77 or 78,
-# is late the first three times: two looks for it, then its row, of 78 later
-# than any call may last.
+# What has a message's key, with a random number that begins so, is late the
+# first three times: two looks for it, then its row.  78: later than any call
+# may last.
+my %late = (76 => [0, 0, 2], 77 => [0.8, 0.8, 2.3], 78 => [0.8, 0.8, 5]);
+
 $proxy->hold(sub {
     my ($bytes) = @_;
-    my ($random) = $bytes =~ /\|(7[78]\d{3})\|/ or return;
+    my ($random, $which) = $bytes =~ /\|((7[678])\d{3})\|/ or return;
     my $n = $held{$random}++;
 
-    return if $n > 2;
-    return ($n < 2 ? 0.8 : $random =~ /^77/ ? 2.3 : 8, "$random $n");
+    return ($late{$which}[$n], "$random $n");
 })->start;
 
-my $store = sprintf "store mongodb://127.0.0.1:%d/im?replicaSet=secantus;",
-                    $proxy->port;
-my $cl = Test::IM::Cluster->new->run(workers => 2, balancer => 0,
+my $store = sprintf "store mongodb://127.0.0.1:%d/im?replicaSet=secantus;\n"
+                    . '    commit_queue 10000 64m 30s;', $proxy->port;
+my $cl = Test::IM::Cluster->new->run(workers => 1, balancer => 0,
     app => 'rate 0; dedup_c2c 1s; dedup_group 1s;', im => "\n    $store");
 my ($one, $two) = @{ $cl->nodes };
 my $svc = 'group_open_http_svc';
@@ -142,6 +143,14 @@ sub stored {
 for my $kind (sort keys %kinds) {
     repeat($_, $kind, 1) for $one, $two;
 }
+
+subtest 'two to one group, one after the other' => sub {
+    my @first = map { post($one, call('a group', 76000 + $_)) } 1, 2;
+
+    # the second one waits for the first one, and then has its own time
+    is answer($_)->{ErrorCode}, 0, 'sent' for @first;
+    ok $proxy->wait_for(qr/sent 7600$_ 2/), 'it was late' for 1, 2;
+};
 
 for my $kind (sort keys %kinds) {
     subtest "$kind: the commit is slow" => sub {

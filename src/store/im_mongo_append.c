@@ -45,6 +45,7 @@ struct im_mongo_entry_s {
     ngx_queue_t        queue;
     im_mongo_stream_t *stream;       /* NULL: a row with a key */
     im_co_t           *co;           /* NULL: it has gone */
+    uint64_t           deadline;     /* of the wait, then of the flush */
     im_mongo_op_t      op;
     ngx_int_t          rc;
     im_key_t           key;          /* with the number */
@@ -161,7 +162,7 @@ ngx_int_t
 im_mongo_append(im_ctx_t *ctx, im_op_t *op, im_key_t *taken,
     ngx_uint_t *has_taken)
 {
-    uint64_t            now, deadline;
+    uint64_t            now;
     ngx_int_t           rc;
     im_mongo_entry_t   *entry;
     im_mongo_queue_t   *queue;
@@ -197,41 +198,40 @@ im_mongo_append(im_ctx_t *ctx, im_op_t *op, im_key_t *taken,
 
     im_worker_hold(1);
 
-    deadline = im_mongo_now() + IM_MONGO_DEADLINE * 1000;
+    entry->deadline = im_mongo_now() + IM_MONGO_DEADLINE * 1000;
 
     while (!entry->ended) {
         now = im_mongo_now();
 
-        if (now >= deadline
-            || im_co_wait((deadline - now) / 1000 + 1) == NGX_BUSY)
-        {
-            if (entry->ended) {
-                break;
-            }
+        /* one that began to run meanwhile has time for it */
 
-            im_worker_release(1);
-
-            if (!entry->running) {           /* nobody has seen it */
-
-                ngx_queue_remove(&entry->queue);
-
-                if (entry->stream) {
-                    entry->stream->n--;
-                    im_mongo_stream_idle(entry->stream);
-                }
-
-                ngx_free(entry);
-
-                return NGX_BUSY;
-            }
-
-            entry->co = NULL;
-
-            ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
-                          "mongo insert into \"%s\" timed out",
-                          op->table->name);
-            return NGX_ERROR;
+        if (now < entry->deadline) {
+            (void) im_co_wait((entry->deadline - now) / 1000 + 1);
+            continue;
         }
+
+        im_worker_release(1);
+
+        if (!entry->running) {               /* nobody has seen it */
+
+            ngx_queue_remove(&entry->queue);
+
+            if (entry->stream) {
+                entry->stream->n--;
+                im_mongo_stream_idle(entry->stream);
+            }
+
+            ngx_free(entry);
+
+            return NGX_BUSY;
+        }
+
+        entry->co = NULL;
+
+        ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
+                      "mongo insert into \"%s\" timed out",
+                      op->table->name);
+        return NGX_ERROR;
     }
 
     im_worker_release(1);
@@ -585,6 +585,15 @@ im_mongo_flush_add(im_mongo_flush_t *flush, im_mongo_entry_t *entry)
 static void
 im_mongo_flush_post(im_mongo_flush_t *flush)
 {
+    uint64_t    deadline;
+    ngx_uint_t  i;
+
+    deadline = im_mongo_now() + IM_MONGO_DEADLINE * 1000;
+
+    for (i = 0; i < flush->n; i++) {
+        flush->entries[i]->deadline = deadline;
+    }
+
     im_mongo_queues[flush->table->id].running++;
     im_mongo.stat.commits++;
 
