@@ -80,7 +80,7 @@ ok delivered('ann', 'bob', $ws[1]), 'delivered';
 subtest 'a failover' => sub {
     my $refused = $one->metric('im_redis_refused_total');
     my $groups = Test::IM::GroupLoad->new(im => $one, nodes => $cl->nodes)
-                 ->start;
+                 ->prepare->start;
 
     ok $groups->run(30, sub { $groups->acks > 3 }), 'messages';
 

@@ -24,10 +24,12 @@ my $cl = Test::IM::Cluster->new->run(workers => 2,
     group_rate_lowest 0; web_instances 4;');
 my ($one, $two) = @{ $cl->nodes };
 
+my $groups = Test::IM::GroupLoad->new(im => $cl->any, nodes => $cl->nodes)
+             ->prepare;
 my $load = Test::IM::Load->new(im => $cl->any, rest => 3, ws => 4,
                                pause => 0.03)->start;
-my $groups = Test::IM::GroupLoad->new(im => $cl->any, nodes => $cl->nodes)
-             ->start;
+
+$groups->start;
 
 sub acks_go_on {
     my ($name) = @_;

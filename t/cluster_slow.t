@@ -30,7 +30,7 @@ my %held;
 # What has a message's key, with a random number that begins so, is late the
 # first three times: two looks for it, then its row.  78: later than any call
 # may last.
-my %late = (76 => [0, 0, 2], 77 => [0.8, 0.8, 2.3], 78 => [0.8, 0.8, 5]);
+my %late = (76 => [0, 0, 1.7], 77 => [0.8, 0.8, 2.3], 78 => [0.8, 0.8, 5]);
 
 $proxy->hold(sub {
     my ($bytes) = @_;
@@ -145,11 +145,21 @@ for my $kind (sort keys %kinds) {
 }
 
 subtest 'two to one group, one after the other' => sub {
-    my @first = map { post($one, call('a group', 76000 + $_)) } 1, 2;
+    my (@codes, $random);
 
-    # the second one waits for the first one, and then has its own time
-    is answer($_)->{ErrorCode}, 0, 'sent' for @first;
-    ok $proxy->wait_for(qr/sent 7600$_ 2/), 'it was late' for 1, 2;
+    # the second one waits for the first one, and then has its own time; on a
+    # slow machine that may be over, too
+    for my $try (1 .. 3) {
+        $random = 76000 + 10 * $try;
+        my @first = map { post($one, call('a group', $random + $_)) } 1, 2;
+
+        @codes = map { answer($_)->{ErrorCode} // 'none' } @first;
+        last if "@codes" eq '0 0';
+        note "@codes";
+    }
+
+    is "@codes", '0 0', 'both are sent';
+    ok $proxy->wait_for(qr/sent ${\ ($random + $_)} 2/), 'late' for 1, 2;
 };
 
 for my $kind (sort keys %kinds) {

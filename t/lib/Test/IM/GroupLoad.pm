@@ -7,8 +7,9 @@ package Test::IM::GroupLoad;
 # with what the group has and what the members have heard.
 #
 #   my $groups = Test::IM::GroupLoad->new(im => $cl->any,
-#                                         nodes => $cl->nodes)->start;
+#                                         nodes => $cl->nodes)->prepare;
 #
+#   $groups->start;
 #   $groups->run(2);                 # as Test::IM::Load
 #   my $n = $groups->acks;           # fewest of the group and of the room
 #   $groups->move(1, $node);         # a member connects to another node
@@ -41,7 +42,8 @@ has [qw/ members names busy /] => sub { [] };
 
 our $svc = 'group_open_http_svc';
 
-sub start ($self) {
+# Users, the groups, members: before anything else makes the store slow.
+sub prepare ($self) {
     my $first = $self->nodes->[0];
     my @names = map { $self->prefix . "s$_" } 1 .. $self->senders;
     my @heard = map { $self->prefix . "m$_" } 1 .. @{ $self->nodes };
@@ -66,7 +68,11 @@ sub start ($self) {
                       ->request_timeout($self->wait)->inactivity_timeout(0);
     $self->{sig} = $self->im->usersig($self->im->admin);
 
-    $self->send_message($_, 1) for 0 .. $#names;
+    return $self;
+}
+
+sub start ($self) {
+    $self->send_message($_, 1) for 0 .. $self->senders - 1;
 
     return $self;
 }
