@@ -5,7 +5,7 @@
 # Reloads while messages are sent: no acknowledged one is lost, every user
 # has a session again, old workers go, nothing is left behind.
 #
-#   IM_TEST_RELOADS  how many (50)
+#   IM_TEST_RELOADS  how many (50; 15 on MongoDB, where each takes seconds)
 
 use strict;
 use warnings;
@@ -17,7 +17,8 @@ use Test::IM::Load;
 use Test::More;
 use Time::HiRes qw/ time /;
 
-my $reloads = $ENV{IM_TEST_RELOADS} // 50;
+my $mongo = ($ENV{IM_TEST_STORE} // '') eq 'mongo';
+my $reloads = $ENV{IM_TEST_RELOADS} // ($mongo ? 15 : 50);
 my $im = Test::IM->new->run(workers => 2, shutdown => '90s',
                             app => 'rate 0; web_instances 4;');
 my $load = Test::IM::Load->new(im => $im, rest => 3, ws => 4,

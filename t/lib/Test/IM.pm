@@ -61,9 +61,13 @@ has [qw/ dir port pid conf /];
 has store => undef;              # a folder that several share
 has options => sub { {} };
 has allowed => sub { [] };
-has ua => sub { Mojo::UserAgent->new(max_redirects => 0)
-                ->connect_timeout(10)->request_timeout(70)
-                ->inactivity_timeout(70) };
+# a command of a thousand changes takes the MongoDB server of the tests longer
+has ua => sub {
+    my $seconds = ($ENV{IM_TEST_STORE} // '') eq 'mongo' ? 280 : 70;
+
+    return Mojo::UserAgent->new(max_redirects => 0)->connect_timeout(10)
+           ->request_timeout($seconds)->inactivity_timeout($seconds);
+};
 
 my @running;
 
