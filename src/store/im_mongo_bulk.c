@@ -49,8 +49,6 @@ im_mongo_bulk_can(im_mongo_op_t *op, ngx_uint_t atomic)
     switch (op->type) {
 
     case IM_OP_DELETE:
-        return atomic ? op->table->kind != IM_STREAM : 1;
-
     case IM_OP_UPSERT:
         return 1;
 
@@ -318,6 +316,8 @@ im_mongo_bulk_delete(im_mongo_bulk_t *b, im_mongo_op_t *op)
         return mongoc_bulk_operation_remove_one_with_opts(b->bulk, &b->filter,
                                                           NULL, error);
     }
+
+    b->found++;
 
     return im_mongo_put_grave(&b->doc, op->table, op->key, b->tx->call->now)
            == NGX_OK
