@@ -62,15 +62,15 @@ im_modules="--with-threads --with-stream --with-stream_ssl_module
 #   writes so many rows, or changes one row so often at once, that the server
 #     of the tests, which is written in Python, needs minutes:
 #     account_delete, callback_outbox, crash, group_big, group_rights,
-#     reload_load, sns_codes, sns_crash, sns_limits, sns_property;
+#     sns_codes, sns_crash, sns_limits;
 #   needs workers that end within a second: callback_worker.
 mongo_except="account_delete browser callback_outbox callback_worker
               cluster_death cluster_failover cluster_idle cluster_limit
               cluster_mongo cluster_notice cluster_once cluster_outbox
               cluster_redis cluster_room cluster_settings cluster_slow
               conf crash docs group_big group_rights live_fault
-              metrics_commands mongo reload_load rest_http sns_codes
-              sns_crash sns_limits sns_property sse store unit ws"
+              metrics_commands mongo rest_http sns_codes sns_crash
+              sns_limits sse store unit ws"
 
 
 die() {
