@@ -2,8 +2,9 @@
 
 # Copyright (C) The ngx_im authors
 
-# All measurements, and their tables as Markdown.  Takes some 40 minutes, and
-# needs ./build.sh mongo and redis-server.
+# All measurements, and their tables as Markdown.  Takes some 40 minutes, with
+# all other servers that it knows twice as long, and needs ./build.sh mongo and
+# redis-server.
 #
 #   bench/run.sh [FOLDER]
 #
