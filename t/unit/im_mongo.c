@@ -23,7 +23,7 @@
 
 
 #define WRITERS  3                   /* processes */
-#define APPENDS  150                 /* of each */
+#define APPENDS  60                  /* of each */
 
 
 typedef struct task_s  task_t;
