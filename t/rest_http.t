@@ -304,7 +304,11 @@ subtest 'body memory' => sub {
     my @raw = map { raw() } 1 .. 3;
     my $req = post($path =~ s/v4/later/r, $body . ' ' x 400000);
 
-    $_->write(substr $req, 0, -100) for @raw;
+    # all three are there in part, before one of them grows
+
+    $_->write(substr $req, 0, 250000) for @raw;
+    ok $im->wait_for(sub { $im->metric('im_body_bytes') >= 750000 }), 'parts';
+    $_->write(substr $req, 250000, -100) for @raw;
 
     like join(' ', sort map { my $res = $_->response;
                               $res && decode_json($res->{body})->{ErrorCode} }

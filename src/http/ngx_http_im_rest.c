@@ -67,6 +67,7 @@ static ngx_int_t ngx_http_im_rest_send(ngx_http_request_t *r,
 static ngx_int_t ngx_http_im_rest_refuse(ngx_http_request_t *r,
     im_code_t code);
 static void ngx_http_im_rest_cleanup(void *data);
+static void ngx_http_im_rest_drop(ngx_http_im_call_t *call);
 static void ngx_http_im_rest_free(ngx_http_im_call_t *call);
 
 
@@ -404,6 +405,10 @@ ngx_http_im_rest_read(ngx_http_request_t *r)
 
     r->read_event_handler = ngx_http_block_reading;
 
+    /* the request may last as long as the rest of its body comes */
+
+    ngx_http_im_rest_drop(call);
+
     ngx_http_finalize_request(r, ngx_http_im_rest_refuse(r, code));
 }
 
@@ -740,12 +745,22 @@ ngx_http_im_rest_cleanup(void *data)
 
 
 static void
-ngx_http_im_rest_free(ngx_http_im_call_t *call)
+ngx_http_im_rest_drop(ngx_http_im_call_t *call)
 {
     if (call->body) {
         ngx_free(call->body);
         im_memory_give(call->size);
+
+        call->body = NULL;
+        call->size = 0;
     }
+}
+
+
+static void
+ngx_http_im_rest_free(ngx_http_im_call_t *call)
+{
+    ngx_http_im_rest_drop(call);
 
     ngx_destroy_pool(call->pool);
 }
