@@ -6,6 +6,7 @@
 #   ./build.sh usersig USER [SECONDS]
 #                              prints a UserSig for that server
 #   ./build.sh test            runs all tests
+#   ./build.sh test-mongo      those that can, on MongoDB; test has some of them
 #   ./build.sh dynamic         modules for Debian's nginx
 #   ./build.sh static DIR      nginx of the source tree DIR with the modules
 #   ./build.sh sanitize        nginx of Debian's source package, with
@@ -71,6 +72,12 @@ mongo_except="account_delete browser callback_outbox callback_worker
               conf crash docs group_big group_rights live_fault
               metrics_commands mongo rest_http sns_codes sns_crash
               sns_limits sse store unit ws"
+
+# those of the others that each run of all tests has
+mongo_tests="acceptance callback_c2c cluster_fault cluster_group
+             cluster_session conv_list group_members group_messages
+             group_sequence msg_read msg_recall msg_send profile
+             rest_account room_send sdk sns_friend web_login"
 
 
 die() {
@@ -514,11 +521,24 @@ run_tests() {
     # the same on MongoDB, and on two nodes that share it
 
     if [ -x "${IM_TEST_MONGO:-$build/mongo/bin/secantusd-py}" ]; then
-        except=$(echo $mongo_except | tr ' ' '|')
-
         IM_TEST_STORE=mongo prove -j"$jobs" -It/lib \
-            $(ls t/*.t | grep -vE "/($except)[_.]")
+            $(printf 't/%s.t\n' $mongo_tests)
     fi
+}
+
+
+run_mongo_tests() {
+    install $build_packages $test_packages
+
+    build_node
+    build_mongo
+    build_sanitize
+
+    cd "$here"
+    except=$(echo $mongo_except | tr ' ' '|')
+
+    IM_TEST_STORE=mongo prove -j"$(nproc)" -It/lib \
+        $(ls t/*.t | grep -vE "/($except)[_.]")
 }
 
 
@@ -535,6 +555,10 @@ usersig)
 
 test)
     run_tests
+    ;;
+
+test-mongo)
+    run_mongo_tests
     ;;
 
 dynamic)
