@@ -175,17 +175,6 @@ im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
 }
 
 
-ngx_uint_t
-im_api_flags(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
-{
-    im_command_t  *cmd;
-
-    cmd = im_api_command(ctx, service, command);
-
-    return cmd ? cmd->flags : 0;
-}
-
-
 void
 im_api_envelope(im_ctx_t *ctx, im_code_t code)
 {

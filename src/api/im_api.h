@@ -34,6 +34,9 @@
 #define IM_RATE_GROUP    8           /* over the REST rate: 10006 */
 #define IM_RATE_MESSAGE  16          /* over the REST rate: 10023 */
 #define IM_BOUNDED       32          /* an answer over 1 MiB: 10018 */
+#define IM_IN_ORDER      64          /* takes effect in the order in which
+                                        frames of a connection came that have
+                                        the same value of the first field */
 
 
 typedef im_code_t (*im_command_pt)(im_ctx_t *ctx, void *data);
@@ -90,10 +93,6 @@ ngx_int_t im_api_refuse(ngx_pool_t *pool, im_code_t code, ngx_str_t *out);
  * ctx->reply.
  */
 im_code_t im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command);
-
-/* Flags of the row that im_api_run() would take, 0: none. */
-ngx_uint_t im_api_flags(im_ctx_t *ctx, ngx_str_t *service,
-    ngx_str_t *command);
 
 /* Adds ActionStatus, ErrorCode and ErrorInfo to ctx->reply. */
 void im_api_envelope(im_ctx_t *ctx, im_code_t code);

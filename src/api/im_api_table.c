@@ -17,6 +17,8 @@
 
 
 static ngx_int_t im_api_init_module(ngx_cycle_t *cycle, im_conf_t *conf);
+static im_command_t *im_api_command_by(ngx_uint_t by, ngx_str_t *service,
+    ngx_str_t *command);
 static ngx_uint_t im_api_by(im_ctx_t *ctx);
 
 
@@ -229,11 +231,22 @@ im_api_find(ngx_str_t *service, ngx_str_t *command)
 im_command_t *
 im_api_command(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
 {
-    ngx_uint_t     by;
+    return im_api_command_by(im_api_by(ctx), service, command);
+}
+
+
+im_command_t *
+im_api_session_command(ngx_str_t *service, ngx_str_t *command)
+{
+    return im_api_command_by(IM_BY_USER|IM_BY_ANY, service, command);
+}
+
+
+static im_command_t *
+im_api_command_by(ngx_uint_t by, ngx_str_t *service, ngx_str_t *command)
+{
     im_command_t  *cmd;
     im_api_row_t  *row;
-
-    by = im_api_by(ctx);
 
     for (row = im_api_find(service, command); row; row = row->next) {
 

@@ -44,6 +44,8 @@ im_api_row_t *im_api_find(ngx_str_t *service, ngx_str_t *command);
 /* The row of that name that the caller may use, NULL: none. */
 im_command_t *im_api_command(im_ctx_t *ctx, ngx_str_t *service,
     ngx_str_t *command);
+/* The same for a user's session on a connection. */
+im_command_t *im_api_session_command(ngx_str_t *service, ngx_str_t *command);
 
 /* Never NULL: an unknown service is the front end. */
 im_api_service_t *im_api_service(ngx_str_t *service);

@@ -146,7 +146,7 @@ im_command_t  im_cmd_group_msg[] = {
 
     { ngx_string("group_open_http_svc"), ngx_string("send_group_msg"),
       im_cmd_send_group_msg, IM_BY_ADMIN|IM_BY_USER,
-      im_group_msg_fields, sizeof(im_group_msg_req_t), 0, 0 },
+      im_group_msg_fields, sizeof(im_group_msg_req_t), 0, IM_IN_ORDER },
 
     { ngx_string("group_open_http_svc"),
       ngx_string("send_group_system_notification"),

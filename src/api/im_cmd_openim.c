@@ -212,7 +212,7 @@ im_command_t  im_cmd_openim[] = {
 
     { ngx_string("openim"), ngx_string("sendmsg"),
       im_cmd_web_sendmsg, IM_BY_USER,
-      im_web_sendmsg_fields, sizeof(im_msg_req_t), 0, 0 },
+      im_web_sendmsg_fields, sizeof(im_msg_req_t), 0, IM_IN_ORDER },
 
     { ngx_string("openim"), ngx_string("batchsendmsg"),
       im_cmd_batchsendmsg, IM_BY_ADMIN,

@@ -33,6 +33,7 @@ typedef enum {
 
 typedef struct im_peer_s  im_peer_t;
 typedef struct im_poll_s  im_poll_t;
+typedef struct im_lane_s  im_lane_t;
 
 
 /*
@@ -54,6 +55,8 @@ typedef struct {
     ngx_str_t          ip;           /* of the client, as text */
 
     uint64_t           peer;         /* im_peer_get() of it, 0: no connection */
+    im_lane_t         *lane;         /* its place among those of the peer,
+                                        NULL: it has none */
 
     im_json_t         *head;         /* of a frame of the web SDK 2.x */
     im_json_t         *body;         /* parsed request, an object */

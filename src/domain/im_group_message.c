@@ -272,6 +272,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
 
     op = im_group_row_append(ctx, batch, group, &row);
     im_store_point(batch, op);
+    im_store_lane(batch, ctx->lane);
 
     im_callback_stage(ctx, batch);
     im_callback_group_sent(ctx, group, send, &row.dk);

@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_lane.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "live/im_rate.h"
@@ -125,6 +126,7 @@ im_group_speak_ask(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
 {
     int64_t        gno;
     im_code_t      code;
+    ngx_int_t      rc;
     ngx_str_t      gid;
     im_verdict_t   verdict;
 
@@ -141,7 +143,14 @@ im_group_speak_ask(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
         return code;
     }
 
-    if (!verdict.waited) {
+    rc = im_lane_wait(ctx->lane, send->opts & IM_MSG_ONLINE,
+                      IM_SEND_LANE + im_callback_time(ctx->app,
+                                                    IM_CB_GROUP_BEFORE_SEND));
+    if (rc == NGX_BUSY) {
+        return im_group_code(rc);
+    }
+
+    if (!verdict.waited && rc == NGX_OK) {
         return IM_OK;
     }
 

@@ -32,8 +32,9 @@ im_code_t im_group_speak_sender(im_ctx_t *ctx, im_group_t *group,
 
 /*
  * Dirty words (80001), and the app's own verdict, its code.  It may change
- * the body and say that nobody gets the message (send->dropped).  Where the
- * app was waited for the group and the rights are read and checked again.
+ * the body and say that nobody gets the message (send->dropped).  Then waits
+ * until what the connection sent to the group before has its numbers.  After
+ * either wait the group and the rights are read and checked again.
  */
 im_code_t im_group_speak_ask(im_ctx_t *ctx, im_group_t *group,
     im_group_send_t *send, ngx_str_t *card, ngx_uint_t *exempt);

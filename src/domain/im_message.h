@@ -45,6 +45,10 @@
 #define IM_SEND_MARKER    3000
 #define IM_SEND_STEP      20
 
+/* Milliseconds for which a message waits for those of its connection that came
+ * before it, in addition to the time of the callback that asks the app. */
+#define IM_SEND_LANE      30000
+
 
 typedef struct {
     int64_t            id;           /* key column */

@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_lane.h"
 #include "core/im_str.h"
 #include "domain/im_callback.h"
 #include "domain/im_message_once.h"
@@ -42,7 +43,7 @@ im_message_begin(im_ctx_t *ctx, im_send_t *send, u_char *key)
     send->unknown = 0;
 
     if (send->msg.time == 0) {
-        send->msg.time = ngx_time();
+        send->msg.time = im_message_now(ctx);
     }
 
     im_message_time(send, buf, &left);
@@ -88,6 +89,13 @@ im_message_end(im_ctx_t *ctx, im_send_t *send, u_char *key, ngx_int_t rc,
     } else if (rc == NGX_OK) {
         im_marker_release(key);
     }
+}
+
+
+int64_t
+im_message_now(im_ctx_t *ctx)
+{
+    return ctx->lane ? ctx->lane->time : ngx_time();
 }
 
 

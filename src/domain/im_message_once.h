@@ -30,6 +30,9 @@ ngx_int_t im_message_begin(im_ctx_t *ctx, im_send_t *send, u_char *key);
 void im_message_end(im_ctx_t *ctx, im_send_t *send, u_char *key, ngx_int_t rc,
     ngx_uint_t done);
 
+/* The time of a new message; it does not decrease in a lane. */
+int64_t im_message_now(im_ctx_t *ctx);
+
 /* As im_marker_take_all(), but waits for another one's end. */
 ngx_int_t im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
     ngx_msec_t ttl, ngx_str_t *left, u_char *key, ngx_str_t *result);

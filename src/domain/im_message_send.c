@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_md5.h>
 #include "core/im_fault.h"
+#include "core/im_lane.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "domain/im_callback.h"
@@ -133,6 +134,8 @@ im_message_send_stored(im_ctx_t *ctx, im_send_t *send)
 
         im_message_add(ctx, batch, send, &dk, 0, &ops);
 
+        im_store_lane(batch, ctx->lane);
+
         im_callback_stage(ctx, batch);
 
         if (send->tell) {
@@ -182,7 +185,7 @@ im_message_send_online(im_ctx_t *ctx, im_send_t *send)
     im_msg_key_t   first;
 
     if (send->msg.time == 0) {
-        send->msg.time = ngx_time();
+        send->msg.time = im_message_now(ctx);
     }
 
     if (im_message_allowed(ctx, send, &code) != NGX_OK) {
@@ -263,12 +266,16 @@ im_message_allowed(im_ctx_t *ctx, im_send_t *send, im_code_t *code)
 }
 
 
-/* The app's own verdict, and what was checked before once more if it took
- * time.  NGX_DECLINED: the message ends here, with *code. */
+/*
+ * The app's own verdict, then the message's turn, and what was checked before
+ * once more if that took time.  NGX_DECLINED: the message ends here, with
+ * *code.
+ */
 
 static ngx_int_t
 im_message_ask(im_ctx_t *ctx, im_send_t *send, im_code_t *code)
 {
+    ngx_int_t   rc;
     ngx_uint_t  waited;
 
     if (send->check) {
@@ -280,20 +287,32 @@ im_message_ask(im_ctx_t *ctx, im_send_t *send, im_code_t *code)
         }
     }
 
-    if (!send->ask) {
-        return NGX_OK;
+    waited = 0;
+
+    if (send->ask) {
+        send->ask = 0;
+
+        *code = im_callback_c2c_before(ctx, &send->msg, &waited);
+
+        if (*code != IM_OK) {
+            send->tell = 0;
+            return NGX_DECLINED;
+        }
     }
 
-    send->ask = 0;
-
-    *code = im_callback_c2c_before(ctx, &send->msg, &waited);
-
-    if (*code != IM_OK) {
-        send->tell = 0;
+    rc = im_lane_wait(ctx->lane, send->msg.opts & IM_MSG_ONLINE,
+                      IM_SEND_LANE + im_callback_time(ctx->app,
+                                                      IM_CB_C2C_BEFORE));
+    if (rc == NGX_BUSY) {
+        *code = im_message_code(ctx, rc);
         return NGX_DECLINED;
     }
 
-    return waited ? im_message_allowed(ctx, send, code) : NGX_OK;
+    if (!waited && rc == NGX_OK) {
+        return NGX_OK;
+    }
+
+    return im_message_allowed(ctx, send, code);
 }
 
 

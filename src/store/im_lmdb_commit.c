@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include "core/im_fault.h"
+#include "core/im_lane.h"
 #include "store/im_lmdb.h"
 
 
@@ -264,6 +265,8 @@ im_lmdb_commit(im_ctx_t *ctx, im_batch_t *batch)
     queue->todo_last = &c->next;
     (void) pthread_cond_signal(&queue->cond);
     (void) pthread_mutex_unlock(&queue->mutex);
+
+    im_lane_pass(batch->lane);
 
     /* the thread works in our memory until the end */
 

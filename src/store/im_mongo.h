@@ -356,12 +356,12 @@ ngx_int_t im_mongo_append_init(ngx_cycle_t *cycle);
 void im_mongo_append_exit(void);
 /*
  * Inserts a row, or the next row of a stream, together with what others do in
- * this turn of the event loop.  NGX_OK, op->result is its number;
- * NGX_DECLINED, taken is the row that holds a unique key, if *has_taken;
- * NGX_BUSY; NGX_ERROR, logged.
+ * this turn of the event loop.  Passes the lane once it is in the queue.
+ * NGX_OK, op->result is its number; NGX_DECLINED, taken is the row that holds
+ * a unique key, if *has_taken; NGX_BUSY; NGX_ERROR, logged.
  */
-ngx_int_t im_mongo_append(im_ctx_t *ctx, im_op_t *op, im_key_t *taken,
-    ngx_uint_t *has_taken);
+ngx_int_t im_mongo_append(im_ctx_t *ctx, im_op_t *op, im_lane_t *lane,
+    im_key_t *taken, ngx_uint_t *has_taken);
 
 /* im_mongo_sweep.c */
 

@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_lane.h"
 #include "store/im_mongo.h"
 
 
@@ -159,7 +160,7 @@ im_mongo_append_exit(void)
 
 
 ngx_int_t
-im_mongo_append(im_ctx_t *ctx, im_op_t *op, im_key_t *taken,
+im_mongo_append(im_ctx_t *ctx, im_op_t *op, im_lane_t *lane, im_key_t *taken,
     ngx_uint_t *has_taken)
 {
     uint64_t            now;
@@ -195,6 +196,8 @@ im_mongo_append(im_ctx_t *ctx, im_op_t *op, im_key_t *taken,
     if (!im_mongo_flush_event.posted) {
         ngx_post_event(&im_mongo_flush_event, &ngx_posted_next_events);
     }
+
+    im_lane_pass(lane);
 
     im_worker_hold(1);
 

@@ -279,7 +279,8 @@ im_mongo_commit_one(im_ctx_t *ctx, im_batch_t *batch, ngx_uint_t i)
         return NGX_ERROR;
     }
 
-    rc = im_mongo_append(ctx, op, taken, &has_taken);
+    rc = im_mongo_append(ctx, op, (i == batch->point) ? batch->lane : NULL,
+                         taken, &has_taken);
 
     if (rc != NGX_OK) {
         batch->failed = i;

@@ -555,6 +555,15 @@ im_store_point(im_batch_t *batch, ngx_uint_t op)
 }
 
 
+void
+im_store_lane(im_batch_t *batch, im_lane_t *lane)
+{
+    if (batch) {
+        batch->lane = lane;
+    }
+}
+
+
 ngx_int_t
 im_store_commit(im_ctx_t *ctx, im_batch_t *batch)
 {

@@ -189,6 +189,7 @@ struct im_batch_s {
     ngx_uint_t         failed;       /* operation that was declined */
     im_key_t          *taken;        /* primary key of the row that holds the
                                         unique index key, if known */
+    im_lane_t         *lane;         /* to be passed, NULL: none */
     ngx_pool_t        *pool;
     unsigned           invalid:1;
 };
@@ -232,6 +233,13 @@ ngx_uint_t im_store_drop(im_batch_t *batch, im_table_e table,
     im_key_t *stream);
 
 void im_store_point(im_batch_t *batch, ngx_uint_t op);
+
+/*
+ * The batch passes the lane as soon as all that is appended later to the
+ * stream of its point gets a higher number, unless it fails; that is before
+ * its rows are written.
+ */
+void im_store_lane(im_batch_t *batch, im_lane_t *lane);
 
 /*
  * NGX_OK: durable.  NGX_DECLINED: an expectation failed, a key or a unique

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_co.h"
+#include "core/im_lane.h"
 #include "core/im_str.h"
 #include "live/im_slot.h"
 #include "live/im_limit.h"
@@ -16,6 +17,7 @@
 #include "domain/im_platform.h"
 #include "api/im_api.h"
 #include "api/im_api_metrics.h"
+#include "api/im_api_table.h"
 #include "web/im_web.h"
 #include "web/im_web_session.h"
 #include "web/im_ws.h"
@@ -36,13 +38,17 @@ typedef struct {
     ngx_str_t          service;
     ngx_str_t          command;
     im_json_t         *seq;          /* echoed as it came */
+    im_command_t      *row;          /* of a session, or NULL */
+    im_lane_t          lane;
     ngx_str_t          raw;          /* body of the answer, ready; or empty */
 } im_web_call_t;
 
 
 static im_web_call_t *im_web_parse(im_peer_t *peer, ngx_pool_t *pool,
     ngx_str_t *text);
+static void im_web_order(im_web_call_t *call);
 static void im_web_run(void *data);
+static void im_web_end(im_web_call_t *call);
 static im_code_t im_web_serve(im_web_call_t *call);
 static im_code_t im_web_once(im_web_call_t *call);
 static im_code_t im_web_caller(im_web_call_t *call);
@@ -104,12 +110,14 @@ im_web_frame(im_peer_t *peer, ngx_pool_t *pool, ngx_str_t *text)
         return NGX_OK;
     }
 
+    im_web_order(call);
+
     peer->running++;
 
     if (im_co_start(im_web_run, call, &call->log) == NULL) {
         peer->running--;
         im_web_answer(call, im_api_svc_code(&call->service, IM_SVC_BUSY));
-        ngx_destroy_pool(pool);
+        im_web_end(call);
     }
 
     return NGX_OK;
@@ -213,6 +221,35 @@ im_web_parse(im_peer_t *peer, ngx_pool_t *pool, ngx_str_t *text)
 }
 
 
+/* Without the field that names the conversation the command will fail. */
+
+static void
+im_web_order(im_web_call_t *call)
+{
+    ngx_str_t    name;
+    im_field_t  *field;
+
+    call->row = im_api_session_command(&call->service, &call->command);
+
+    if (call->row == NULL || !(call->row->flags & IM_IN_ORDER)) {
+        return;
+    }
+
+    field = call->row->fields;
+
+    if (im_json_get_str(call->ctx.body, (char *) field->name.data, &name)
+        != NGX_OK)
+    {
+        return;
+    }
+
+    call->ctx.lane = &call->lane;
+
+    im_lane_enter(&call->lane, call->ctx.peer,
+                  im_api_hash(&field->name, &name));
+}
+
+
 static void
 im_web_run(void *data)
 {
@@ -239,6 +276,17 @@ im_web_run(void *data)
         }
     }
 
+    im_web_end(call);
+}
+
+
+static void
+im_web_end(im_web_call_t *call)
+{
+    if (call->ctx.lane) {
+        im_lane_leave(call->ctx.lane);
+    }
+
     ngx_destroy_pool(call->ctx.pool);
 }
 
@@ -256,7 +304,8 @@ im_web_serve(im_web_call_t *call)
 
     if (call->ctx.inst
         && call->seq
-        && im_api_flags(&call->ctx, &call->service, &call->command) & IM_ONCE)
+        && call->row
+        && call->row->flags & IM_ONCE)
     {
         return im_web_once(call);
     }
