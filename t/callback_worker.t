@@ -10,6 +10,7 @@ use warnings;
 
 use lib 't/lib';
 
+use IO::Socket::INET;
 use Mojo::IOLoop;
 use Test::IM;
 use Test::IM::Receiver;
@@ -55,6 +56,24 @@ subtest 'a name that does not exist' => sub {
     my $start = time;
     msg()->code_is(80003);
     cmp_ok time - $start, '<', 30, 'is not waited for';
+};
+
+# Connections to it stay on their way: its queue is full.
+
+subtest 'a receiver that takes no connection' => sub {
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+        or die "listen: $!";
+    my @queue = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                          PeerPort => $listen->sockport, Blocking => 0) }
+                1 .. 4;
+
+    $im->reload(app => 'rate 0; callback http://127.0.0.1:'
+                       . $listen->sockport
+                       . "/ $before timeout=300ms fail=refuse;");
+
+    msg()->code_is(80003);
+    is scalar(() = $im->log_text =~ /epoll_ctl/g), 0,
+       'what curl has closed is forgotten';
 };
 
 subtest 'a name that takes long' => sub {

@@ -67,6 +67,7 @@ static int im_curl_connected(void *data, char *ip, char *local_ip, int port,
 static size_t im_curl_write(char *p, size_t size, size_t n, void *data);
 static int im_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     void *sockp);
+static void *im_curl_uniq(curl_socket_t fd);
 static void im_curl_event_handler(ngx_event_t *ev);
 static void im_curl_timer_handler(ngx_event_t *ev);
 static void im_curl_action(curl_socket_t fd, int bits);
@@ -460,6 +461,15 @@ im_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     if (what == CURL_POLL_REMOVE) {
 
         if (c) {
+
+            /* curl from 7.88 to 8.2 closes a socket that is not connected
+             * yet before it tells, and another thread may have got its
+             * number */
+
+            if (im_curl_uniq(fd) != c->data) {
+                im_socket_closed(c);
+            }
+
             im_socket_forget(c);
         }
 
@@ -467,7 +477,7 @@ im_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     }
 
     if (c == NULL) {
-        c = im_socket_get(fd, NULL, im_curl_event_handler,
+        c = im_socket_get(fd, im_curl_uniq(fd), im_curl_event_handler,
                           im_curl_event_handler);
 
         if (c == NULL) {                 /* the request will time out */
@@ -481,6 +491,21 @@ im_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     im_socket_watch(c->write, NGX_WRITE_EVENT, what & CURL_POLL_OUT);
 
     return 0;
+}
+
+
+/* What no other socket has, unlike the number; NULL: it is closed. */
+
+static void *
+im_curl_uniq(curl_socket_t fd)
+{
+    ngx_file_info_t  fi;
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        return NULL;
+    }
+
+    return (void *) (uintptr_t) ngx_file_uniq(&fi);
 }
 
 

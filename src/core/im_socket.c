@@ -70,3 +70,16 @@ im_socket_forget(ngx_connection_t *c)
 
     c->fd = (ngx_socket_t) -1;
 }
+
+
+void
+im_socket_closed(ngx_connection_t *c)
+{
+    if (c->read->active) {
+        (void) ngx_del_event(c->read, NGX_READ_EVENT, NGX_CLOSE_EVENT);
+    }
+
+    if (c->write->active) {
+        (void) ngx_del_event(c->write, NGX_WRITE_EVENT, NGX_CLOSE_EVENT);
+    }
+}

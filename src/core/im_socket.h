@@ -28,5 +28,8 @@ void im_socket_watch(ngx_event_t *ev, ngx_int_t event, ngx_uint_t want);
 /* The library closes the socket. */
 void im_socket_forget(ngx_connection_t *c);
 
+/* It has been closed already: the kernel knows nothing of it any more. */
+void im_socket_closed(ngx_connection_t *c);
+
 
 #endif /* _IM_SOCKET_H_INCLUDED_ */
