@@ -90,7 +90,9 @@ im_mongo_init_conf(ngx_conf_t *cf, im_conf_t *conf)
 
     mongoc_uri_destroy(uri);
 
-    if (im_mongo_orphan_conf(cf) != NGX_OK) {
+    if (im_mongo_orphan_conf(cf) != NGX_OK
+        || im_mongo_turn_conf(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -104,6 +106,7 @@ static ngx_int_t
 im_mongo_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
 {
     im_mongo_orphan_init();
+    im_mongo_turn_init();
 
     return NGX_OK;
 }
@@ -122,6 +125,8 @@ im_mongo_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
     im_mongo.grace = IM_MONGO_GRACE;
     im_mongo_failures = 0;
     im_mongo_set[0] = '\0';
+
+    im_mongo_turn_start();
 
     if (getrandom(&im_mongo_seed, sizeof(uint64_t), 0) != sizeof(uint64_t)) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,

@@ -255,6 +255,12 @@ ngx_int_t im_mongo_last_each(im_ctx_t *ctx, im_table_t *table,
 ngx_int_t im_mongo_head(im_ctx_t *ctx, im_table_t *table,
     im_key_t *stream, int64_t *seq);
 
+/* The length of a key without its last column. */
+ngx_uint_t im_mongo_prefix(im_table_t *table, im_key_t *key);
+/* A filter of rows of a table. */
+ngx_int_t im_mongo_put_keys(bson_t *b, im_table_t *table, im_key_t *keys,
+    ngx_uint_t n);
+
 /* In a thread.  docs may be NULL.  NGX_DECLINED: nothing was found. */
 ngx_int_t im_mongo_find(im_mongo_call_t *call,
     mongoc_client_session_t *session, const char *name, bson_t *filter,
@@ -286,6 +292,11 @@ void im_mongo_no_doc(im_mongo_op_t *op);
 /* im_mongo_count.c: in a thread, as im_mongo_op() */
 
 ngx_int_t im_mongo_add(im_mongo_tx_t *tx, im_mongo_op_t *op);
+/* Whether no row is added to that another one of the operations changes. */
+ngx_uint_t im_mongo_add_alone(im_mongo_op_t **ops, ngx_uint_t n);
+/* Reads what the bulk, in the same transaction, has added to. */
+ngx_int_t im_mongo_add_results(im_mongo_tx_t *tx, im_mongo_op_t **ops,
+    ngx_uint_t n);
 ngx_int_t im_mongo_max(im_mongo_tx_t *tx, im_mongo_op_t *op);
 
 /* im_mongo_why.c: in a thread */
@@ -335,8 +346,14 @@ typedef struct {
     uint16_t           op[IM_MONGO_TURN_OPS];
 } im_mongo_turn_t;
 
+ngx_int_t im_mongo_turn_conf(ngx_conf_t *cf);
+/* For processes that are forked afterwards. */
+void im_mongo_turn_init(void);
+/* In a new process. */
+void im_mongo_turn_start(void);
+
 /*
- * Waits until no other batch of this worker that is a transaction is about to
+ * Waits until no other batch of this node that is a transaction is about to
  * write one of the rows; a large one does not wait.  NGX_OK: the turn is to
  * be ended; NGX_BUSY: it took too long; NGX_DECLINED: a row has another
  * version meanwhile.

@@ -58,6 +58,7 @@ im_mongo_bulk_can(im_mongo_op_t *op, ngx_uint_t atomic)
     case IM_OP_INSERT:
     case IM_OP_REPLACE:
     case IM_OP_EXPECT:
+    case IM_OP_ADD:
         return atomic;
 
     default:
@@ -81,7 +82,9 @@ im_mongo_bulk(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
         rc = im_mongo_bulk_add(&b, ops[i], ops[i]->key);
     }
 
-    return im_mongo_bulk_close(&b, rc);
+    rc = im_mongo_bulk_close(&b, rc);
+
+    return (rc == NGX_OK) ? im_mongo_add_results(tx, ops, n) : rc;
 }
 
 
@@ -241,6 +244,7 @@ im_mongo_bulk_add(im_mongo_bulk_t *b, im_mongo_op_t *op, im_key_t *key)
 
     case IM_OP_UPSERT:
     case IM_OP_SET:
+    case IM_OP_ADD:
         ok = im_mongo_bulk_change(b, op);
         break;
 

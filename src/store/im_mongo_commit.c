@@ -63,6 +63,8 @@ static ngx_int_t im_mongo_transaction_try(im_mongo_tx_t *tx,
     im_mongo_batch_t *batch);
 static ngx_int_t im_mongo_transaction_bulks(im_mongo_tx_t *tx,
     im_mongo_batch_t *batch);
+static ngx_int_t im_mongo_transaction_bulk(im_mongo_tx_t *tx,
+    im_mongo_batch_t *batch, ngx_uint_t first, im_mongo_op_t **ops);
 static ngx_int_t im_mongo_transaction_end(im_mongo_tx_t *tx);
 static ngx_int_t im_mongo_conflict(im_mongo_tx_t *tx,
     im_mongo_batch_t *batch);
@@ -636,15 +638,19 @@ im_mongo_transaction_try(im_mongo_tx_t *tx, im_mongo_batch_t *batch)
 }
 
 
-/* Tables do not depend on each other, so those with many operations first. */
+/*
+ * Tables do not depend on each other, so those with many operations first, and
+ * of these the numbers, which others are the most likely to change: whoever
+ * has to try again is told so before the rest.
+ */
 
 static ngx_int_t
 im_mongo_transaction_bulks(im_mongo_tx_t *tx, im_mongo_batch_t *batch)
 {
     ngx_int_t        rc;
-    ngx_uint_t       i, j, n, appends, others;
+    ngx_uint_t       i, j, counted;
     im_table_t      *table;
-    im_mongo_op_t   *op, **ops;
+    im_mongo_op_t  **ops;
 
     if (batch->n < IM_MONGO_FEW) {
         return NGX_OK;
@@ -661,49 +667,72 @@ im_mongo_transaction_bulks(im_mongo_tx_t *tx, im_mongo_batch_t *batch)
 
     rc = NGX_OK;
 
-    for (i = 0; i < batch->n && rc == NGX_OK; i++) {
-        table = batch->ops[i].table;
+    for (counted = 2; counted--; /* void */ ) {
 
-        for (j = 0; j < i && batch->ops[j].table != table; j++) { /* void */ }
+        for (i = 0; i < batch->n && rc == NGX_OK; i++) {
+            table = batch->ops[i].table;
 
-        if (j < i) {
-            continue;
-        }
-
-        n = 0;
-        appends = 0;
-        others = 0;
-
-        for (j = i; j < batch->n; j++) {
-            op = &batch->ops[j];
-
-            if (op->table == table) {
-                ops[n++] = op;
-                appends += (op->type == IM_OP_APPEND);
-                others += !im_mongo_bulk_can(op, 1);
+            if ((table->kind == IM_COUNTED) != counted) {
+                continue;
             }
-        }
 
-        if (n < 2) {
-            continue;
-        }
+            for (j = 0; j < i && batch->ops[j].table != table; j++) {
+                /* void */
+            }
 
-        if (appends == n) {
-            rc = im_mongo_bulk_append(tx, ops, n);
-
-        } else if (others == 0) {
-            rc = im_mongo_bulk(tx, ops, n);
-
-        } else {
-            continue;
-        }
-
-        for (j = 0; j < n; j++) {
-            ops[j]->done = 1;
+            if (j == i) {
+                rc = im_mongo_transaction_bulk(tx, batch, i, ops);
+            }
         }
     }
 
     free(ops);
+
+    return rc;
+}
+
+
+/* What can be done at once of the table of the operation. */
+
+static ngx_int_t
+im_mongo_transaction_bulk(im_mongo_tx_t *tx, im_mongo_batch_t *batch,
+    ngx_uint_t first, im_mongo_op_t **ops)
+{
+    ngx_int_t       rc;
+    ngx_uint_t      i, n, appends, others;
+    im_mongo_op_t  *op;
+
+    n = 0;
+    appends = 0;
+    others = 0;
+
+    for (i = first; i < batch->n; i++) {
+        op = &batch->ops[i];
+
+        if (op->table == batch->ops[first].table) {
+            ops[n++] = op;
+            appends += (op->type == IM_OP_APPEND);
+            others += !im_mongo_bulk_can(op, 1);
+        }
+    }
+
+    if (n < 2) {
+        return NGX_OK;
+    }
+
+    if (appends == n) {
+        rc = im_mongo_bulk_append(tx, ops, n);
+
+    } else if (others == 0 && im_mongo_add_alone(ops, n)) {
+        rc = im_mongo_bulk(tx, ops, n);
+
+    } else {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < n; i++) {
+        ops[i]->done = 1;
+    }
 
     return rc;
 }

@@ -14,16 +14,19 @@
  */
 
 
-static ngx_int_t im_mongo_add_alone(im_mongo_tx_t *tx, im_mongo_op_t *op);
-static ngx_int_t im_mongo_add_put(im_mongo_tx_t *tx, im_mongo_op_t *op,
-    ngx_uint_t has, int64_t old);
+static ngx_int_t im_mongo_add_here(im_mongo_tx_t *tx, im_mongo_op_t *op);
+static ngx_int_t im_mongo_add_first(im_mongo_tx_t *tx, im_mongo_op_t *op);
+static ngx_int_t im_mongo_add_filter(bson_t *filter, im_mongo_op_t **ops,
+    ngx_uint_t n, im_key_t *keys);
+static im_mongo_op_t *im_mongo_add_op(im_mongo_op_t **ops, ngx_uint_t n,
+    im_key_t *key);
 static ngx_int_t im_mongo_column(im_mongo_tx_t *tx, im_mongo_op_t *op,
     ngx_uint_t *has, int64_t *value);
 
 
 /*
- * Alone, the server adds.  A transaction, and a row that is not there yet,
- * compare and set, so that two that add at once do not both succeed.
+ * The server adds to a row that is there.  One that is not there yet is made
+ * if it is still so, so that two that add at once do not both succeed.
  */
 
 ngx_int_t
@@ -33,12 +36,10 @@ im_mongo_add(im_mongo_tx_t *tx, im_mongo_op_t *op)
     ngx_int_t   rc;
     ngx_uint_t  has;
 
-    if (tx->session == NULL) {
-        rc = im_mongo_add_alone(tx, op);
+    rc = im_mongo_add_here(tx, op);
 
-        if (rc != NGX_DECLINED) {
-            return rc;
-        }
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     rc = im_mongo_column(tx, op, &has, &old);
@@ -53,56 +54,28 @@ im_mongo_add(im_mongo_tx_t *tx, im_mongo_op_t *op)
         return NGX_DECLINED;
     }
 
-    if (has && tx->session == NULL) {
-        return NGX_AGAIN;
-    }
-
-    return im_mongo_add_put(tx, op, has, old);
+    return has ? NGX_AGAIN : im_mongo_add_first(tx, op);
 }
 
 
 /* NGX_DECLINED: there is no such row, or it would leave its bounds. */
 
 static ngx_int_t
-im_mongo_add_alone(im_mongo_tx_t *tx, im_mongo_op_t *op)
+im_mongo_add_here(im_mongo_tx_t *tx, im_mongo_op_t *op)
 {
     bool                            ok;
     char                            name[IM_MONGO_NAME];
-    bson_t                          filter, change, sub, opts, reply;
-    int64_t                         low, high;
+    bson_t                          filter, change, opts, reply;
     ngx_int_t                       rc;
     bson_iter_t                     iter, value;
     mongoc_collection_t            *c;
     mongoc_find_and_modify_opts_t  *fam;
 
-    if (__builtin_sub_overflow(op->min, op->value, &low)) {
-        low = (op->value > 0) ? INT64_MIN : INT64_MAX;
-    }
-
-    if (__builtin_sub_overflow(op->max, op->value, &high)) {
-        high = (op->value > 0) ? INT64_MIN : INT64_MAX;
-    }
-
-    /* no sum may overflow, whatever the bounds say */
-
-    if (op->value > 0) {
-        high = ngx_min(high, INT64_MAX - op->value);
-
-    } else {
-        low = ngx_max(low, INT64_MIN - op->value);
-    }
-
     bson_init(&filter);
-    (void) im_mongo_put_key(&filter, op->table, op->key);
-    (void) bson_append_document_begin(&filter, op->column, -1, &sub);
-    (void) bson_append_int64(&sub, "$gte", -1, low);
-    (void) bson_append_int64(&sub, "$lte", -1, high);
-    (void) bson_append_document_end(&filter, &sub);
+    im_mongo_put_filter(&filter, op, tx->call->now);
 
     bson_init(&change);
-    (void) bson_append_document_begin(&change, "$inc", -1, &sub);
-    (void) bson_append_int64(&sub, op->column, -1, op->value);
-    (void) bson_append_document_end(&change, &sub);
+    (void) im_mongo_put_change(&change, op);
 
     fam = mongoc_find_and_modify_opts_new();
     (void) mongoc_find_and_modify_opts_set_update(fam, &change);
@@ -111,6 +84,7 @@ im_mongo_add_alone(im_mongo_tx_t *tx, im_mongo_op_t *op)
 
     im_mongo_name(name, op->table);
     c = im_mongo_collection(tx, name, &opts);
+    (void) mongoc_find_and_modify_opts_append(fam, &opts);
 
     ok = mongoc_collection_find_and_modify_with_opts(c, &filter, fam, &reply,
                                                      &tx->call->error);
@@ -141,8 +115,7 @@ im_mongo_add_alone(im_mongo_tx_t *tx, im_mongo_op_t *op)
 
 
 static ngx_int_t
-im_mongo_add_put(im_mongo_tx_t *tx, im_mongo_op_t *op, ngx_uint_t has,
-    int64_t old)
+im_mongo_add_first(im_mongo_tx_t *tx, im_mongo_op_t *op)
 {
     char        name[IM_MONGO_NAME];
     bson_t      filter, change, sub;
@@ -154,14 +127,9 @@ im_mongo_add_put(im_mongo_tx_t *tx, im_mongo_op_t *op, ngx_uint_t has,
 
     (void) im_mongo_put_key(&filter, op->table, op->key);
 
-    if (has) {
-        (void) bson_append_int64(&filter, op->column, -1, old);
-
-    } else {
-        (void) bson_append_document_begin(&filter, op->column, -1, &sub);
-        (void) bson_append_bool(&sub, "$exists", -1, false);
-        (void) bson_append_document_end(&filter, &sub);
-    }
+    (void) bson_append_document_begin(&filter, op->column, -1, &sub);
+    (void) bson_append_bool(&sub, "$exists", -1, false);
+    (void) bson_append_document_end(&filter, &sub);
 
     (void) bson_append_document_begin(&change, "$set", -1, &sub);
     (void) bson_append_int64(&sub, op->column, -1, op->result);
@@ -169,12 +137,184 @@ im_mongo_add_put(im_mongo_tx_t *tx, im_mongo_op_t *op, ngx_uint_t has,
 
     im_mongo_name(name, op->table);
 
-    rc = im_mongo_update(tx, name, &filter, &change, 0, !has, &matched);
+    rc = im_mongo_update(tx, name, &filter, &change, 0, 1, &matched);
 
     bson_destroy(&change);
     bson_destroy(&filter);
 
-    return (rc == NGX_OK && has && !matched) ? NGX_AGAIN : rc;
+    return rc;
+}
+
+
+ngx_uint_t
+im_mongo_add_alone(im_mongo_op_t **ops, ngx_uint_t n)
+{
+    ngx_uint_t  i, j;
+
+    for (i = 0; i < n; i++) {
+
+        if (ops[i]->type != IM_OP_ADD) {
+            continue;
+        }
+
+        for (j = 0; j < n; j++) {
+            if (j != i
+                && ops[j]->key->len == ops[i]->key->len
+                && ngx_memcmp(ops[j]->key->data, ops[i]->key->data,
+                              ops[i]->key->len)
+                   == 0)
+            {
+                return 0;
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_int_t
+im_mongo_add_results(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
+{
+    char              name[IM_MONGO_NAME];
+    size_t            p;
+    bson_t            filter, b;
+    im_key_t         *keys;
+    ngx_int_t         rc;
+    ngx_uint_t        i, adds;
+    im_mongo_op_t    *op;
+    im_mongo_docs_t   docs;
+
+    for (i = 0, adds = 0; i < n; i++) {
+        adds += (ops[i]->type == IM_OP_ADD);
+    }
+
+    if (adds == 0) {
+        return NGX_OK;
+    }
+
+    keys = malloc((n + 1) * sizeof(im_key_t));
+    if (keys == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&docs, sizeof(im_mongo_docs_t));
+    bson_init(&filter);
+
+    rc = im_mongo_add_filter(&filter, ops, n, keys);
+
+    if (rc == NGX_OK) {
+        im_mongo_name(name, ops[0]->table);
+        rc = im_mongo_find(tx->call, tx->session, name, &filter, NULL, NULL,
+                           adds, &docs);
+
+        if (rc == NGX_ERROR) {
+            rc = im_mongo_result(tx, 0, NULL);
+        }
+    }
+
+    p = 0;
+
+    while (rc == NGX_OK && im_mongo_docs_next(&docs, &p, &b) == NGX_OK) {
+
+        rc = im_mongo_get_key(&b, ops[0]->table, &keys[0]);
+        op = (rc == NGX_OK) ? im_mongo_add_op(ops, n, &keys[0]) : NULL;
+
+        if (op) {
+            op->result = im_mongo_get_int(&b, op->column);
+            adds--;
+        }
+    }
+
+    if (rc == NGX_DECLINED || (rc == NGX_OK && adds)) {
+        bson_set_error(&tx->call->error, 0, 0, "a row that was added to is "
+                       "not there");
+        rc = NGX_ERROR;
+    }
+
+    free(keys);
+    ngx_free(docs.data);
+    bson_destroy(&filter);
+
+    return rc;
+}
+
+
+/* Keys that differ in their last column only go together. */
+
+static ngx_int_t
+im_mongo_add_filter(bson_t *filter, im_mongo_op_t **ops, ngx_uint_t n,
+    im_key_t *keys)
+{
+    char         number[NGX_INT_T_LEN + 1];
+    bson_t       array, sub;
+    ngx_int_t    rc;
+    im_key_t    *key;
+    ngx_uint_t   i, j, m, len;
+
+    rc = NGX_OK;
+
+    (void) bson_append_array_begin(filter, "$or", -1, &array);
+
+    for (i = 0; i < n && rc == NGX_OK; i++) {
+
+        if (ops[i]->type != IM_OP_ADD) {
+            continue;
+        }
+
+        len = im_mongo_prefix(ops[i]->table, ops[i]->key);
+
+        /* those of an earlier one are there */
+
+        for (j = 0, m = 0; j < n; j++) {
+            key = ops[j]->key;
+
+            if (ops[j]->type != IM_OP_ADD
+                || key->len <= len
+                || ngx_memcmp(key->data, ops[i]->key->data, len) != 0)
+            {
+                continue;
+            }
+
+            if (j < i) {
+                break;
+            }
+
+            ngx_memcpy(&keys[m++], key, offsetof(im_key_t, data) + key->len);
+        }
+
+        if (j < n) {
+            continue;
+        }
+
+        (void) snprintf(number, sizeof(number), "%d", (int) i);
+
+        (void) bson_append_document_begin(&array, number, -1, &sub);
+        rc = m ? im_mongo_put_keys(&sub, ops[i]->table, keys, m) : NGX_ERROR;
+        (void) bson_append_document_end(&array, &sub);
+    }
+
+    (void) bson_append_array_end(filter, &array);
+
+    return rc;
+}
+
+
+static im_mongo_op_t *
+im_mongo_add_op(im_mongo_op_t **ops, ngx_uint_t n, im_key_t *key)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (ops[i]->type == IM_OP_ADD
+            && ops[i]->key->len == key->len
+            && ngx_memcmp(ops[i]->key->data, key->data, key->len) == 0)
+        {
+            return ops[i];
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -20,6 +20,7 @@
 static ngx_uint_t im_mongo_is_key(im_table_t *table, const char *name);
 static ngx_uint_t im_mongo_sparse(im_table_t *table, const char *name);
 static ngx_uint_t im_mongo_skipped(im_table_t *table, bson_iter_t *iter);
+static void im_mongo_put_bounds(bson_t *b, im_mongo_op_t *op);
 static void im_mongo_put_set(bson_t *b, im_mongo_op_t *op);
 static void im_mongo_put_missing(bson_t *b, im_table_t *table,
     bson_t *doc);
@@ -173,9 +174,44 @@ im_mongo_put_filter(bson_t *b, im_mongo_op_t *op, time_t now)
         (void) bson_append_int64(b, IM_MONGO_VERSION, -1, op->version);
     }
 
-    if (!im_mongo_upserts(op)) {
+    if (op->type == IM_OP_ADD) {
+        im_mongo_put_bounds(b, op);
+
+    } else if (!im_mongo_upserts(op)) {
         im_mongo_put_live(b, op->table, now);
     }
+}
+
+
+/* What may be added to. */
+
+static void
+im_mongo_put_bounds(bson_t *b, im_mongo_op_t *op)
+{
+    bson_t   sub;
+    int64_t  low, high;
+
+    if (__builtin_sub_overflow(op->min, op->value, &low)) {
+        low = (op->value > 0) ? INT64_MIN : INT64_MAX;
+    }
+
+    if (__builtin_sub_overflow(op->max, op->value, &high)) {
+        high = (op->value > 0) ? INT64_MIN : INT64_MAX;
+    }
+
+    /* no sum may overflow, whatever the bounds say */
+
+    if (op->value > 0) {
+        high = ngx_min(high, INT64_MAX - op->value);
+
+    } else {
+        low = ngx_max(low, INT64_MIN - op->value);
+    }
+
+    (void) bson_append_document_begin(b, op->column, -1, &sub);
+    (void) bson_append_int64(&sub, "$gte", -1, low);
+    (void) bson_append_int64(&sub, "$lte", -1, high);
+    (void) bson_append_document_end(b, &sub);
 }
 
 
@@ -196,6 +232,12 @@ im_mongo_put_change(bson_t *b, im_mongo_op_t *op)
         (void) bson_append_document_end(b, &set);
         return NGX_OK;
 
+    case IM_OP_ADD:
+        (void) bson_append_document_begin(b, "$inc", -1, &set);
+        (void) bson_append_int64(&set, op->column, -1, op->value);
+        (void) bson_append_document_end(b, &set);
+        return NGX_OK;
+
     default: /* IM_OP_REPLACE, IM_OP_UPSERT */
         return im_mongo_put_row(b, op, op->key);
     }
@@ -206,7 +248,9 @@ ngx_uint_t
 im_mongo_upserts(im_mongo_op_t *op)
 {
     return op->type == IM_OP_UPSERT
-           || (op->type == IM_OP_SET && op->table->kind == IM_COUNTED);
+           || (op->type == IM_OP_SET && op->table->kind == IM_COUNTED)
+           || (op->type == IM_OP_ADD
+               && op->value >= op->min && op->value <= op->max);
 }
 
 

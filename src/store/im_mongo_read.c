@@ -56,8 +56,6 @@ static ngx_int_t im_mongo_row(im_ctx_t *ctx, im_table_t *table, bson_t *b,
     im_row_t *row);
 static ngx_int_t im_mongo_rows(im_ctx_t *ctx, im_mongo_read_t *read,
     im_store_row_pt fn, void *data);
-static ngx_int_t im_mongo_put_keys(bson_t *b, im_table_t *table,
-    im_key_t *keys, ngx_uint_t n);
 
 
 static im_mongo_read_t *
@@ -178,9 +176,33 @@ im_mongo_get_many(im_ctx_t *ctx, im_table_t *table, im_key_t *keys,
 }
 
 
+ngx_uint_t
+im_mongo_prefix(im_table_t *table, im_key_t *key)
+{
+    u_char       *p, *end;
+    int64_t       num;
+    ngx_str_t     s;
+    im_column_t  *col;
+
+    p = key->data + 8;
+    end = key->data + key->len;
+
+    for (col = table->key; col[1].name; col++) {
+        if (((col->type == IM_COL_STR) ? im_key_get_str(&p, end, &s)
+                                       : im_key_get_int(&p, end, &num))
+            != NGX_OK)
+        {
+            return key->len;
+        }
+    }
+
+    return p - key->data;
+}
+
+
 /* Keys that differ in their last column only are common: { $in: [ … ] }. */
 
-static ngx_int_t
+ngx_int_t
 im_mongo_put_keys(bson_t *b, im_table_t *table, im_key_t *keys, ngx_uint_t n)
 {
     u_char        *p, *end, number[NGX_INT_T_LEN + 1];
@@ -196,21 +218,9 @@ im_mongo_put_keys(bson_t *b, im_table_t *table, im_key_t *keys, ngx_uint_t n)
         return im_mongo_put_key(b, table, &keys[0]);
     }
 
-    /* all before the last column */
+    for (col = table->key; col[1].name; col++) { /* void */ }
 
-    p = keys[0].data + 8;
-    end = keys[0].data + keys[0].len;
-
-    for (col = table->key; col[1].name; col++) {
-        if (((col->type == IM_COL_STR) ? im_key_get_str(&p, end, &s)
-                                       : im_key_get_int(&p, end, &num))
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    len = p - keys[0].data;
+    len = im_mongo_prefix(table, &keys[0]);
 
     for (i = 1; i < n; i++) {
         if (keys[i].len <= len

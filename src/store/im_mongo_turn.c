@@ -6,25 +6,45 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <signal.h>
+#include "core/im_shm.h"
 #include "store/im_mongo.h"
 
 
 /*
- * Transactions of one worker that write the same row take turns.  If they ran
+ * Transactions of one node that write the same row take turns.  If they ran
  * at once, the server would refuse all of them but one, and the others would
  * try again and again, each in a thread, until no thread was left for the
- * rest.  Who waits for a row that has another version then is told at once.
- * Those of other workers are met by the server only.
+ * rest.  In a worker they queue; who waits for a row that has another version
+ * then is told at once.  The first one of the queue then waits for the other
+ * workers, by looking at shared memory.  Those of other nodes are met by the
+ * server only, which also decides in any case that the turns do not know of.
  */
 
 
-#define IM_MONGO_TURNS  16384        /* rows share them, by their hash */
+#define IM_MONGO_TURNS  65536        /* rows share them, by their hash */
+#define IM_MONGO_LOOK   2            /* ms, until the next look */
+#define IM_MONGO_ALIVE  16           /* looks, until the next one whether the
+                                        owner is alive */
 
 
 typedef struct {
     ngx_queue_t        waiting;      /* the next one first; while taken */
     ngx_uint_t         taken;
 } im_mongo_place_t;
+
+
+/* A place among workers: numbers of processes, 0: nobody. */
+
+typedef struct {
+    ngx_atomic_t       owner;
+    ngx_atomic_t       next;         /* gets it from the owner */
+} im_mongo_common_t;
+
+
+typedef struct {
+    im_mongo_common_t  place[IM_MONGO_TURNS];
+} im_mongo_turns_t;
 
 
 typedef struct {
@@ -38,6 +58,13 @@ typedef struct {
 static void im_mongo_turn_places(im_mongo_turn_t *turn);
 static ngx_int_t im_mongo_turn_wait(im_mongo_turn_t *turn,
     im_mongo_place_t *place, uint64_t deadline);
+static ngx_int_t im_mongo_turn_common(im_mongo_common_t *common,
+    uint64_t deadline);
+static ngx_uint_t im_mongo_turn_take(im_mongo_common_t *common,
+    ngx_uint_t look, ngx_uint_t *listed);
+static ngx_uint_t im_mongo_turn_free(ngx_atomic_uint_t owner,
+    ngx_uint_t look);
+static void im_mongo_turn_give(im_mongo_common_t *common);
 static void im_mongo_turn_next(im_mongo_place_t *place);
 static void im_mongo_turn_changed(im_mongo_place_t *place,
     im_mongo_turn_t *done);
@@ -47,7 +74,47 @@ static ngx_uint_t im_mongo_turn_op_stale(im_op_t *op, im_op_t *done);
 static void im_mongo_turn_wake(im_mongo_waiter_t *waiter, ngx_int_t rc);
 
 
-static im_mongo_place_t  im_mongo_places[IM_MONGO_TURNS];
+static im_mongo_place_t   im_mongo_places[IM_MONGO_TURNS];
+static im_mongo_turns_t  *im_mongo_turns;        /* of all workers */
+
+
+static im_shm_t  im_mongo_turn_shm = {
+    ngx_string("im_mongo_turns"), sizeof(im_mongo_turns_t), NULL
+};
+
+
+ngx_int_t
+im_mongo_turn_conf(ngx_conf_t *cf)
+{
+    return im_shm_add(cf, &im_mongo_turn_shm);
+}
+
+
+void
+im_mongo_turn_init(void)
+{
+    im_mongo_turns = im_shm_data(&im_mongo_turn_shm);
+}
+
+
+/* A process that has died may have had the same number. */
+
+void
+im_mongo_turn_start(void)
+{
+    ngx_uint_t          i;
+    im_mongo_common_t  *common;
+
+    for (i = 0; im_mongo_turns && i < IM_MONGO_TURNS; i++) {
+        common = &im_mongo_turns->place[i];
+
+        if (common->owner == (ngx_atomic_uint_t) ngx_pid) {
+            common->owner = 0;
+        }
+
+        (void) ngx_atomic_cmp_set(&common->next, ngx_pid, 0);
+    }
+}
 
 
 ngx_int_t
@@ -76,6 +143,14 @@ im_mongo_turn_begin(im_mongo_turn_t *turn, im_batch_t *batch)
     for (i = 0; i < n; i++) {
         rc = im_mongo_turn_wait(turn, &im_mongo_places[turn->place[i]],
                                 deadline);
+
+        if (rc == NGX_OK && im_mongo_turns) {
+            rc = im_mongo_turn_common(&im_mongo_turns->place[turn->place[i]],
+                                      deadline);
+            if (rc != NGX_OK) {
+                im_mongo_turn_next(&im_mongo_places[turn->place[i]]);
+            }
+        }
 
         if (rc != NGX_OK) {
             turn->n = i;
@@ -160,6 +235,99 @@ im_mongo_turn_wait(im_mongo_turn_t *turn, im_mongo_place_t *place,
 }
 
 
+/* Of one place at most one batch of this worker is here. */
+
+static ngx_int_t
+im_mongo_turn_common(im_mongo_common_t *common, uint64_t deadline)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  look, listed;
+
+    listed = 0;
+
+    if (im_mongo_turn_take(common, 0, &listed)) {
+        return NGX_OK;
+    }
+
+    rc = NGX_OK;
+
+    im_worker_hold(1);
+
+    for (look = 1; !im_mongo_turn_take(common, look, &listed); look++) {
+
+        /* if it is not the next one any more it gets the place just now */
+
+        if (im_mongo_now() >= deadline
+            && (!listed
+                || ngx_atomic_cmp_set(&common->next, ngx_pid, 0)))
+        {
+            rc = NGX_BUSY;
+            break;
+        }
+
+        im_co_sleep(IM_MONGO_LOOK);
+    }
+
+    im_worker_release(1);
+
+    return rc;
+}
+
+
+static ngx_uint_t
+im_mongo_turn_take(im_mongo_common_t *common, ngx_uint_t look,
+    ngx_uint_t *listed)
+{
+    ngx_atomic_uint_t  owner;
+
+    owner = common->owner;
+
+    if (owner == (ngx_atomic_uint_t) ngx_pid         /* it was given */
+        || (im_mongo_turn_free(owner, look)
+            && ngx_atomic_cmp_set(&common->owner, owner, ngx_pid)))
+    {
+        (void) ngx_atomic_cmp_set(&common->next, ngx_pid, 0);
+        return 1;
+    }
+
+    if (!*listed && ngx_atomic_cmp_set(&common->next, 0, ngx_pid)) {
+        *listed = 1;
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+im_mongo_turn_free(ngx_atomic_uint_t owner, ngx_uint_t look)
+{
+    if (owner == 0) {
+        return 1;
+    }
+
+    return look % IM_MONGO_ALIVE == IM_MONGO_ALIVE - 1
+           && kill((pid_t) owner, 0) == -1
+           && errno == ESRCH;
+}
+
+
+/* Not to the next one of this worker, if another worker waits. */
+
+static void
+im_mongo_turn_give(im_mongo_common_t *common)
+{
+    ngx_atomic_uint_t  next;
+
+    next = common->next;
+
+    if (!ngx_atomic_cmp_set(&common->next, next, 0)) {
+        next = 0;
+    }
+
+    common->owner = next;
+}
+
+
 void
 im_mongo_turn_end(im_mongo_turn_t *turn, ngx_uint_t done)
 {
@@ -168,6 +336,10 @@ im_mongo_turn_end(im_mongo_turn_t *turn, ngx_uint_t done)
 
     for (i = 0; i < turn->n; i++) {
         place = &im_mongo_places[turn->place[i]];
+
+        if (im_mongo_turns) {
+            im_mongo_turn_give(&im_mongo_turns->place[turn->place[i]]);
+        }
 
         if (done) {
             im_mongo_turn_changed(place, turn);

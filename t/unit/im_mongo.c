@@ -14,7 +14,9 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include "core/im_shm.h"
 #include "store/im_mongo.h"
 
 #define CROWD  32
@@ -49,6 +51,16 @@ ngx_int_t
 im_task_conf(ngx_conf_t *cf)
 {
     return NGX_OK;
+}
+
+
+/* also for the processes that are forked */
+
+void *
+im_shm_data(im_shm_t *shm)
+{
+    return mmap(NULL, shm->size, PROT_READ|PROT_WRITE,
+                MAP_SHARED|MAP_ANONYMOUS, -1, 0);
 }
 
 
@@ -473,6 +485,113 @@ test_turns(void)
 }
 
 
+/* Another process has its turn until it is told, or dies. */
+
+static int  neighbour[2];
+
+
+static void
+take_hot(im_ctx_t *ctx)
+{
+    char             c;
+    im_batch_t      *batch;
+    im_mongo_turn_t  turn;
+
+    batch = im_store_batch(ctx, IM_ATOMIC);
+    im_store_add(batch, IM_T_COUNT, key_two("k", "hot"), "value", 1, 0, 100);
+    im_store_add(batch, IM_T_COUNT, key_two("k", "six"), "value", 1, 0, 100);
+
+    if (im_mongo_turn_begin(&turn, batch) != NGX_OK
+        || write(neighbour[1], "t", 1) != 1
+        || read(neighbour[1], &c, 1) != 1)
+    {
+        _exit(1);
+    }
+
+    im_mongo_turn_end(&turn, 0);
+}
+
+
+static pid_t
+neighbour_start(void)
+{
+    char   c;
+    pid_t  pid;
+
+    fflush(stdout);
+    (void) socketpair(AF_UNIX, SOCK_STREAM, 0, neighbour);
+
+    pid = fork();
+
+    if (pid == 0) {
+        ngx_pid = getpid();
+        run(take_hot);
+        _exit(0);
+    }
+
+    (void) read(neighbour[0], &c, 1);
+
+    return pid;
+}
+
+
+static void
+neighbour_end(pid_t pid)
+{
+    (void) waitpid(pid, NULL, 0);
+    (void) close(neighbour[0]);
+    (void) close(neighbour[1]);
+}
+
+
+static void
+test_neighbours(void)
+{
+    pid_t       pid;
+    test_run_t  r;
+    ngx_uint_t  i;
+
+    pid = neighbour_start();
+    start(&r, add_hot);
+
+    for (i = 0; i < 40; i++) {
+        turn();
+    }
+
+    ok(!r.done, "a transaction waits for that of another process");
+
+    (void) write(neighbour[0], "e", 1);
+    finish(&r);
+    ok(r.ctx.inst == 100 - NGX_OK, "and has its turn then");
+
+    neighbour_end(pid);
+
+    pid = neighbour_start();
+    start(&r, add_hot);
+
+    for (i = 0; i < 10; i++) {
+        turn();
+    }
+
+    (void) kill(pid, SIGKILL);
+    neighbour_end(pid);
+    finish(&r);
+    ok(r.ctx.inst == 100 - NGX_OK, "also after the death of the other one");
+
+    pid = neighbour_start();
+    start(&r, add_hot);
+    finish(&r);
+    ok(r.ctx.inst == 100 - NGX_BUSY, "not for ever");
+
+    (void) write(neighbour[0], "e", 1);
+    neighbour_end(pid);
+
+    start(&r, add_hot);
+    finish(&r);
+    ok(r.ctx.inst == 100 - NGX_OK, "who did not wait on gets no turn");
+}
+
+
 static void
 append_one(im_ctx_t *ctx)
 {
@@ -737,6 +856,8 @@ main(void)
     conf.store.path = *str((char *) uri);
     conf.store.name = *str("mongodb://127.0.0.1/im");
 
+    im_mongo_turn_init();
+
     ok(store_open() == NGX_OK, "open");
 
     run(test_keys);
@@ -750,6 +871,7 @@ main(void)
     test_group();
     test_skew();
     test_turns();
+    test_neighbours();
     test_many();
 
     close_all();

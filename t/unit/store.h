@@ -452,13 +452,39 @@ test_keys(im_ctx_t *ctx)
 }
 
 
+/* first, first + 1 and so on to six rows, and to a new one if it is not 0 */
+
+static im_batch_t *
+add_many(im_ctx_t *ctx, int64_t first, int64_t other)
+{
+    int64_t      i;
+    im_batch_t  *batch;
+
+    static const char  *rows[] = { "a", "b", "c", "d", "e", "f" };
+
+    batch = im_store_batch(ctx, IM_ATOMIC);
+
+    for (i = 0; i < 6; i++) {
+        im_store_add(batch, IM_T_COUNT, key_two("m", rows[i]), "value",
+                     first + i, 0, 100);
+    }
+
+    if (other) {
+        im_store_add(batch, IM_T_COUNT, key_two("other", "m"), "value", other,
+                     0, 100);
+    }
+
+    return batch;
+}
+
+
 static void
 test_operations(im_ctx_t *ctx)
 {
     im_row_t     row, rows[3];
     im_key_t     keys[3];
     int64_t      version, seq;
-    ngx_uint_t   a, b;
+    ngx_uint_t   a, b, i, j, n;
     im_batch_t  *batch;
 
     /* versioned */
@@ -571,6 +597,33 @@ test_operations(im_ctx_t *ctx)
     im_store_add(batch, IM_T_COUNT, key_two("k", "a"), "value", INT64_MAX, 0,
                  INT64_MAX);
     ok(im_store_commit(ctx, batch) == NGX_DECLINED, "add that overflows");
+
+    /* several rows, those that are new among them */
+
+    for (i = 0, n = 0; i < 2; i++) {
+        batch = add_many(ctx, 5, 0);
+        n += im_store_commit(ctx, batch) == NGX_OK;
+
+        for (j = 0; j < 6; j++) {
+            n += batch->ops[j].result == (int64_t) (5 + j) * (int64_t) (i + 1);
+        }
+    }
+
+    ok(n == 14, "add to several");
+
+    batch = add_many(ctx, -9, 0);
+    ok(im_store_commit(ctx, batch) == NGX_OK && batch->ops[0].result == 1
+       && batch->ops[5].result == 16, "and less");
+
+    batch = add_many(ctx, -5, 0);
+    ok(im_store_commit(ctx, batch) == NGX_DECLINED && batch->failed == 0
+       && get_int(ctx, IM_T_COUNT, key_two("m", "f"), "value") == 16,
+       "one of them over its bound");
+
+    batch = add_many(ctx, 0, -1);
+    ok(im_store_commit(ctx, batch) == NGX_DECLINED && batch->failed == 6
+       && get_int(ctx, IM_T_COUNT, key_two("m", "f"), "value") == 16,
+       "or a new one");
 
     batch = im_store_batch(ctx, IM_ATOMIC);
     a = im_store_max(batch, IM_T_COUNT, key_two("k", "a"), "value", 3);
