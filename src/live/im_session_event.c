@@ -39,21 +39,23 @@ typedef struct {
 static void im_session_kick_parts(ngx_str_t *parts, im_session_kick_t *kick,
     im_bus_meta_t *meta, ngx_uint_t app, ngx_str_t *user, uint32_t hash,
     uint32_t inst);
-static void im_session_event_handler(im_bus_buf_t *buf);
-static void im_session_deliver(im_session_t *s, im_bus_buf_t *buf,
-    im_session_event_t *head, ngx_str_t *json);
-static void im_session_kick_handler(im_bus_buf_t *buf);
-static void im_session_replaced_handler(im_bus_buf_t *buf);
 static void im_session_node_publish(im_node_record_t *rec,
     ngx_str_t *payload);
+static ngx_int_t im_session_parts(ngx_uint_t kind, ngx_str_t *payload,
+    ngx_str_t *user, ngx_str_t *rest);
+static void im_session_handler(im_bus_buf_t *buf);
+static void im_session_deliver(im_session_t *s, im_bus_buf_t *buf,
+    ngx_str_t *json);
+static void im_session_kick(im_session_t *s, im_bus_buf_t *buf,
+    ngx_str_t *info);
 
 
 void
 im_session_event_init(void)
 {
-    im_bus_handler(IM_BUS_EVENT, im_session_event_handler);
-    im_bus_handler(IM_BUS_KICK, im_session_kick_handler);
-    im_bus_handler(IM_BUS_REPLACED, im_session_replaced_handler);
+    im_bus_handler(IM_BUS_EVENT, im_session_handler);
+    im_bus_handler(IM_BUS_KICK, im_session_handler);
+    im_bus_handler(IM_BUS_REPLACED, im_session_handler);
 
     im_node_handler(IM_BUS_EVENT, im_session_node_publish);
     im_node_handler(IM_BUS_KICK, im_session_node_publish);
@@ -212,44 +214,24 @@ im_session_kick_publish(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
 static void
 im_session_node_publish(im_node_record_t *rec, ngx_str_t *payload)
 {
-    uint32_t             inst, len;
-    ngx_int_t            rc;
-    ngx_str_t            user, part;
-    im_slots_t           to;
-    im_bus_meta_t        meta;
-    im_session_kick_t    kick;
-    im_session_event_t   event;
+    uint32_t            inst;
+    ngx_int_t           rc;
+    ngx_str_t           user, rest, part;
+    im_slots_t          to;
+    im_bus_meta_t       meta;
+    im_session_kick_t   kick;
+    im_session_event_t  event;
 
-    if (rec->kind == IM_BUS_EVENT) {
-
-        if (payload->len < sizeof(im_session_event_t)) {
-            return;
-        }
-
-        ngx_memcpy(&event, payload->data, sizeof(im_session_event_t));
-
-        inst = 0;
-        len = event.len;
-        user.data = payload->data + sizeof(im_session_event_t);
-
-    } else {
-
-        if (payload->len < sizeof(im_session_kick_t)) {
-            return;
-        }
-
-        ngx_memcpy(&kick, payload->data, sizeof(im_session_kick_t));
-
-        inst = kick.inst;
-        len = kick.len;
-        user.data = payload->data + sizeof(im_session_kick_t);
-    }
-
-    if (len > (size_t) (payload->data + payload->len - user.data)) {
+    if (im_session_parts(rec->kind, payload, &user, &rest) != NGX_OK) {
         return;
     }
 
-    user.len = len;
+    inst = 0;
+
+    if (rec->kind != IM_BUS_EVENT) {
+        ngx_memcpy(&kick, payload->data, sizeof(im_session_kick_t));
+        inst = kick.inst;
+    }
 
     im_session_slots(rec->app, &user, inst, &to);
 
@@ -270,47 +252,88 @@ im_session_node_publish(im_node_record_t *rec, ngx_str_t *payload)
 
         /* a larger bus over there */
 
+        ngx_memcpy(&event, payload->data, sizeof(im_session_event_t));
         event.flags = IM_SESSION_TOO_LONG;
         ngx_memcpy(payload->data, &event, sizeof(im_session_event_t));
 
         part.data = payload->data;
-        part.len = sizeof(im_session_event_t) + len;
+        part.len = rest.data - payload->data;
 
         (void) im_bus_publish(&to, rec->kind, &meta, &part, 1);
     }
 }
 
 
-static void
-im_session_event_handler(im_bus_buf_t *buf)
+/* The name of the user and the rest, or NGX_ERROR: it is no such record. */
+
+static ngx_int_t
+im_session_parts(ngx_uint_t kind, ngx_str_t *payload, ngx_str_t *user,
+    ngx_str_t *rest)
 {
-    ngx_str_t            user, json;
-    im_session_t        *s;
-    im_session_event_t  *head;
+    size_t    head, offset;
+    uint32_t  len;
 
-    head = (im_session_event_t *) buf->payload.data;
+    if (kind == IM_BUS_EVENT) {
+        head = sizeof(im_session_event_t);
+        offset = offsetof(im_session_event_t, len);
 
-    user.len = head->len;
-    user.data = (u_char *) (head + 1);
+    } else {
+        head = sizeof(im_session_kick_t);
+        offset = offsetof(im_session_kick_t, len);
+    }
 
-    json.data = user.data + user.len;
-    json.len = buf->payload.data + buf->payload.len - json.data;
+    if (payload->len < head) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(&len, payload->data + offset, sizeof(uint32_t));
+
+    if (len > payload->len - head) {
+        return NGX_ERROR;
+    }
+
+    user->data = payload->data + head;
+    user->len = len;
+
+    rest->data = user->data + len;
+    rest->len = payload->len - head - len;
+
+    return NGX_OK;
+}
+
+
+static void
+im_session_handler(im_bus_buf_t *buf)
+{
+    ngx_str_t      user, rest;
+    im_session_t  *s;
+
+    if (im_session_parts(buf->kind, &buf->payload, &user, &rest) != NGX_OK) {
+        return;
+    }
 
     for (s = im_session_first(buf->app, buf->chain, &user);
          s;
          s = im_session_another(buf->app, buf->chain, &user))
     {
-        im_session_deliver(s, buf, head, &json);
+        if (buf->kind == IM_BUS_EVENT) {
+            im_session_deliver(s, buf, &rest);
+
+        } else {
+            im_session_kick(s, buf, &rest);
+        }
     }
 }
 
 
 static void
-im_session_deliver(im_session_t *s, im_bus_buf_t *buf,
-    im_session_event_t *head, ngx_str_t *json)
+im_session_deliver(im_session_t *s, im_bus_buf_t *buf, ngx_str_t *json)
 {
-    int64_t     seq;
-    ngx_uint_t  skip;
+    int64_t              seq;
+    ngx_uint_t           skip;
+    im_session_event_t  *head;
+
+    head = (im_session_event_t *) buf->payload.data;
 
     seq = buf->seq;
     skip = (head->except && head->except == s->inst)
@@ -350,51 +373,24 @@ im_session_deliver(im_session_t *s, im_bus_buf_t *buf,
 
 
 static void
-im_session_kick_handler(im_bus_buf_t *buf)
+im_session_kick(im_session_t *s, im_bus_buf_t *buf, ngx_str_t *info)
 {
-    ngx_str_t           user, info;
-    im_session_t       *s;
     im_session_kick_t  *kick;
 
     kick = (im_session_kick_t *) buf->payload.data;
 
-    user.len = kick->len;
-    user.data = (u_char *) (kick + 1);
+    if (buf->kind == IM_BUS_KICK) {
 
-    info.data = user.data + user.len;
-    info.len = buf->payload.data + buf->payload.len - info.data;
-
-    for (s = im_session_first(buf->app, buf->chain, &user);
-         s;
-         s = im_session_another(buf->app, buf->chain, &user))
-    {
         if (kick->inst == 0 || kick->inst == s->inst) {
-            s->ops->kick(s, kick->type, &info);
+            s->ops->kick(s, kick->type, info);
         }
+
+        return;
     }
-}
 
+    /* the instance has connected elsewhere */
 
-/* the instance has connected elsewhere */
-
-static void
-im_session_replaced_handler(im_bus_buf_t *buf)
-{
-    ngx_str_t           user;
-    im_session_t       *s;
-    im_session_kick_t  *kick;
-
-    kick = (im_session_kick_t *) buf->payload.data;
-
-    user.len = kick->len;
-    user.data = (u_char *) (kick + 1);
-
-    for (s = im_session_first(buf->app, buf->chain, &user);
-         s;
-         s = im_session_another(buf->app, buf->chain, &user))
-    {
-        if (s->serial == kick->serial) {
-            im_session_replaced(s);
-        }
+    if (s->serial == kick->serial) {
+        im_session_replaced(s);
     }
 }
