@@ -67,12 +67,12 @@ struct im_json_s {
 
 
 /*
- * Parses one JSON value.  NGX_OK; NGX_DECLINED if the text is not JSON, not
- * UTF-8, empty, followed by more than blanks, nested deeper than max_depth
- * or has over IM_JSON_NODES values; NGX_ERROR without memory.  It is RFC 8259,
- * nothing more.  Everything
- * is copied to the pool, the text may go.  A half of a surrogate pair
- * becomes "?", a zero byte may be in values but not in member names.
+ * Parses one JSON value as RFC 8259 has it, nothing more.  NGX_OK;
+ * NGX_DECLINED if the text is not JSON, not UTF-8, empty, followed by more
+ * than blanks, nested deeper than max_depth or has over IM_JSON_NODES values;
+ * NGX_ERROR without memory.  Everything is copied to the pool, the text may
+ * go.  A half of a surrogate pair becomes "?", a zero byte may be in values
+ * but not in member names.
  */
 ngx_int_t im_json_parse(ngx_pool_t *pool, ngx_str_t *text,
     ngx_uint_t max_depth, im_json_t **root);
@@ -188,8 +188,22 @@ u_char *im_json_escape(u_char *p, ngx_str_t *text);
 
 
 /*
- * For the parser only.
+ * What parsing and building have in common.
  */
+
+static ngx_inline im_json_t *
+im_json_new(ngx_pool_t *pool, im_json_type_e type)
+{
+    im_json_t  *node;
+
+    node = ngx_pcalloc(pool, sizeof(im_json_t));
+
+    if (node) {
+        node->type = type;
+    }
+
+    return node;
+}
 
 /* The first byte that a string cannot hold as it is, or last. */
 u_char *im_json_plain(u_char *p, u_char *last);

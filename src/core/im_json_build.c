@@ -15,7 +15,6 @@
 #define IM_JSON_HIGH     0x8080808080808080ULL
 
 
-static im_json_t *im_json_new(ngx_pool_t *pool, im_json_type_e type);
 static im_json_t *im_json_new_root(ngx_pool_t *pool, im_json_type_e type);
 static im_json_t *im_json_append(im_json_t *parent, const char *name,
     im_json_type_e type);
@@ -44,22 +43,6 @@ static u_char  im_json_escapes[256] = {
     [0x19] = 'u', [0x1a] = 'u', [0x1b] = 'u', [0x1c] = 'u', [0x1d] = 'u',
     [0x1e] = 'u', [0x1f] = 'u'
 };
-
-
-static im_json_t *
-im_json_new(ngx_pool_t *pool, im_json_type_e type)
-{
-    im_json_t  *node;
-
-    node = ngx_pcalloc(pool, sizeof(im_json_t));
-    if (node == NULL) {
-        return NULL;
-    }
-
-    node->type = type;
-
-    return node;
-}
 
 
 static im_json_t *

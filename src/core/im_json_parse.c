@@ -233,12 +233,11 @@ im_json_node(im_json_parser_t *jp, im_json_type_e type, im_json_t **node)
         return NGX_DECLINED;
     }
 
-    n = ngx_pcalloc(jp->pool, sizeof(im_json_t));
+    n = im_json_new(jp->pool, type);
     if (n == NULL) {
         return NGX_ERROR;
     }
 
-    n->type = type;
     *node = n;
 
     if (jp->depth == 0) {
