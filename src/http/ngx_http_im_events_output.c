@@ -9,11 +9,11 @@
 #include <ngx_http.h>
 #include "core/im_stat.h"
 #include "http/ngx_http_im_events.h"
+#include "web/im_conn.h"
 #include "web/im_guest.h"
 
 
 #define NGX_HTTP_IM_EVENTS_LIMIT  65536     /* unsent */
-#define NGX_HTTP_IM_EVENTS_STUCK  30000
 
 
 static ngx_http_im_event_t *ngx_http_im_events_alloc(
@@ -141,13 +141,11 @@ ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
 {
     off_t                 before;
     ngx_int_t             rc;
-    ngx_event_t          *wev;
     ngx_chain_t          *out, **ll;
     ngx_connection_t     *c;
     ngx_http_im_event_t  *e;
 
     c = reader->connection ? reader->connection : reader->request->connection;
-    wev = c->write;
 
     out = NULL;
     ll = &out;
@@ -175,22 +173,11 @@ ngx_http_im_events_flush(ngx_http_im_reader_t *reader)
     ngx_http_im_events_release(reader);
 
     if (reader->first || c->buffered) {
-
-        /* whoever reads slowly is not stuck */
-
-        if (!wev->timer_set || c->sent != before) {
-            ngx_add_timer(wev, NGX_HTTP_IM_EVENTS_STUCK);
-        }
-
-        if (ngx_handle_write_event(wev, 0) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        return NGX_AGAIN;
+        return im_conn_full(c, before);
     }
 
-    if (wev->timer_set) {
-        ngx_del_timer(wev);
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
     }
 
 #if (NGX_SSL)

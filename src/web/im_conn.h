@@ -53,6 +53,13 @@ void im_conn_free(im_conn_t *conn);
 void im_conn_start(im_conn_t *conn, ngx_connection_t *c, ngx_str_t *unread,
     ngx_str_t *unsent);
 
+/*
+ * Something is unsent, of any connection: the write event follows, by a timer
+ * if nothing can be sent for long; before: what c->sent was.  NGX_AGAIN or
+ * NGX_ERROR.
+ */
+ngx_int_t im_conn_full(ngx_connection_t *c, off_t before);
+
 /* Open connections of a form. */
 ngx_uint_t im_conn_count(im_form_e form);
 

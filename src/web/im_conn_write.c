@@ -238,15 +238,7 @@ im_conn_flush(im_conn_t *conn)
                 continue;
             }
 
-            if (!wev->timer_set || c->sent != before) {
-                ngx_add_timer(wev, IM_CONN_STUCK);
-            }
-
-            if (ngx_handle_write_event(wev, 0) != NGX_OK) {
-                return NGX_ERROR;
-            }
-
-            return NGX_AGAIN;
+            return im_conn_full(c, before);
         }
     }
 
@@ -261,6 +253,27 @@ im_conn_flush(im_conn_t *conn)
 #endif
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+im_conn_full(ngx_connection_t *c, off_t before)
+{
+    ngx_event_t  *wev;
+
+    wev = c->write;
+
+    /* whoever reads slowly is not stuck */
+
+    if (!wev->timer_set || c->sent != before) {
+        ngx_add_timer(wev, IM_CONN_STUCK);
+    }
+
+    if (ngx_handle_write_event(wev, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_AGAIN;
 }
 
 
