@@ -14,6 +14,9 @@
 #define IM_ROOM_WALK     4096        /* records of a chain looked at */
 
 
+static ngx_int_t im_room_add(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
+    ngx_str_t *parts, ngx_uint_t n, size_t offset, uint64_t except,
+    int64_t *seq);
 static ngx_int_t im_room_number(im_room_t *room);
 
 
@@ -86,37 +89,78 @@ im_room_take(ngx_uint_t app, uint64_t gno, int64_t *first, int64_t *last)
 }
 
 
+ngx_int_t
+im_room_publish(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
+    ngx_str_t *parts, ngx_uint_t n, size_t offset, uint64_t except,
+    int64_t *seq)
+{
+    ngx_int_t  rc;
+
+    im_fault("before_publish");
+
+    *seq = 0;
+
+    rc = im_room_add(app, gno, prio, parts, n, offset, except, seq);
+
+    if (rc != NGX_AGAIN) {
+        im_fault("after_publish");
+    }
+
+    return rc;
+}
+
+
 void
 im_room_accept(ngx_uint_t app, uint64_t gno, int64_t seq, ngx_uint_t prio,
     ngx_str_t *text, size_t offset, uint64_t except)
 {
+    (void) im_room_add(app, gno, prio, text, 1, offset, except, &seq);
+}
+
+
+/* With the number that Redis has given, or (0) the next one of this node. */
+
+static ngx_int_t
+im_room_add(ngx_uint_t app, uint64_t gno, ngx_uint_t prio, ngx_str_t *parts,
+    ngx_uint_t n, size_t offset, uint64_t except, int64_t *seq)
+{
     ngx_int_t       rc;
     im_room_t      *room;
     im_slots_t      to;
+    ngx_uint_t      given;
     im_zone_sh_t   *sh;
     im_bus_meta_t   meta;
+
+    given = (*seq != 0);
+
+    sh = im_zone_lock();
+
+    room = im_room_get(sh, app, gno, 0);
+
+    if (room == NULL || (!given && im_room_number(room) != NGX_OK)) {
+        im_zone_unlock(sh);
+        return NGX_AGAIN;
+    }
+
+    if (!given) {
+        *seq = room->next;
+    }
+
+    im_bus_interested(im_bus_hash(app, gno), &to);
 
     ngx_memzero(&meta, sizeof(im_bus_meta_t));
     meta.app = app;
     meta.flags = prio;
     meta.chain = gno;
     meta.except = except;
-    meta.seq = seq;
+    meta.seq = *seq;
 
-    im_room_stamp(text, 1, offset, seq);
+    im_room_stamp(parts, n, offset, *seq);
 
-    rc = NGX_DECLINED;
+    rc = im_bus_append(&to, IM_BUS_ROOM, &meta, parts, n, &room->chain);
 
-    sh = im_zone_lock();
-
-    room = im_room_get(sh, app, gno, 0);
-
-    if (room) {
-        im_bus_interested(im_bus_hash(app, gno), &to);
-
-        rc = im_bus_append(&to, IM_BUS_ROOM, &meta, text, 1, &room->chain);
-
-        room->next = ngx_max(room->next, seq + 1);
+    if (rc == NGX_OK || given) {
+        room->next = ngx_max(room->next, *seq + 1);
         room->said = ngx_time();
     }
 
@@ -125,6 +169,8 @@ im_room_accept(ngx_uint_t app, uint64_t gno, int64_t seq, ngx_uint_t prio,
     if (rc == NGX_OK) {
         im_bus_signal(&to);
     }
+
+    return rc;
 }
 
 
@@ -147,60 +193,6 @@ im_room_number(im_room_t *room)
     room->spare_first = 0;
 
     return NGX_OK;
-}
-
-
-ngx_int_t
-im_room_publish(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
-    ngx_str_t *parts, ngx_uint_t n, size_t offset, uint64_t except,
-    int64_t *seq)
-{
-    ngx_int_t       rc;
-    im_room_t      *room;
-    im_slots_t      to;
-    im_zone_sh_t   *sh;
-    im_bus_meta_t   meta;
-
-    ngx_memzero(&meta, sizeof(im_bus_meta_t));
-    meta.app = app;
-    meta.flags = prio;
-    meta.chain = gno;
-    meta.except = except;
-
-    im_fault("before_publish");
-
-    sh = im_zone_lock();
-
-    room = im_room_get(sh, app, gno, 0);
-
-    if (room == NULL || im_room_number(room) != NGX_OK) {
-        im_zone_unlock(sh);
-        return NGX_AGAIN;
-    }
-
-    im_bus_interested(im_bus_hash(app, gno), &to);
-
-    *seq = room->next;
-    meta.seq = room->next;
-
-    im_room_stamp(parts, n, offset, room->next);
-
-    rc = im_bus_append(&to, IM_BUS_ROOM, &meta, parts, n, &room->chain);
-
-    if (rc == NGX_OK) {
-        room->next++;
-        room->said = ngx_time();
-    }
-
-    im_zone_unlock(sh);
-
-    if (rc == NGX_OK) {
-        im_bus_signal(&to);
-    }
-
-    im_fault("after_publish");
-
-    return rc;
 }
 
 
