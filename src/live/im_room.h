@@ -178,7 +178,6 @@ ngx_uint_t im_room_marked(ngx_uint_t app, uint64_t gno, uint32_t mark,
 /* A guest that polls was seen; it counts for ttl milliseconds. */
 void im_room_guest_touch(ngx_uint_t app, uint64_t gno, uint64_t id,
     ngx_msec_t ttl);
-void im_room_guest_leave(ngx_uint_t app, uint64_t gno, uint64_t id);
 
 typedef struct {
     ngx_uint_t              joined;  /* logged-in users */

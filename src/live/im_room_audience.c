@@ -77,27 +77,6 @@ done:
 
 
 void
-im_room_guest_leave(ngx_uint_t app, uint64_t gno, uint64_t id)
-{
-    im_zone_sh_t     *sh;
-    im_zone_node_t    key;
-    im_room_guest_t  *g;
-
-    im_zone_node_init(&key, app, gno, id, NULL);
-
-    sh = im_zone_lock();
-
-    g = im_zone_node_find(&sh->guests, &key);
-
-    if (g) {
-        im_room_guest_free(sh, g);
-    }
-
-    im_zone_unlock(sh);
-}
-
-
-void
 im_room_guest_free(im_zone_sh_t *sh, im_room_guest_t *g)
 {
     ngx_queue_remove(&g->queue);
