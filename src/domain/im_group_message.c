@@ -9,7 +9,7 @@
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "live/im_limit.h"
-#include "live/im_zone.h"
+#include "live/im_marker.h"
 #include "domain/im_callback.h"
 #include "domain/im_group_at.h"
 #include "domain/im_group_direct.h"

@@ -11,8 +11,8 @@
 #include "domain/im_callback.h"
 #include "domain/im_message_once.h"
 #include "live/im_limit.h"
+#include "live/im_marker.h"
 #include "live/im_redis.h"
-#include "live/im_zone.h"
 
 
 static void im_message_time(im_send_t *send, u_char *buf, ngx_str_t *text);

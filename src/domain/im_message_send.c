@@ -16,8 +16,8 @@
 #include "domain/im_message.h"
 #include "domain/im_message_once.h"
 #include "domain/im_word.h"
+#include "live/im_marker.h"
 #include "live/im_session.h"
-#include "live/im_zone.h"
 
 
 #define IM_SEND_CHUNK         50         /* receivers in one commit */

@@ -221,7 +221,7 @@ im_limit_marker_done(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
     ngx_msec_t ttl)
 {
     u_char     buf[IM_REDIS_KEY_MAX], num[NGX_INT64_LEN];
-    u_char     text[1 + IM_ZONE_RESULT_MAX];
+    u_char     text[1 + IM_MARKER_RESULT_MAX];
     ngx_str_t  args[5];
 
     if (!im_redis_up()) {

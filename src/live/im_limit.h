@@ -10,7 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "live/im_zone.h"
+#include "live/im_marker.h"
 
 
 /*
@@ -35,7 +35,7 @@ void im_limit_marker_key(ngx_str_t *arg, u_char *buf,
     u_char key[IM_ZONE_KEY_LEN]);
 
 
-/* For im_zone and im_room only, which have done the same here. */
+/* For im_marker, im_rate and im_room only, which have done the same here. */
 
 void im_limit_marker_release(u_char key[IM_ZONE_KEY_LEN]);
 void im_limit_marker_done(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_co.h"
 #include "live/im_limit.h"
+#include "live/im_marker.h"
 #include "live/im_room_node.h"
 
 

@@ -11,7 +11,7 @@
 #include "core/im_str.h"
 #include "live/im_slot.h"
 #include "live/im_limit.h"
-#include "live/im_zone.h"
+#include "live/im_marker.h"
 #include "domain/im_account.h"
 #include "domain/im_login.h"
 #include "domain/im_platform.h"

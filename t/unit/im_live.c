@@ -5,6 +5,7 @@
 
 
 #include "live.h"
+#include "live/im_marker.h"
 #include "live/im_rate.h"
 #include "live/im_session.h"
 #include "live/im_room.h"

@@ -5,6 +5,7 @@
 
 
 #include "live.h"
+#include "live/im_marker.h"
 #include "live/im_rate.h"
 #include "live/im_sigcache.h"
 #include "live/im_stamp.h"
@@ -29,7 +30,7 @@ static void
 test_markers(void)
 {
     u_char       key[IM_ZONE_KEY_LEN], other[IM_ZONE_KEY_LEN];
-    u_char       text[IM_ZONE_RESULT_MAX + 1];
+    u_char       text[IM_MARKER_RESULT_MAX + 1];
     ngx_str_t    result, out;
     ngx_pool_t  *pool;
 
@@ -79,7 +80,7 @@ test_markers(void)
     result.len--;
     ok(im_marker_done(key, &result, 60000) == NGX_OK, "the longest is kept");
     ok(im_marker_take(key, 1, NULL, pool, &out) == NGX_DONE
-       && out.len == IM_ZONE_RESULT_MAX, "whole");
+       && out.len == IM_MARKER_RESULT_MAX, "whole");
 
     /* who has taken it says nothing */
 
