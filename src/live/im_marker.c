@@ -15,6 +15,8 @@
 #define IM_MARKER_DONE   2
 
 
+static ngx_int_t im_marker_put_locked(im_zone_sh_t *sh, im_zone_entry_t *e,
+    u_char *key, ngx_str_t *result, ngx_msec_t ttl);
 static int64_t im_marker_int(u_char *p, size_t len);
 
 
@@ -117,26 +119,10 @@ im_marker_done(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
     im_zone_sh_t     *sh;
     im_zone_entry_t  *e;
 
-    rc = NGX_DECLINED;
-
     sh = im_zone_lock();
 
     e = im_zone_find_locked(sh, IM_LRU_MARKER, key);
-
-    if (e) {
-        im_zone_remove_locked(sh, IM_LRU_MARKER, e);
-    }
-
-    if (result->len <= IM_MARKER_RESULT_MAX) {
-        e = im_zone_new_locked(sh, IM_LRU_MARKER, key, result->len);
-
-        if (e) {
-            e->state = IM_MARKER_DONE;
-            e->expires = ngx_current_msec + ttl;
-            ngx_memcpy(e->data, result->data, result->len);
-            rc = NGX_OK;
-        }
-    }
+    rc = im_marker_put_locked(sh, e, key, result, ttl);
 
     im_zone_unlock(sh);
 
@@ -178,23 +164,39 @@ im_marker_heard(u_char key[IM_ZONE_KEY_LEN], ngx_str_t *result,
         }
 
     } else if (result->len <= IM_MARKER_RESULT_MAX) {
-
-        if (e) {
-            im_zone_remove_locked(sh, IM_LRU_MARKER, e);
-        }
-
-        e = im_zone_new_locked(sh, IM_LRU_MARKER, key, result->len);
-
-        if (e) {
-            e->state = IM_MARKER_DONE;
-            e->expires = ngx_current_msec + ttl;
-            ngx_memcpy(e->data, result->data, result->len);
-        }
+        (void) im_marker_put_locked(sh, e, key, result, ttl);
     }
 
     im_zone_unlock(sh);
 
     return rc;
+}
+
+
+/* In place of the entry that the key has, or NULL. */
+
+static ngx_int_t
+im_marker_put_locked(im_zone_sh_t *sh, im_zone_entry_t *e, u_char *key,
+    ngx_str_t *result, ngx_msec_t ttl)
+{
+    if (e) {
+        im_zone_remove_locked(sh, IM_LRU_MARKER, e);
+    }
+
+    if (result->len > IM_MARKER_RESULT_MAX) {
+        return NGX_DECLINED;
+    }
+
+    e = im_zone_new_locked(sh, IM_LRU_MARKER, key, result->len);
+    if (e == NULL) {
+        return NGX_DECLINED;
+    }
+
+    e->state = IM_MARKER_DONE;
+    e->expires = ngx_current_msec + ttl;
+    ngx_memcpy(e->data, result->data, result->len);
+
+    return NGX_OK;
 }
 
 

@@ -33,18 +33,15 @@ im_rate_take(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t rate, ngx_uint_t burst,
 
     sh = im_zone_lock();
 
-    e = im_zone_find_locked(sh, IM_LRU_RATE, key);
+    e = im_zone_get_locked(sh, IM_LRU_RATE, key, 0);
 
-    if (e == NULL) {
-        e = im_zone_new_locked(sh, IM_LRU_RATE, key, 0);
+    if (e) {
 
-        if (e) {
+        if (e->expires == 0) {
             e->a = max;
             e->b = now;
         }
-    }
 
-    if (e) {
         ms = (ngx_msec_int_t) (now - (ngx_msec_t) e->b);
 
         if (ms > 0) {
@@ -105,17 +102,14 @@ im_failures_add(u_char key[IM_ZONE_KEY_LEN], ngx_msec_t window)
 
     sh = im_zone_lock();
 
-    e = im_zone_find_locked(sh, IM_LRU_FAILURES, key);
-
-    if (e == NULL) {
-        e = im_zone_new_locked(sh, IM_LRU_FAILURES, key, 0);
-
-        if (e) {
-            e->expires = ngx_current_msec + window;
-        }
-    }
+    e = im_zone_get_locked(sh, IM_LRU_FAILURES, key, 0);
 
     if (e) {
+
+        if (e->expires == 0) {
+            e->expires = ngx_current_msec + window;
+        }
+
         n = ++e->a;
     }
 

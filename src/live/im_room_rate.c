@@ -51,13 +51,8 @@ im_room_rate(ngx_uint_t app, uint64_t gno, ngx_uint_t prio, ngx_uint_t exempt,
 
     sh = im_zone_lock();
 
-    e = im_zone_find_locked(sh, IM_LRU_ROOM_RATE, key);
-
-    if (e == NULL) {
-        e = im_zone_new_locked(sh, IM_LRU_ROOM_RATE, key,
-                               sizeof(im_room_window_t));
-    }
-
+    e = im_zone_get_locked(sh, IM_LRU_ROOM_RATE, key,
+                           sizeof(im_room_window_t));
     if (e == NULL) {
         rc = NGX_OK;
         goto done;

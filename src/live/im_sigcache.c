@@ -56,11 +56,7 @@ im_sigcache_put(u_char digest[32], time_t sig_time, time_t expires)
 
     sh = im_zone_lock();
 
-    e = im_zone_find_locked(sh, IM_LRU_SIG, digest);
-
-    if (e == NULL) {
-        e = im_zone_new_locked(sh, IM_LRU_SIG, digest, 32);
-    }
+    e = im_zone_get_locked(sh, IM_LRU_SIG, digest, 32);
 
     if (e) {
         ngx_memcpy(e->data, digest, 32);

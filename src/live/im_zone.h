@@ -161,6 +161,9 @@ im_zone_entry_t *im_zone_find_locked(im_zone_sh_t *sh, ngx_uint_t table,
     u_char *key);
 im_zone_entry_t *im_zone_new_locked(im_zone_sh_t *sh, ngx_uint_t table,
     u_char *key, size_t len);
+/* The living entry, or a new one, whose expires is 0. */
+im_zone_entry_t *im_zone_get_locked(im_zone_sh_t *sh, ngx_uint_t table,
+    u_char *key, size_t len);
 void im_zone_remove_locked(im_zone_sh_t *sh, ngx_uint_t table,
     im_zone_entry_t *e);
 /* Removes n entries of the tail; n == 0: at most two that have expired. */

@@ -168,6 +168,18 @@ im_zone_new_locked(im_zone_sh_t *sh, ngx_uint_t table, u_char *key,
 }
 
 
+im_zone_entry_t *
+im_zone_get_locked(im_zone_sh_t *sh, ngx_uint_t table, u_char *key,
+    size_t len)
+{
+    im_zone_entry_t  *e;
+
+    e = im_zone_find_locked(sh, table, key);
+
+    return e ? e : im_zone_new_locked(sh, table, key, len);
+}
+
+
 void
 im_zone_remove_locked(im_zone_sh_t *sh, ngx_uint_t table, im_zone_entry_t *e)
 {
