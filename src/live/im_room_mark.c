@@ -126,6 +126,7 @@ typedef struct {
 static ngx_int_t im_room_mark_locked(im_room_joined_t *j, uint32_t mark,
     ngx_uint_t set);
 static ngx_uint_t im_room_mark_find(im_room_t *room, uint32_t mark);
+static void im_room_mark_drop(im_room_joined_t *j, ngx_uint_t i);
 static ngx_int_t im_room_mark_text(ngx_str_t *text, im_room_mark_t *list,
     ngx_uint_t n);
 static ngx_int_t im_room_take_marks(void *data, redisReply *reply);
@@ -174,11 +175,7 @@ im_room_mark_locked(im_room_joined_t *j, uint32_t mark, ngx_uint_t set)
     if (i < IM_ROOM_MARKS && (j->marks & 1 << i)) {
 
         if (!set) {
-            j->marks &= ~(1 << i);
-
-            if (--room->nmarked[i] == 0) {
-                room->marks[i] = 0;
-            }
+            im_room_mark_drop(j, i);
         }
 
         return NGX_OK;
@@ -219,22 +216,28 @@ im_room_mark_find(im_room_t *room, uint32_t mark)
 }
 
 
+static void
+im_room_mark_drop(im_room_joined_t *j, ngx_uint_t i)
+{
+    j->marks &= ~(1 << i);
+
+    if (--j->room->nmarked[i] == 0) {
+        j->room->marks[i] = 0;
+    }
+}
+
+
 void
 im_room_unmark(im_room_joined_t *j)
 {
-    ngx_uint_t   i;
-    im_room_t   *room;
-
-    room = j->room;
+    ngx_uint_t  i;
 
     for (i = 0; j->marks && i < IM_ROOM_MARKS; i++) {
 
-        if ((j->marks & 1 << i) && --room->nmarked[i] == 0) {
-            room->marks[i] = 0;
+        if (j->marks & 1 << i) {
+            im_room_mark_drop(j, i);
         }
     }
-
-    j->marks = 0;
 }
 
 
@@ -480,9 +483,11 @@ im_room_marks_get(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     u_char            *p;
     ngx_uint_t         i;
     im_zone_sh_t      *sh;
+    im_room_user_t     u;
     im_room_joined_t  *j;
 
     p = buf;
+    u.nmarks = 0;
     *unsaved = 0;
 
     sh = im_zone_lock();
@@ -490,18 +495,15 @@ im_room_marks_get(ngx_uint_t app, uint64_t gno, ngx_str_t *user,
     j = im_room_user(sh, app, gno, user);
 
     if (j) {
+        im_room_user_copy(&u, j);
         *unsaved = j->unsaved;
-
-        for (i = 0; i < IM_ROOM_MARKS; i++) {
-
-            if (j->marks & 1 << i) {
-                p = ngx_sprintf(p, "%s%uD", p == buf ? "" : ",",
-                                j->room->marks[i]);
-            }
-        }
     }
 
     im_zone_unlock(sh);
+
+    for (i = 0; i < u.nmarks; i++) {
+        p = ngx_sprintf(p, "%s%uD", i ? "," : "", u.marks[i]);
+    }
 
     text->data = buf;
     text->len = p - buf;
