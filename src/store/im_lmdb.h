@@ -34,7 +34,6 @@
 #define IM_LMDB_DECLINED  -1         /* an expectation failed */
 #define IM_LMDB_CONFLICT  -2         /* operations of one batch collide */
 #define IM_LMDB_KEY       -3         /* an index key cannot be made */
-#define IM_LMDB_EXPIRED   -4         /* the row is there, but is expired */
 
 
 typedef struct {

@@ -60,7 +60,7 @@ im_lmdb_check(im_lmdb_write_t *w, im_op_t *op)
                 return IM_LMDB_DECLINED;
             }
 
-        } else if (rc == MDB_NOTFOUND || rc == IM_LMDB_EXPIRED) {
+        } else if (rc == MDB_NOTFOUND) {
             if (op->version != 0) {
                 return IM_LMDB_DECLINED;
             }
@@ -140,7 +140,7 @@ im_lmdb_check_new(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
 
         rc = im_lmdb_fetch(w, table, &holder, &old);
 
-        if (rc == MDB_NOTFOUND || rc == IM_LMDB_EXPIRED) {
+        if (rc == MDB_NOTFOUND) {
             continue;
         }
 
@@ -171,7 +171,7 @@ im_lmdb_check_set(im_lmdb_write_t *w, im_op_t *op, MDB_val *key)
 
     rc = im_lmdb_fetch(w, op->table, key, &row);
 
-    if (rc == MDB_NOTFOUND || rc == IM_LMDB_EXPIRED) {
+    if (rc == MDB_NOTFOUND) {
         if (op->table->kind != IM_COUNTED) {
             return IM_LMDB_DECLINED;
         }
@@ -207,7 +207,7 @@ im_lmdb_check_add(im_lmdb_write_t *w, im_op_t *op, MDB_val *key)
     if (rc == 0) {
         (void) im_row_int(&row, op->column, &old);
 
-    } else if (rc != MDB_NOTFOUND && rc != IM_LMDB_EXPIRED) {
+    } else if (rc != MDB_NOTFOUND) {
         return rc;
     }
 

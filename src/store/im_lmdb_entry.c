@@ -120,14 +120,15 @@ im_lmdb_put_index(im_lmdb_write_t *w, im_table_t *table, ngx_uint_t n,
             return IM_LMDB_CONFLICT;
         }
 
-        if (rc == IM_LMDB_EXPIRED) {
+        if (rc == MDB_NOTFOUND) {
             rc = im_lmdb_delete(w, table, &holder, &w->evicted);
+        }
 
-        } else if (rc == MDB_NOTFOUND) {
+        if (rc == 0) {
             rc = mdb_del(w->txn, dbi, &ikey, NULL);
         }
 
-        if (rc != 0) {
+        if (rc != 0 && rc != MDB_NOTFOUND) {
             return rc;
         }
     }

@@ -33,6 +33,8 @@ typedef struct {
 static ngx_int_t im_lmdb_begin(ngx_log_t *log);
 static void im_lmdb_end(void);
 static ngx_int_t im_lmdb_failed(ngx_log_t *log, int err, const char *call);
+static ngx_int_t im_lmdb_hand(im_ctx_t *ctx, im_row_t *row,
+    im_store_row_pt fn, void *data);
 static int im_lmdb_last_row(im_table_t *table, ngx_uint_t index,
     im_lmdb_range_t *range, int64_t clear, im_row_t *row);
 static int im_lmdb_range(im_table_t *table, ngx_uint_t index, im_key_t *low,
@@ -163,7 +165,7 @@ im_lmdb_scan(im_ctx_t *ctx, im_table_t *table, ngx_uint_t index,
     ngx_uint_t limit, im_store_row_pt fn, void *data)
 {
     int               err;
-    im_row_t          row, *copy;
+    im_row_t          row;
     ngx_int_t         rc;
     im_lmdb_range_t   range;
 
@@ -180,22 +182,10 @@ im_lmdb_scan(im_ctx_t *ctx, im_table_t *table, ngx_uint_t index,
         err = im_lmdb_range_row(table, index, &range, &row);
 
         if (err == 0 && !im_row_expired(&row, ngx_time())) {
-
-            copy = ngx_palloc(ctx->pool, sizeof(im_row_t));
-
-            if (copy == NULL
-                || im_lmdb_copy_row(ctx->pool, copy, &row) != NGX_OK)
-            {
-                rc = NGX_ERROR;
-                break;
-            }
-
             limit--;
 
-            rc = fn(copy, data);
-
+            rc = im_lmdb_hand(ctx, &row, fn, data);
             if (rc != NGX_OK) {
-                rc = (rc == NGX_DONE) ? NGX_OK : rc;
                 break;
             }
 
@@ -215,7 +205,7 @@ im_lmdb_scan(im_ctx_t *ctx, im_table_t *table, ngx_uint_t index,
     im_lmdb_end();
 
     if (err == 0 || err == MDB_NOTFOUND) {
-        return rc;
+        return (rc == NGX_DONE) ? NGX_OK : rc;
     }
 
     if (err == IM_LMDB_DECLINED) {
@@ -223,6 +213,23 @@ im_lmdb_scan(im_ctx_t *ctx, im_table_t *table, ngx_uint_t index,
     }
 
     return im_lmdb_failed(ctx->log, err, "reading");
+}
+
+
+/* A copy of the row; answers what fn does. */
+
+static ngx_int_t
+im_lmdb_hand(im_ctx_t *ctx, im_row_t *row, im_store_row_pt fn, void *data)
+{
+    im_row_t  *copy;
+
+    copy = ngx_palloc(ctx->pool, sizeof(im_row_t));
+
+    if (copy == NULL || im_lmdb_copy_row(ctx->pool, copy, row) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return fn(copy, data);
 }
 
 
@@ -300,7 +307,7 @@ im_lmdb_last_each(im_ctx_t *ctx, im_table_t *table, ngx_uint_t index,
 {
     int               err;
     im_key_t          low, value;
-    im_row_t          row, *copy;
+    im_row_t          row;
     ngx_int_t         rc;
     ngx_uint_t        looked;
     im_lmdb_range_t   range;
@@ -352,21 +359,10 @@ im_lmdb_last_each(im_ctx_t *ctx, im_table_t *table, ngx_uint_t index,
         }
 
         if (err == 0) {
-            copy = ngx_palloc(ctx->pool, sizeof(im_row_t));
-
-            if (copy == NULL
-                || im_lmdb_copy_row(ctx->pool, copy, &row) != NGX_OK)
-            {
-                rc = NGX_ERROR;
-                break;
-            }
-
             limit--;
 
-            rc = fn(copy, data);
-
+            rc = im_lmdb_hand(ctx, &row, fn, data);
             if (rc != NGX_OK) {
-                rc = (rc == NGX_DONE) ? NGX_OK : rc;
                 break;
             }
 
@@ -382,7 +378,7 @@ im_lmdb_last_each(im_ctx_t *ctx, im_table_t *table, ngx_uint_t index,
     im_lmdb_end();
 
     if (err == 0 || err == MDB_NOTFOUND) {
-        return rc;
+        return (rc == NGX_DONE) ? NGX_OK : rc;
     }
 
     return im_lmdb_failed(ctx->log, err, "reading");

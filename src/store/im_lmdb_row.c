@@ -13,6 +13,8 @@
 static int im_lmdb_merge_set(bson_t *dst, ngx_str_t *old, ngx_str_t *set);
 static int im_lmdb_put(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
     ngx_str_t *doc, ngx_uint_t fresh);
+static int im_lmdb_old(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
+    im_lmdb_buf_t *buf, im_row_t *old);
 static int im_lmdb_drop(im_lmdb_write_t *w, im_op_t *op);
 static int im_lmdb_copy(im_lmdb_buf_t *buf, u_char *data, size_t len,
     ngx_str_t *dst);
@@ -35,7 +37,7 @@ im_lmdb_fetch(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
         return rc;
     }
 
-    return im_row_expired(row, w->now) ? IM_LMDB_EXPIRED : 0;
+    return im_row_expired(row, w->now) ? MDB_NOTFOUND : 0;
 }
 
 
@@ -94,7 +96,7 @@ im_lmdb_apply(im_lmdb_write_t *w, im_op_t *op)
 
         rc = im_lmdb_fetch(w, op->table, &key, &row);
 
-        if (rc == MDB_NOTFOUND || rc == IM_LMDB_EXPIRED) {
+        if (rc == MDB_NOTFOUND) {
             ngx_str_null(&row.data);
 
         } else if (rc != 0) {
@@ -215,7 +217,6 @@ im_lmdb_put(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
     MDB_dbi    dbi;
     MDB_val    val;
     im_row_t   row, old;
-    ngx_str_t  copy;
 
     dbi = im_lmdb.tables[table->id].rows;
     len = (table->kind == IM_VERSIONED) ? 8 : 0;
@@ -223,22 +224,9 @@ im_lmdb_put(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
 
     if (!fresh && (table->ttl != IM_TTL_NONE || table->index[0].name)) {
 
-        rc = mdb_get(w->txn, dbi, key, &val);
+        rc = im_lmdb_old(w, table, key, &w->old, &old);
 
-        if (rc == 0) {
-            rc = im_lmdb_row(table, key, &val, &old);
-            if (rc != 0) {
-                return rc;
-            }
-
-            rc = im_lmdb_copy(&w->old, old.data.data, old.data.len, &copy);
-            if (rc != 0) {
-                return rc;
-            }
-
-            old.data = copy;
-
-        } else if (rc != MDB_NOTFOUND) {
+        if (rc != 0 && rc != MDB_NOTFOUND) {
             return rc;
         }
     }
@@ -299,31 +287,14 @@ int
 im_lmdb_delete(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
     im_lmdb_buf_t *buf)
 {
-    int        rc;
-    MDB_dbi    dbi;
-    MDB_val    val;
-    im_row_t   old;
-    ngx_str_t  copy;
+    int       rc;
+    im_row_t  old;
 
-    dbi = im_lmdb.tables[table->id].rows;
-
-    rc = mdb_get(w->txn, dbi, key, &val);
+    rc = im_lmdb_old(w, table, key, buf, &old);
 
     if (rc != 0) {
         return (rc == MDB_NOTFOUND) ? 0 : rc;
     }
-
-    rc = im_lmdb_row(table, key, &val, &old);
-    if (rc != 0) {
-        return rc;
-    }
-
-    rc = im_lmdb_copy(buf, old.data.data, old.data.len, &copy);
-    if (rc != 0) {
-        return rc;
-    }
-
-    old.data = copy;
 
     if (table->kind == IM_STREAM) {
         rc = im_lmdb_put_head(w, table, key);
@@ -332,7 +303,7 @@ im_lmdb_delete(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
         }
     }
 
-    rc = mdb_del(w->txn, dbi, key, NULL);
+    rc = mdb_del(w->txn, im_lmdb.tables[table->id].rows, key, NULL);
     if (rc != 0) {
         return rc;
     }
@@ -343,6 +314,29 @@ im_lmdb_delete(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
     }
 
     return im_lmdb_put_ttl(w, &old, NULL);
+}
+
+
+/* What will be overwritten, expired or not; the document is a copy. */
+
+static int
+im_lmdb_old(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
+    im_lmdb_buf_t *buf, im_row_t *old)
+{
+    int      rc;
+    MDB_val  val;
+
+    rc = mdb_get(w->txn, im_lmdb.tables[table->id].rows, key, &val);
+    if (rc != 0) {
+        return rc;
+    }
+
+    rc = im_lmdb_row(table, key, &val, old);
+    if (rc != 0) {
+        return rc;
+    }
+
+    return im_lmdb_copy(buf, old->data.data, old->data.len, &old->data);
 }
 
 

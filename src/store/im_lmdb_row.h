@@ -18,7 +18,8 @@
  * move with every write, so a document is copied before anything is written.
  */
 
-/* The row, if it has not expired; the key of an append by its result. */
+/* The row, MDB_NOTFOUND if it has expired, too; the key of an append by its
+ * result. */
 int im_lmdb_fetch(im_lmdb_write_t *w, im_table_t *table, MDB_val *key,
     im_row_t *row);
 int im_lmdb_append_key(im_op_t *op, im_key_t *key);
