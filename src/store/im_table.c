@@ -15,10 +15,6 @@ static im_column_t  im_col_added[] = {
     { "added", IM_COL_INT }, { NULL, 0 }
 };
 
-static im_column_t  im_col_created_user[] = {
-    { "created", IM_COL_INT }, { "user", IM_COL_STR }, { NULL, 0 }
-};
-
 static im_column_t  im_col_dk[] = {
     { "user", IM_COL_STR }, { "dk", IM_COL_STR }, { NULL, 0 }
 };
@@ -137,10 +133,6 @@ static im_column_t  im_col_tinyid[] = {
     { "tinyid", IM_COL_STR }, { NULL, 0 }
 };
 
-static im_column_t  im_col_type_created[] = {
-    { "type", IM_COL_STR }, { "created", IM_COL_INT }, { NULL, 0 }
-};
-
 static im_column_t  im_col_user[] = {
     { "user", IM_COL_STR }, { NULL, 0 }
 };
@@ -201,11 +193,6 @@ static im_index_t  im_no_index[] = {
     { NULL, 0, NULL }
 };
 
-static im_index_t  im_account_index[] = {
-    { "created", 0, im_col_created_user },
-    { NULL, 0, NULL }
-};
-
 static im_index_t  im_login_index[] = {
     { "user", 0, im_col_user },
     { NULL, 0, NULL }
@@ -220,11 +207,6 @@ static im_index_t  im_inbox_index[] = {
 
 static im_index_t  im_conv_index[] = {
     { "pinned", IM_INDEX_SPARSE, im_col_pinned },
-    { NULL, 0, NULL }
-};
-
-static im_index_t  im_group_index[] = {
-    { "type", 0, im_col_type_created },
     { NULL, 0, NULL }
 };
 
@@ -287,7 +269,7 @@ static im_index_t  im_word_index[] = {
 im_table_t  im_tables[IM_T_MAX] = {
 
     { IM_T_ACCOUNT, "account", IM_VERSIONED, IM_TTL_NONE,
-      im_col_user, im_account_index },
+      im_col_user, im_no_index },
 
     { IM_T_TINYID, "tinyid", IM_VERSIONED, IM_TTL_NONE,
       im_col_tinyid, im_no_index },
@@ -317,7 +299,7 @@ im_table_t  im_tables[IM_T_MAX] = {
       im_col_user_type_peer, im_no_index },
 
     { IM_T_GROUP, "group", IM_VERSIONED, IM_TTL_NONE,
-      im_col_gid, im_group_index },
+      im_col_gid, im_no_index },
 
     { IM_T_GNO, "gno", IM_VERSIONED, IM_TTL_NONE,
       im_col_gno, im_no_index },

@@ -109,9 +109,7 @@ typedef struct {
 #define IM_INBOX_HIST      1         /* user, peer, time, ord, cid, dir */
 #define IM_INBOX_DK        2         /* user, dk: unique, sparse */
 #define IM_INBOX_KEPT      3         /* user, kept (= seq): sparse */
-#define IM_ACCOUNT_TIME    1         /* created, user */
 #define IM_LOGIN_USER      1         /* user */
-#define IM_GROUP_TYPE      1         /* type, created */
 #define IM_GROUP_MSG_DK       1      /* gno, dk: unique, sparse */
 #define IM_GROUP_MSG_RECALL   2      /* gno, recalled: sparse */
 #define IM_GROUP_MSG_NOCOUNT  3      /* gno, seq, nocount: sparse */
