@@ -112,8 +112,7 @@ subtest 'a failover' => sub {
     my $acks = $groups->acks;
     ok $groups->run(30, sub { $groups->acks > $acks + 3 }), 'groups, too';
     $groups->settle;
-    $groups->check_history;
-    $groups->check_heard;
+    $groups->check;
     $groups->stop;
 
     is scalar(grep { /cmd=subscribe/ } split /\n/,

@@ -94,14 +94,7 @@ $two->start;
 ok $cl->ready, 'it is started again';
 acks_go_on('with both');
 
-$groups->settle;
-$load->settle;
-
-$load->check_history;
-$load->check_logins;
-$load->check_seen;
-
-$groups->check_history;
-$groups->check_heard;
+$_->settle for $groups, $load;
+$_->check for $load, $groups;
 
 done_testing;

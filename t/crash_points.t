@@ -68,9 +68,7 @@ for my $point (@points) {
         }
 
         $load->settle;
-        $load->check_history;
-        $load->check_logins;
-        $load->check_seen;
+        $load->check;
         $load->check_repetition;
 
         is deaths(), $deaths + 1, 'no other one dies';

@@ -15,8 +15,7 @@ package Test::IM::GroupLoad;
 #   $groups->move(1, $node);         # a member connects to another node
 #   ...
 #   $groups->settle;                 # tests, from here on
-#   $groups->check_history;
-#   $groups->check_heard;
+#   $groups->check;
 #
 # Each sender repeats a message, the same random number in it, until it is
 # acknowledged.  On each node there is a member of both, who never asks for
@@ -202,6 +201,12 @@ sub all_heard ($self, $m, $text) {
 
     return ($last{ $self->group } // 0) == $self->{next} - 1
            && $texts{$text};
+}
+
+sub check ($self) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $self->check_history;
+    $self->check_heard;
 }
 
 # All of a stored group, as each node has it.

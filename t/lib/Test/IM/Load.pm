@@ -10,6 +10,7 @@ package Test::IM::Load;
 #   $load->run(2);                   # seconds of work
 #   ...
 #   $load->settle;                   # tests, from here on
+#   $load->check;                    # or one by one:
 #   $load->check_history;
 #   $load->check_logins;
 #   $load->check_seen;
@@ -485,6 +486,13 @@ sub history ($self, $im = $self->im) {
     }
 
     return \@list;
+}
+
+sub check ($self) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $self->check_history;
+    $self->check_logins;
+    $self->check_seen;
 }
 
 sub check_history ($self) {
