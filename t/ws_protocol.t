@@ -10,13 +10,30 @@ use warnings;
 use lib 't/lib';
 
 use Compress::Zlib;
+use IO::Select;
+use IO::Socket::INET;
 use Mojo::JSON qw/ decode_json encode_json /;
 use Test::IM;
 use Test::IM::Raw;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
 
-my $im = Test::IM->new->run(workers => 1, shutdown => '60s');
+my $slow = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 8,
+                                 Timeout => 30)
+    or die "listen: $!";
+
+my $im = Test::IM->new->run(workers => 1, shutdown => '60s',
+                            server => <<"END");
+        location ^~ /mirrored/ {
+            mirror /slow;
+            im_websocket;
+        }
+
+        location = /slow {
+            internal;
+            proxy_pass http://127.0.0.1:@{[ $slow->sockport ]};
+        }
+END
 my $query = '?sdkappid=' . $im->app_id;
 
 sub raw { Test::IM::Raw->new($im->port) }
@@ -66,6 +83,7 @@ subtest 'upgrade' => sub {
         'no version' => [426, 'Sec-WebSocket-Version' => undef],
         'no key' => [400, 'Sec-WebSocket-Key' => undef],
         'a short key' => [400, 'Sec-WebSocket-Key' => 'AAAA'],
+        'a body that is not there' => [400, 'Content-Length' => 5],
     );
 
     for (sort keys %refused) {
@@ -82,6 +100,39 @@ subtest 'upgrade' => sub {
     {
         is raw()->upgrade("/info$_")->{status}, 403, "app \"$_\"";
     }
+};
+
+# nginx's mirrors use the request as long as they take.
+
+subtest 'a mirrored request' => sub {
+    my $raw = raw();
+    $raw->write($raw->upgrade_head("/mirrored/info$query")
+                . $raw->frame_bytes(1, alive()));
+
+    my $mirror = $slow->accept or return fail 'the mirror is asked';
+    my $request = '';
+
+    1 while $request !~ /\r\n\r\n/
+            && sysread $mirror, $request, 4096, length $request;
+
+    like $request, qr/^GET .*\r\n\r\n/s, 'the mirror is asked';
+    ok !IO::Select->new($mirror)->can_read(0), 'and may answer';
+
+    syswrite $mirror, "HTTP/1.0 200 OK\r\n\r\n";
+    close $mirror;
+
+    is $raw->response->{status}, 101, 'then the connection is upgraded';
+    is_alive($raw, 1, 'what came before');
+
+    $raw = raw();
+    $raw->write($raw->upgrade_head("/mirrored/info$query"));
+    $mirror = $slow->accept;
+    $raw->close;
+    close $mirror;
+
+    $raw = ws();
+    $raw->frame(1, alive());
+    is_alive($raw, 1, 'a client that did not wait');
 };
 
 subtest 'forms' => sub {

@@ -17,6 +17,8 @@
 
 #define NGX_HTTP_IM_UPGRADE_REQUIRED  426
 
+#define NGX_HTTP_IM_UPGRADE_WAIT  10    /* milliseconds */
+
 
 /*
  * After the answer to the upgrade the request is given back: an idle client
@@ -74,6 +76,10 @@ ngx_http_im_websocket_handler(ngx_http_request_t *r)
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (r->discard_body) {
+        return NGX_HTTP_BAD_REQUEST;     /* frames would be taken for it */
     }
 
     rc = ngx_http_im_websocket_check(r, &key);
@@ -338,6 +344,14 @@ ngx_http_im_websocket_switch(ngx_event_t *ev)
     c = r->connection;
     hc = r->http_connection;
 
+    if (r->count > 1) {
+
+        /* somebody else uses the request, as mirrors do, and says no end */
+
+        ngx_add_timer(ev, NGX_HTTP_IM_UPGRADE_WAIT);
+        return;
+    }
+
     n = c->send(c, up->head, up->len);
 
     if (n == NGX_ERROR) {
@@ -454,6 +468,10 @@ ngx_http_im_websocket_cleanup(void *data)
 
     if (up->event.posted) {
         ngx_delete_posted_event(&up->event);
+    }
+
+    if (up->event.timer_set) {
+        ngx_del_timer(&up->event);
     }
 
     if (up->conn) {
