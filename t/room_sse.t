@@ -44,6 +44,12 @@ $im->run(workers => 2, app => 'rate 0;', server => <<"END");
             im_events;
         }
 
+        location /limited/ {
+            rewrite ^/limited(/.*) \$1 break;
+            limit_rate 50;
+            im_events;
+        }
+
         location = /slow {
             internal;
             proxy_pass http://127.0.0.1:@{[ $slow->sockport ]};
@@ -275,6 +281,17 @@ subtest 'a mirrored request' => sub {
             && sysread $mirror, $request, 4096, length $request;
 
     ok !IO::Select->new($mirror)->can_read(0), 'the mirror is asked on';
+};
+
+subtest 'a limited rate' => sub {
+    my $gid = room();
+
+    for (1, 2) {
+        my $reader = listen_to($gid, undef, '/limited');
+
+        my $seq = say_to($gid, 'x' x 7000);
+        is((element($reader))[0], $seq, 'is none of events');
+    }
 };
 
 subtest 'coming back' => sub {

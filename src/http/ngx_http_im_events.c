@@ -385,6 +385,11 @@ ngx_http_im_events_start(ngx_http_im_reader_t *reader)
         r->http_version = NGX_HTTP_VERSION_10;
     }
 
+    /* the rate of an answer is none of events, which could only be lost */
+
+    r->limit_rate = 0;
+    r->limit_rate_set = 1;
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
