@@ -24,17 +24,9 @@
 #define IM_GONE_GROUPS  50           /* of a deleted account, at once */
 
 
-typedef struct {
-    im_batch_t        *batch;
-    im_table_e         table;
-    ngx_uint_t         n;
-} im_group_gone_rows_t;
-
-
 static void im_group_gone_parse(im_ctx_t *ctx, im_job_t *job,
     im_group_t *group, im_group_notice_t *notice);
 static ngx_int_t im_group_gone_rest(im_ctx_t *ctx, im_group_t *group);
-static ngx_int_t im_group_gone_row(im_row_t *row, void *data);
 static ngx_int_t im_group_gone_member(im_ctx_t *ctx, int64_t gno,
     ngx_str_t *user);
 
@@ -221,10 +213,10 @@ im_group_gone_step(im_ctx_t *ctx, im_job_t *job)
 static ngx_int_t
 im_group_gone_rest(im_ctx_t *ctx, im_group_t *group)
 {
-    im_key_t               key, prefix;
-    ngx_int_t              rc;
-    ngx_uint_t             i, drop;
-    im_group_gone_rows_t   rows;
+    im_key_t          key, prefix;
+    ngx_int_t         rc;
+    ngx_uint_t        i, drop;
+    im_store_rows_t   rows;
 
     im_group_row_key(ctx, group->gno, &prefix);
 
@@ -236,10 +228,9 @@ im_group_gone_rest(im_ctx_t *ctx, im_group_t *group)
          && rows.n < IM_GONE_ROWS;
          i++)
     {
-        rows.table = im_group_gone_tables[i];
-
-        rc = im_store_scan(ctx, rows.table, 0, &prefix, NULL, NULL, IM_ASC,
-                           IM_GONE_ROWS - rows.n, im_group_gone_row, &rows);
+        rc = im_store_scan(ctx, im_group_gone_tables[i], 0, &prefix, NULL,
+                           NULL, IM_ASC, IM_GONE_ROWS - rows.n,
+                           im_store_delete_row, &rows);
 
         if (rc != NGX_OK && rc != NGX_DECLINED) {
             return rc;
@@ -259,24 +250,6 @@ im_group_gone_rest(im_ctx_t *ctx, im_group_t *group)
     return (rc == NGX_OK
             && (rows.n == IM_GONE_ROWS || rows.batch->ops[drop].result))
            ? NGX_AGAIN : rc;
-}
-
-
-static ngx_int_t
-im_group_gone_row(im_row_t *row, void *data)
-{
-    im_group_gone_rows_t  *rows = data;
-
-    im_key_t  key;
-
-    key.invalid = 0;
-    key.len = row->key.len;
-    ngx_memcpy(key.data, row->key.data, key.len);
-
-    im_store_delete(rows->batch, rows->table, &key);
-    rows->n++;
-
-    return NGX_OK;
 }
 
 

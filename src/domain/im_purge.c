@@ -22,20 +22,12 @@
 #define IM_PURGE_NOW    5            /* slices before the answer */
 
 
-typedef struct {
-    im_batch_t        *batch;
-    im_table_e         table;
-    ngx_uint_t         n;
-} im_purge_rows_t;
-
-
 static ngx_int_t im_purge_commit(im_ctx_t *ctx, ngx_str_t *user,
     im_job_t *job);
 static ngx_int_t im_purge_rest(im_ctx_t *ctx, ngx_str_t *user);
 static ngx_int_t im_purge_inbox(im_ctx_t *ctx, ngx_str_t *user, int64_t last);
 static ngx_int_t im_purge_own(im_ctx_t *ctx, ngx_str_t *user,
     im_batch_t *batch, ngx_uint_t limit, ngx_uint_t *n);
-static ngx_int_t im_purge_row(im_row_t *row, void *data);
 static void im_purge_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key);
 
 
@@ -254,7 +246,7 @@ im_purge_inbox(im_ctx_t *ctx, ngx_str_t *user, int64_t last)
 {
     im_key_t          prefix, to;
     ngx_int_t         rc;
-    im_purge_rows_t   rows;
+    im_store_rows_t   rows;
 
     im_purge_key(ctx, user, &prefix);
 
@@ -262,11 +254,10 @@ im_purge_inbox(im_ctx_t *ctx, ngx_str_t *user, int64_t last)
     im_key_int(&to, last);
 
     rows.batch = im_store_batch(ctx, IM_ORDERED);
-    rows.table = IM_T_INBOX;
     rows.n = 0;
 
     rc = im_store_scan(ctx, IM_T_INBOX, 0, &prefix, NULL, &to, IM_ASC,
-                       IM_PURGE_SLICE, im_purge_row, &rows);
+                       IM_PURGE_SLICE, im_store_delete_row, &rows);
 
     if (rc != NGX_OK && rc != NGX_DECLINED) {
         return rc;
@@ -291,7 +282,7 @@ im_purge_own(im_ctx_t *ctx, ngx_str_t *user, im_batch_t *batch,
     im_key_t          prefix;
     ngx_int_t         rc;
     ngx_uint_t        i;
-    im_purge_rows_t   rows;
+    im_store_rows_t   rows;
 
     im_purge_key(ctx, user, &prefix);
 
@@ -302,10 +293,9 @@ im_purge_own(im_ctx_t *ctx, ngx_str_t *user, im_batch_t *batch,
          i < sizeof(im_purge_tables) / sizeof(im_table_e) && rows.n < limit;
          i++)
     {
-        rows.table = im_purge_tables[i];
-
-        rc = im_store_scan(ctx, rows.table, 0, &prefix, NULL, NULL, IM_ASC,
-                           limit - rows.n, im_purge_row, &rows);
+        rc = im_store_scan(ctx, im_purge_tables[i], 0, &prefix, NULL, NULL,
+                           IM_ASC, limit - rows.n, im_store_delete_row,
+                           &rows);
 
         if (rc != NGX_OK && rc != NGX_DECLINED) {
             return rc;
@@ -313,24 +303,6 @@ im_purge_own(im_ctx_t *ctx, ngx_str_t *user, im_batch_t *batch,
     }
 
     *n = rows.n;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-im_purge_row(im_row_t *row, void *data)
-{
-    im_purge_rows_t  *rows = data;
-
-    im_key_t  key;
-
-    key.invalid = 0;
-    key.len = row->key.len;
-    ngx_memcpy(key.data, row->key.data, key.len);
-
-    im_store_delete(rows->batch, rows->table, &key);
-    rows->n++;
 
     return NGX_OK;
 }

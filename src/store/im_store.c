@@ -468,6 +468,24 @@ im_store_delete(im_batch_t *batch, im_table_e table, im_key_t *key)
 }
 
 
+ngx_int_t
+im_store_delete_row(im_row_t *row, void *data)
+{
+    im_store_rows_t  *rows = data;
+
+    im_key_t  key;
+
+    key.invalid = 0;
+    key.len = row->key.len;
+    ngx_memcpy(key.data, row->key.data, key.len);
+
+    im_store_delete(rows->batch, row->table->id, &key);
+    rows->n++;
+
+    return NGX_OK;
+}
+
+
 ngx_uint_t
 im_store_set(im_batch_t *batch, im_table_e table, im_key_t *key,
     im_doc_t *doc)

@@ -234,6 +234,15 @@ ngx_uint_t im_store_drop(im_batch_t *batch, im_table_e table,
 
 void im_store_point(im_batch_t *batch, ngx_uint_t op);
 
+/* For im_store_scan(): deletes the row; data is an im_store_rows_t. */
+
+typedef struct {
+    im_batch_t        *batch;
+    ngx_uint_t         n;            /* is counted up */
+} im_store_rows_t;
+
+ngx_int_t im_store_delete_row(im_row_t *row, void *data);
+
 /*
  * The batch passes the lane as soon as all that is appended later to the
  * stream of its point gets a higher number, unless it fails; that is before
