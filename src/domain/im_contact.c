@@ -49,7 +49,6 @@ static ngx_int_t im_contact_c2c(im_ctx_t *ctx, ngx_str_t *user,
 static ngx_int_t im_contact_c2c_page(im_ctx_t *ctx, ngx_str_t *user,
     im_key_t *after, ngx_uint_t *n, im_contact_best_t *best,
     ngx_pool_t *pool);
-static ngx_int_t im_contact_row(im_row_t *row, void *data);
 static ngx_int_t im_contact_groups_add(im_ctx_t *ctx, ngx_str_t *user,
     im_contact_best_t *best);
 static ngx_int_t im_contact_group_add(im_ctx_t *ctx, ngx_str_t *user,
@@ -172,7 +171,7 @@ im_contact_c2c_page(im_ctx_t *ctx, ngx_str_t *user, im_key_t *after,
     rc = im_store_last_each(&page, IM_T_INBOX, IM_INBOX_HIST, &prefix,
                             after->len ? after : NULL,
                             IM_F_NO_LAST|IM_F_HIDDEN, IM_CONTACT_SCAN,
-                            im_contact_row, &rows);
+                            im_inbox_collect, &rows);
 
     if (rc != NGX_OK && rc != NGX_DECLINED) {
         return rc;
@@ -224,25 +223,6 @@ im_contact_c2c_page(im_ctx_t *ctx, ngx_str_t *user, im_key_t *after,
             return NGX_ERROR;
         }
     }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-im_contact_row(im_row_t *row, void *data)
-{
-    ngx_array_t  *rows = data;
-
-    im_inbox_t  *r;
-
-    r = ngx_array_push(rows);
-    if (r == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(r, sizeof(im_inbox_t));
-    im_record_load(row, im_inbox_record, r);
 
     return NGX_OK;
 }

@@ -16,7 +16,6 @@
 #define IM_INBOX_LIMIT   500
 
 
-static ngx_int_t im_inbox_collect(im_row_t *row, void *data);
 static ngx_int_t im_inbox_messages(im_ctx_t *ctx, ngx_str_t *user,
     ngx_array_t *rows, ngx_array_t *items);
 
@@ -186,7 +185,7 @@ im_inbox_kept(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t limit,
 }
 
 
-static ngx_int_t
+ngx_int_t
 im_inbox_collect(im_row_t *row, void *data)
 {
     ngx_array_t  *rows = data;

@@ -111,6 +111,9 @@ ngx_int_t im_inbox_read(im_ctx_t *ctx, ngx_str_t *user, int64_t from,
 ngx_int_t im_inbox_rows(im_ctx_t *ctx, ngx_str_t *user, int64_t from,
     ngx_uint_t limit, ngx_array_t *rows);
 
+/* For scans of the inbox: pushes an im_inbox_t to the array that is data. */
+ngx_int_t im_inbox_collect(im_row_t *row, void *data);
+
 /* Rows that are handed out at each login: the newest, oldest first. */
 ngx_int_t im_inbox_kept(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t limit,
     ngx_array_t *rows);
