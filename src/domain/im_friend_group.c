@@ -21,6 +21,8 @@ typedef struct {
 
 
 static im_rel_e im_friend_group_make(im_rel_t *rel);
+static im_rel_e im_friend_group_change(im_ctx_t *ctx, ngx_str_t *user,
+    ngx_str_t *names, ngx_uint_t n, ngx_str_t *to);
 static im_rel_e im_friend_group_try(im_rel_t *rel, ngx_str_t *names,
     ngx_uint_t n, ngx_str_t *to);
 static im_rel_e im_friend_group_tell(im_rel_t *rel,
@@ -125,29 +127,23 @@ im_rel_e
 im_friend_group_delete(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *names,
     ngx_uint_t n)
 {
-    im_rel_t    rel;
-    im_rel_e    result;
-    ngx_uint_t  tries;
-
-    ngx_memzero(&rel, sizeof(im_rel_t));
-
-    rel.ctx = ctx;
-    rel.user = *user;
-
-    tries = IM_REL_TRIES;
-
-    do {
-        result = im_friend_group_try(&rel, names, n, NULL);
-
-    } while (result == IM_REL_CONFLICT && --tries);
-
-    return result;
+    return im_friend_group_change(ctx, user, names, n, NULL);
 }
 
 
 im_rel_e
 im_friend_group_rename(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *name,
     ngx_str_t *to)
+{
+    return im_friend_group_change(ctx, user, name, 1, to);
+}
+
+
+/* Deletes groups, or names the one anew: members keep its id. */
+
+static im_rel_e
+im_friend_group_change(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *names,
+    ngx_uint_t n, ngx_str_t *to)
 {
     im_rel_t    rel;
     im_rel_e    result;
@@ -161,15 +157,13 @@ im_friend_group_rename(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *name,
     tries = IM_REL_TRIES;
 
     do {
-        result = im_friend_group_try(&rel, name, 1, to);
+        result = im_friend_group_try(&rel, names, n, to);
 
     } while (result == IM_REL_CONFLICT && --tries);
 
     return result;
 }
 
-
-/* Deletes groups, or names the one anew: members keep its id. */
 
 static im_rel_e
 im_friend_group_try(im_rel_t *rel, ngx_str_t *names, ngx_uint_t n,
