@@ -11,6 +11,7 @@
 #include "domain/im_relation.h"
 
 
+static ngx_int_t im_rel_next_id(ngx_str_t *rest, int64_t *id);
 static ngx_int_t im_rel_group_row(im_row_t *row, void *data);
 
 
@@ -145,31 +146,43 @@ im_rel_group_ids(im_rel_t *rel, ngx_str_t *names, ngx_uint_t n,
 ngx_uint_t
 im_rel_has_group(ngx_str_t *ids, int64_t id)
 {
-    u_char     *p, *last, *comma;
-    int64_t     n;
-    ngx_str_t   part;
+    int64_t    n;
+    ngx_str_t  rest;
 
-    p = ids->data;
-    last = p + ids->len;
+    rest = *ids;
 
-    while (p < last) {
-        comma = ngx_strlchr(p, last, ',');
-
-        if (comma == NULL) {
-            comma = last;
-        }
-
-        part.data = p;
-        part.len = comma - p;
-
-        if (im_str_int(&part, &n) == NGX_OK && n == id) {
+    while (im_rel_next_id(&rest, &n) == NGX_OK) {
+        if (n == id) {
             return 1;
         }
-
-        p = comma + 1;
     }
 
     return 0;
+}
+
+
+static ngx_int_t
+im_rel_next_id(ngx_str_t *rest, int64_t *id)
+{
+    u_char     *last, *comma;
+    ngx_str_t   part;
+
+    while (rest->len) {
+        last = rest->data + rest->len;
+        comma = ngx_strlchr(rest->data, last, ',');
+
+        part.data = rest->data;
+        part.len = (comma ? comma : last) - part.data;
+
+        rest->data = comma ? comma + 1 : last;
+        rest->len = last - rest->data;
+
+        if (im_str_int(&part, id) == NGX_OK) {
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -193,32 +206,16 @@ im_rel_add_id(ngx_pool_t *pool, ngx_str_t *ids, int64_t id)
 ngx_int_t
 im_rel_remove_id(ngx_pool_t *pool, ngx_str_t *ids, int64_t id)
 {
-    u_char     *p, *last, *comma;
-    int64_t     n;
-    ngx_str_t   part, left;
+    int64_t    n;
+    ngx_str_t  rest, left;
 
+    rest = *ids;
     ngx_str_null(&left);
 
-    p = ids->data;
-    last = p + ids->len;
-
-    while (p < last) {
-        comma = ngx_strlchr(p, last, ',');
-
-        if (comma == NULL) {
-            comma = last;
-        }
-
-        part.data = p;
-        part.len = comma - p;
-
-        if (im_str_int(&part, &n) == NGX_OK && n != id
-            && im_rel_add_id(pool, &left, n) != NGX_OK)
-        {
+    while (im_rel_next_id(&rest, &n) == NGX_OK) {
+        if (n != id && im_rel_add_id(pool, &left, n) != NGX_OK) {
             return NGX_ERROR;
         }
-
-        p = comma + 1;
     }
 
     *ids = left;
