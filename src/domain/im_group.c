@@ -53,8 +53,8 @@ static im_code_t im_group_end(im_ctx_t *ctx, im_group_t *group,
     ngx_uint_t report);
 static ngx_int_t im_group_end_users(im_ctx_t *ctx, im_group_t *group,
     ngx_array_t *users);
-static im_code_t im_group_from_row(im_ctx_t *ctx, ngx_int_t rc, im_row_t *row,
-    im_group_t *group);
+static im_code_t im_group_load_row(im_ctx_t *ctx, ngx_str_t *gid,
+    ngx_uint_t cached, im_group_t *group);
 static ngx_int_t im_group_gno(im_ctx_t *ctx, int64_t *gno);
 static ngx_int_t im_group_assign(im_ctx_t *ctx, im_group_t *group);
 static im_code_t im_group_taken(im_ctx_t *ctx, im_group_t *group);
@@ -106,24 +106,20 @@ im_group_syntax(ngx_str_t *gid)
 im_code_t
 im_group_load(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
 {
-    im_key_t   key;
-    im_row_t   row;
-    ngx_int_t  rc;
-
-    if (!im_group_syntax(gid)) {
-        return IM_E_GROUP_ID;
-    }
-
-    im_group_key(ctx, gid, &key);
-
-    rc = im_cache_get(ctx, IM_T_GROUP, &key, &row);
-
-    return im_group_from_row(ctx, rc, &row, group);
+    return im_group_load_row(ctx, gid, 1, group);
 }
 
 
 im_code_t
 im_group_load_fresh(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
+{
+    return im_group_load_row(ctx, gid, 0, group);
+}
+
+
+static im_code_t
+im_group_load_row(im_ctx_t *ctx, ngx_str_t *gid, ngx_uint_t cached,
+    im_group_t *group)
 {
     im_key_t   key;
     im_row_t   row;
@@ -135,9 +131,31 @@ im_group_load_fresh(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group)
 
     im_group_key(ctx, gid, &key);
 
-    rc = im_store_get(ctx, IM_T_GROUP, &key, &row);
+    rc = cached ? im_cache_get(ctx, IM_T_GROUP, &key, &row)
+                : im_store_get(ctx, IM_T_GROUP, &key, &row);
 
-    return im_group_from_row(ctx, rc, &row, group);
+    if (rc == NGX_DECLINED) {
+        return IM_E_GROUP_NONE;
+    }
+
+    if (rc != NGX_OK) {
+        return im_group_code(rc);
+    }
+
+    ngx_memzero(group, sizeof(im_group_t));
+    im_record_load(&row, im_group_record, group);
+
+    group->version = row.version;
+    group->type = im_group_type(ctx->app, &group->type_name);
+
+    if (group->type == NULL) {
+        ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
+                      "group \"%V\" is of unknown type \"%V\"",
+                      &group->gid, &group->type_name);
+        return IM_E_GROUP_INTERNAL;
+    }
+
+    return IM_OK;
 }
 
 
@@ -170,35 +188,6 @@ im_group_load_gno(im_ctx_t *ctx, int64_t gno, im_group_t *group)
     }
 
     return code;
-}
-
-
-static im_code_t
-im_group_from_row(im_ctx_t *ctx, ngx_int_t rc, im_row_t *row,
-    im_group_t *group)
-{
-    if (rc == NGX_DECLINED) {
-        return IM_E_GROUP_NONE;
-    }
-
-    if (rc != NGX_OK) {
-        return im_group_code(rc);
-    }
-
-    ngx_memzero(group, sizeof(im_group_t));
-    im_record_load(row, im_group_record, group);
-
-    group->version = row->version;
-    group->type = im_group_type(ctx->app, &group->type_name);
-
-    if (group->type == NULL) {
-        ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
-                      "group \"%V\" is of unknown type \"%V\"",
-                      &group->gid, &group->type_name);
-        return IM_E_GROUP_INTERNAL;
-    }
-
-    return IM_OK;
 }
 
 
