@@ -53,6 +53,8 @@ static void im_web_session_kick(im_session_t *s, ngx_uint_t type,
     ngx_str_t *info);
 static void im_web_session_close(im_session_t *s, ngx_uint_t code);
 static void im_web_session_free(im_web_session_t *ws);
+static im_peer_t *im_web_session_peer(im_ctx_t *ctx, im_session_t *s,
+    uint64_t serial);
 static void im_web_session_online(im_ctx_t *ctx, im_web_session_t *ws,
     im_login_t *login);
 static void im_web_session_offline(im_web_session_t *ws, im_state_e state);
@@ -138,14 +140,8 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
 
     rc = im_inbox_head(ctx, &ctx->user, &head);
 
-    /* the connection may have closed, or its login ended, meanwhile */
-
-    peer = im_peer_get(ctx->peer);
-
-    if (peer == NULL
-        || peer->session != s
-        || s->serial != serial)
-    {
+    peer = im_web_session_peer(ctx, s, serial);
+    if (peer == NULL) {
         return IM_E_LOGGED_OUT;
     }
 
@@ -160,12 +156,8 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
 
     rc = im_peer_groups_sync(ctx);
 
-    peer = im_peer_get(ctx->peer);
-
-    if (peer == NULL
-        || peer->session != s
-        || s->serial != serial)
-    {
+    peer = im_web_session_peer(ctx, s, serial);
+    if (peer == NULL) {
         return IM_E_LOGGED_OUT;
     }
 
@@ -186,6 +178,19 @@ im_web_session_begin(im_ctx_t *ctx, im_login_t *login)
     im_status_begun(ctx->app->id, &ctx->user);
 
     return IM_OK;
+}
+
+
+/* NULL: it has closed, or its login has ended, meanwhile. */
+
+static im_peer_t *
+im_web_session_peer(im_ctx_t *ctx, im_session_t *s, uint64_t serial)
+{
+    im_peer_t  *peer;
+
+    peer = im_peer_get(ctx->peer);
+
+    return (peer && peer->session == s && s->serial == serial) ? peer : NULL;
 }
 
 
