@@ -12,14 +12,21 @@ use lib 't/lib';
 use Mojo::JSON qw/ decode_json encode_json /;
 use Mojo::UserAgent;
 use Test::IM;
+use Test::IM::Raw;
 use Test::More;
 use Time::HiRes qw/ time /;
 
 # polls that something is to come for, and others
-my $long = 'rate 0; poll_hold 30s; tip_rate 0;';
-my $short = 'rate 0; poll_hold 1s; tip_rate 0;';
+my $rates = 'rate 0; tip_rate 0; group_rate 0; group_rate_normal 0;';
+my $long = "$rates poll_hold 30s;";
+my $short = "$rates poll_hold 1s;";
 
-my $im = Test::IM->new->run(workers => 2, app => $long);
+# another port, of small buffers
+my $slow = Test::IM->new->free_port;
+
+my $im = Test::IM->new->run(
+    workers => 2, app => $long,
+    server => "listen 127.0.0.1:$slow sndbuf=8k;");
 
 my $svc = 'group_open_http_svc';
 my $guests = '/v1/group_open_http_noauth_svc';
@@ -154,6 +161,97 @@ subtest 'held polls are woken' => sub {
     is scalar(grep { $_->{RspMsgList}[0]{MsgBody}[0]{MsgContent}{Text}
                      eq 'now' } @got), 8, 'all get the message';
     cmp_ok time - $start, '<', 20, 'at once';
+};
+
+# The text of a poll, for who writes it himself.
+
+sub poll_bytes {
+    my ($body) = @_;
+    my $json = encode_json($body);
+
+    return "POST $polls?sdkappid=" . $im->app_id . " HTTP/1.1\r\n"
+           . "Host: localhost\r\nContent-Length: " . length($json)
+           . "\r\n\r\n$json";
+}
+
+sub texts {
+    my ($data) = @_;
+    my $list = $data->{RspMsgList};
+    return [map { $_->{MsgBody}[0]{MsgContent}{Text} } @$list];
+}
+
+sub shared { return $im->metric("im_shared_$_[0]") }
+
+subtest 'who reads slowly shares what he reads' => sub {
+    my $gid = room();
+    my $n = 24;
+    my @keys = map { join_room($gid) } 1 .. $n;
+    my @texts = map { $_ x 7000 } 'a' .. 'l';
+    my $size = @texts * 7000;
+
+    say_to($gid, $_)->code_is(0) for @texts;
+
+    my @all = map { Test::IM::Raw->new($slow, rcvbuf => 4096) } @keys;
+
+    for my $i (0 .. $#all) {
+        $all[$i]->write(poll_bytes({ Key => $keys[$i] }));
+    }
+
+    ok $im->wait_for(sub { shared('references') >= $n }), 'all are served';
+    cmp_ok shared('bytes'), '>', $size, 'there is what they read';
+    cmp_ok shared('bytes'), '<', $n / 2 * $size, 'but not for each';
+
+    my @whole = splice @all, 0, $n / 2;
+    my %seen;
+
+    for my $raw (@whole) {
+        my $data = decode_json($raw->response->{body});
+        is_deeply texts($data), \@texts, 'whole' or last;
+        $seen{ $data->{Key} } = 1;
+    }
+
+    is scalar(keys %seen), scalar(@whole), 'a key for each';
+
+    $_->close for @all;
+
+    ok $im->wait_for(sub { shared('references') == 0 }), 'nobody is left';
+    is shared('bytes'), 0, 'and nothing';
+
+    $whole[0]->write(poll_bytes({ Key => (keys %seen)[0], StartSeq => 1 }));
+    is_deeply texts(decode_json($whole[0]->response->{body})), \@texts,
+        'it is rendered again';
+};
+
+subtest 'guests at different places' => sub {
+    my $gid = room();
+    my @polls;
+
+    for my $text (1 .. 4) {
+        my $key = join_room($gid);
+        say_to($gid, $text)->code_is(0);
+        push @polls, [$key, [$text .. 5]];
+    }
+
+    say_to($gid, 5)->code_is(0);
+
+    for my $poll ((@polls) x 3) {
+        is_deeply texts(end_poll(start_poll({ Key => $poll->[0] }))),
+            $poll->[1], "from $poll->[1][0] on";
+    }
+};
+
+subtest 'a script' => sub {
+    my $gid = room();
+    my $key = join_room($gid);
+    say_to($gid, 'in a script')->code_is(0);
+
+    my $body = $im->get($polls, sdkappid => $im->app_id,
+                        jsonpcallback => 'cb_1',
+                        jsonpbody => encode_json({ Key => $key }))->text;
+
+    like $body, qr/^cb_1\(\{.*\}\)$/s, 'a call of the function';
+    is_deeply texts(decode_json($body =~ s/^cb_1\(|\)$//gr)),
+        ['in a script'], 'with all of the answer';
 };
 
 subtest 'tips and notices' => sub {

@@ -3,7 +3,7 @@
 # Copyright (C) The ngx_im authors
 
 # Rooms of two apps have the same numbers: guests of one are not those of
-# the other, and each room's end is its own.
+# the other, and each room's end is its own, and what polls get.
 
 use Mojo::Base -strict, -signatures;
 
@@ -74,6 +74,42 @@ subtest 'guests come and go' => sub {
     sleep 2.5;
 
     is join(' ', $im->worker_pids), "@pids", 'the worker lives';
+};
+
+sub call ($app, $path, $body) {
+    my @none = qw/ identifier usersig random contenttype /;
+
+    return $app->rest('', $body, path => "/v1/$path",
+                      query => { map { $_ => undef } @none });
+}
+
+subtest 'polls at the same number' => sub {
+    my @apps = ($im, $second);
+    my $get = 'group_open_long_polling_http_noauth_svc/get_msg';
+
+    my @keys = map {
+        call($_, 'group_open_http_noauth_svc/apply_join_group',
+             { GroupId => 'r4' })->json('/LongPollingKey')
+    } @apps;
+
+    for my $app (@apps) {
+        $app->rest('group_open_http_svc/send_group_msg', {
+            GroupId => 'r4', Random => 1, MsgBody => [{
+                MsgType => 'TIMTextElem',
+                MsgContent => { Text => 'app ' . $app->app_id } }]
+        })->code_is(0);
+    }
+
+    for my $n (0, 1, 0, 1) {
+        my $list = call($apps[$n], $get, { Key => $keys[$n] })
+                       ->json('/RspMsgList');
+
+        is @$list, 1, 'one message';
+        is $list->[0]{MsgBody}[0]{MsgContent}{Text},
+            'app ' . $apps[$n]->app_id, 'of this app';
+
+        call($apps[$n], $get, { Key => $keys[1 - $n] })->status_is(403);
+    }
 };
 
 done_testing;

@@ -90,7 +90,16 @@ im_api_answer(im_ctx_t *ctx, im_call_t *call, im_code_t code, ngx_str_t *out)
 
     im_api_envelope(ctx, code);
 
-    return im_json_render(ctx->pool, ctx->reply, out);
+    if (im_json_render(ctx->pool, ctx->reply, out) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (code == IM_OK && ctx->tail) {
+        out->len--;
+        call->tail = ctx->tail;
+    }
+
+    return NGX_OK;
 }
 
 

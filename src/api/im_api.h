@@ -66,6 +66,9 @@ typedef struct {
     ngx_str_t          ip;
     ngx_uint_t         version;      /* of /v1/, /v3/, /v4/ */
     im_poll_t         *park;         /* set with NGX_AGAIN */
+    im_shared_t       *tail;         /* the end of the answer, behind out;
+                                        lives as long as the pool; NULL: out
+                                        is all of it */
     ngx_uint_t         status;       /* of HTTP, to be sent instead of the
                                         answer; 0: none */
 } im_call_t;

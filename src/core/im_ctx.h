@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include "core/im_code.h"
 #include "core/im_json.h"
+#include "core/im_shared.h"
 #include "core/ngx_im_module.h"
 
 
@@ -61,6 +62,9 @@ typedef struct {
     im_json_t         *head;         /* of a frame of the web SDK 2.x */
     im_json_t         *body;         /* parsed request, an object */
     im_json_t         *reply;        /* answer, an object on the pool */
+    im_shared_t       *tail;         /* of a call by HTTP: ends the answer in
+                                        place of its last brace, lives as long
+                                        as the pool; NULL: none */
     ngx_str_t          event;        /* item of EventArray that the connection
                                         gets before the answer */
     im_poll_t         *park;         /* no answer yet: im_poll_park() */

@@ -74,6 +74,8 @@
     G(COROUTINES,     "im_coroutines")                                        \
     G(STACKS,         "im_coroutine_stacks")                                  \
     G(BODIES,         "im_body_bytes")                                        \
+    G(SHARED,         "im_shared_bytes")                                      \
+    G(SHARED_REFS,    "im_shared_references")                                 \
     G(STORE_QUEUE,    "im_store_queue")                                       \
     G(STORE_OPEN,     "im_store_breaker_open")                                \
     G(STORE_BYTES,    "im_store_queue_bytes")

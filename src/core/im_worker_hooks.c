@@ -48,6 +48,7 @@ extern im_worker_hook_t  im_api_hook;
 extern im_worker_hook_t  im_conn_hook;
 extern im_worker_hook_t  im_room_place_hook;
 extern im_worker_hook_t  im_guest_hook;
+extern im_worker_hook_t  im_room_body_hook;
 
 
 im_worker_hook_t  *im_worker_hooks[] = {
@@ -85,5 +86,6 @@ im_worker_hook_t  *im_worker_hooks[] = {
     &im_conn_hook,
     &im_room_place_hook,
     &im_guest_hook,
+    &im_room_body_hook,
     NULL
 };

@@ -240,12 +240,28 @@ ngx_int_t
 ngx_http_im_send(ngx_http_request_t *r, ngx_uint_t status, char *type,
     ngx_str_t *body)
 {
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
+    return ngx_http_im_send_parts(r, status, type, body, 1);
+}
+
+
+ngx_int_t
+ngx_http_im_send_parts(ngx_http_request_t *r, ngx_uint_t status, char *type,
+    ngx_str_t *parts, ngx_uint_t n)
+{
+    off_t          len;
+    ngx_int_t      rc;
+    ngx_buf_t     *b;
+    ngx_uint_t     i;
+    ngx_chain_t   *out, *cl, **ll;
+
+    len = 0;
+
+    for (i = 0; i < n; i++) {
+        len += parts[i].len;
+    }
 
     r->headers_out.status = status;
-    r->headers_out.content_length_n = body->len;
+    r->headers_out.content_length_n = len;
 
     if (type) {
         r->headers_out.content_type.data = (u_char *) type;
@@ -253,7 +269,7 @@ ngx_http_im_send(ngx_http_request_t *r, ngx_uint_t status, char *type,
         r->headers_out.content_type_len = strcspn(type, ";");
     }
 
-    if (body->len == 0) {
+    if (len == 0) {
         r->header_only = 1;
     }
 
@@ -263,21 +279,38 @@ ngx_http_im_send(ngx_http_request_t *r, ngx_uint_t status, char *type,
         return rc;
     }
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_ERROR;
+    b = NULL;
+    ll = &out;
+
+    for (i = 0; i < n; i++) {
+
+        if (parts[i].len == 0) {
+            continue;
+        }
+
+        b = ngx_calloc_buf(r->pool);
+        cl = ngx_alloc_chain_link(r->pool);
+
+        if (b == NULL || cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        b->pos = parts[i].data;
+        b->last = parts[i].data + parts[i].len;
+        b->memory = 1;
+
+        cl->buf = b;
+
+        *ll = cl;
+        ll = &cl->next;
     }
 
-    b->pos = body->data;
-    b->last = body->data + body->len;
-    b->memory = 1;
+    *ll = NULL;
+
     b->last_buf = (r == r->main) ? 1 : 0;
     b->last_in_chain = 1;
 
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_output_filter(r, out);
 }
 
 

@@ -44,6 +44,9 @@ void ngx_http_im_release(ngx_connection_t *c, ngx_http_connection_t *hc);
  * copied); returns what the handler returns. */
 ngx_int_t ngx_http_im_send(ngx_http_request_t *r, ngx_uint_t status,
     char *type, ngx_str_t *body);
+/* The same with a body of n parts; empty ones are left out. */
+ngx_int_t ngx_http_im_send_parts(ngx_http_request_t *r, ngx_uint_t status,
+    char *type, ngx_str_t *parts, ngx_uint_t n);
 
 
 extern ngx_module_t  ngx_http_im_module;

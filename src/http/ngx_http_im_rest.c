@@ -63,7 +63,7 @@ static void ngx_http_im_rest_done(ngx_http_im_call_t *call, ngx_int_t rc);
 static void ngx_http_im_rest_reply(ngx_event_t *ev);
 static ngx_uint_t ngx_http_im_rest_is_poll(im_call_t *call);
 static ngx_int_t ngx_http_im_rest_send(ngx_http_request_t *r,
-    ngx_str_t *jsonp, ngx_str_t *body);
+    ngx_str_t *jsonp, ngx_str_t *body, im_shared_t *tail);
 static ngx_int_t ngx_http_im_rest_refuse(ngx_http_request_t *r,
     im_code_t code);
 static void ngx_http_im_rest_cleanup(void *data);
@@ -619,7 +619,8 @@ ngx_http_im_rest_reply(ngx_event_t *ev)
         rc = im_str_dup(r->pool, &body, &call->out);
 
         if (rc == NGX_OK) {
-            rc = ngx_http_im_rest_send(r, &call->jsonp, &body);
+            rc = ngx_http_im_rest_send(r, &call->jsonp, &body,
+                                       call->call.tail);
         }
 
     } else if (call->rc == NGX_BUSY) {
@@ -651,10 +652,11 @@ ngx_http_im_rest_is_poll(im_call_t *call)
 
 static ngx_int_t
 ngx_http_im_rest_send(ngx_http_request_t *r, ngx_str_t *jsonp,
-    ngx_str_t *body)
+    ngx_str_t *body, im_shared_t *tail)
 {
+    char       *type;
     u_char     *p;
-    ngx_str_t   script;
+    ngx_str_t   parts[4];
 
     if (ngx_http_im_header(r, "Access-Control-Allow-Origin", "*") != NGX_OK
         || ngx_http_im_header(r, "Access-Control-Allow-Headers",
@@ -666,25 +668,41 @@ ngx_http_im_rest_send(ngx_http_request_t *r, ngx_str_t *jsonp,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (jsonp->len == 0) {
-        return ngx_http_im_send(r, NGX_HTTP_OK,
-                                "application/json; charset=utf-8", body);
+    ngx_memzero(parts, sizeof(parts));
+
+    type = "application/json; charset=utf-8";
+    parts[1] = *body;
+
+    if (tail) {
+
+        /* it may be sent when the call is long over */
+
+        if (im_shared_keep(r->pool, tail) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        parts[2] = tail->text;
     }
 
-    script.len = jsonp->len + body->len + 2;
+    if (jsonp->len) {
 
-    script.data = ngx_pnalloc(r->pool, script.len);
-    if (script.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        p = ngx_pnalloc(r->pool, jsonp->len + 1);
+        if (p == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        type = "text/javascript; charset=utf-8";
+
+        parts[0].data = p;
+        parts[0].len = jsonp->len + 1;
+
+        p = ngx_cpymem(p, jsonp->data, jsonp->len);
+        *p = '(';
+
+        ngx_str_set(&parts[3], ")");
     }
 
-    p = ngx_cpymem(script.data, jsonp->data, jsonp->len);
-    *p++ = '(';
-    p = ngx_cpymem(p, body->data, body->len);
-    *p = ')';
-
-    return ngx_http_im_send(r, NGX_HTTP_OK, "text/javascript; charset=utf-8",
-                            &script);
+    return ngx_http_im_send_parts(r, NGX_HTTP_OK, type, parts, 4);
 }
 
 
@@ -719,7 +737,7 @@ ngx_http_im_rest_refuse(ngx_http_request_t *r, im_code_t code)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_im_rest_send(r, &jsonp, &body);
+    return ngx_http_im_rest_send(r, &jsonp, &body, NULL);
 }
 
 

@@ -66,8 +66,10 @@ ngx_int_t im_room_publish(ngx_uint_t app, uint64_t gno, ngx_uint_t prio,
 ngx_int_t im_room_notify(ngx_uint_t app, uint64_t gno, int64_t seq,
     ngx_uint_t flags, ngx_str_t *parts, ngx_uint_t n, uint64_t except);
 
-/* Last number that was published, 0: none known; and when it was. */
+/* Last number that was published, 0: none known; *chain changes whenever
+ * something is; and when it was. */
 int64_t im_room_last(ngx_uint_t app, uint64_t gno);
+int64_t im_room_head(ngx_uint_t app, uint64_t gno, uint64_t *chain);
 time_t im_room_said(ngx_uint_t app, uint64_t gno);
 
 /* NGX_OK: it is open on this node; NGX_DECLINED. */

@@ -230,6 +230,15 @@ im_room_stamp(ngx_str_t *parts, ngx_uint_t n, size_t offset, int64_t seq)
 int64_t
 im_room_last(ngx_uint_t app, uint64_t gno)
 {
+    uint64_t  chain;
+
+    return im_room_head(app, gno, &chain);
+}
+
+
+int64_t
+im_room_head(ngx_uint_t app, uint64_t gno, uint64_t *chain)
+{
     int64_t        last;
     im_room_t     *room;
     im_zone_sh_t  *sh;
@@ -237,7 +246,9 @@ im_room_last(ngx_uint_t app, uint64_t gno)
     sh = im_zone_lock();
 
     room = im_room_get(sh, app, gno, 0);
+
     last = room ? room->next - 1 : 0;
+    *chain = room ? room->chain : 0;
 
     im_zone_unlock(sh);
 

@@ -9,6 +9,7 @@
 #include "core/im_co.h"
 #include "core/im_memory.h"
 #include "core/im_poll.h"
+#include "core/im_shared.h"
 #include "core/im_stat.h"
 #include "store/im_store.h"
 #include "web/im_conn.h"
@@ -32,6 +33,8 @@ im_metrics_publish(void)
     im_stat_set(IM_STAT_COROUTINES, im_co_running());
     im_stat_set(IM_STAT_STACKS, im_co_stacks());
     im_stat_set(IM_STAT_BODIES, im_memory_taken());
+    im_stat_set(IM_STAT_SHARED, im_shared_bytes());
+    im_stat_set(IM_STAT_SHARED_REFS, im_shared_refs());
 
     im_metrics_store();
 }

@@ -18,24 +18,22 @@
 #include "domain/im_group_mute.h"
 #include "domain/im_group_notice.h"
 #include "domain/im_room_key.h"
+#include "web/im_room_body.h"
 #include "web/im_room_place.h"
 #include "web/im_room_poll.h"
 
 
-#define IM_ROOM_POLL_MAX    50
-#define IM_ROOM_POLL_BYTES  (512 * 1024)
 #define IM_ROOM_POLL_GRACE  10000    /* of a guest between two polls */
 #define IM_ROOM_POLL_DELAY  2000     /* of errors: the SDK comes at once */
 #define IM_ROOM_POLL_EARLY  5        /* seconds before the client's timeout */
 
 
 typedef struct {
-    ngx_pool_t        *pool;
     im_room_key_t      key;
     int64_t            from;
     int64_t            next;
-    im_json_t         *list;         /* of what was found */
-    ngx_uint_t         n;
+    im_room_body_t     body;         /* what was found */
+    im_json_t         *list;         /* or was made for this poll */
 
     im_room_member_t   member;
     im_room_place_t    place;
@@ -44,7 +42,6 @@ typedef struct {
     unsigned           v1:1;         /* web SDK 1.7 */
     unsigned           placed:1;
     unsigned           quit:1;
-    unsigned           failed:1;
 } im_room_poll_t;
 
 
@@ -53,7 +50,6 @@ static im_code_t im_room_poll_refuse(im_ctx_t *ctx);
 static im_code_t im_room_poll_gone(im_ctx_t *ctx, im_room_poll_t *rp);
 static im_code_t im_room_poll_open(im_ctx_t *ctx, im_room_poll_t *rp);
 static im_code_t im_room_poll_read(im_ctx_t *ctx, im_room_poll_t *rp);
-static ngx_int_t im_room_poll_item(im_bus_buf_t *buf, void *data);
 static im_code_t im_room_poll_park(im_ctx_t *ctx, im_room_poll_t *rp);
 static im_code_t im_room_poll_resume(im_ctx_t *ctx, void *data,
     im_poll_e reason);
@@ -76,7 +72,6 @@ im_room_poll(im_ctx_t *ctx)
         return IM_E_GROUP_INTERNAL;
     }
 
-    rp->pool = ctx->pool;
     rp->v1 = (ctx->via != IM_VIA_WEB);
 
     code = im_room_poll_start(ctx, rp);
@@ -148,7 +143,7 @@ im_room_poll_start(im_ctx_t *ctx, im_room_poll_t *rp)
 
     code = im_room_poll_read(ctx, rp);
 
-    if (code == IM_OK && rp->n == 0 && rp->v1) {
+    if (code == IM_OK && rp->body.tail == NULL && rp->v1) {
         code = im_room_poll_park(ctx, rp);
 
         if (code == IM_OK) {
@@ -191,7 +186,6 @@ im_room_poll_gone(im_ctx_t *ctx, im_room_poll_t *rp)
 
     ngx_str_set(&sys, IM_GROUP_SYSTEM);
 
-    rp->list = im_json_new_list(ctx->pool);
     rp->next = rp->from;
 
     if (rp->key.closed) {
@@ -225,6 +219,7 @@ im_room_poll_gone(im_ctx_t *ctx, im_room_poll_t *rp)
         return IM_E_GROUP_INTERNAL;
     }
 
+    rp->list = im_json_new_list(ctx->pool);
     im_json_push_raw(rp->list, &item.text);
     rp->next++;
 
@@ -278,64 +273,16 @@ im_room_poll_open(im_ctx_t *ctx, im_room_poll_t *rp)
 static im_code_t
 im_room_poll_read(im_ctx_t *ctx, im_room_poll_t *rp)
 {
-    int64_t    last, oldest;
-    ngx_int_t  rc;
-
-    last = im_room_last(ctx->app->id, rp->key.gno);
-
-    if (rp->from > last + 1 && !im_redis_configured()) {
-
-        /* the zone is younger than the poll: all is new in it */
-
-        rp->from = 1;
-    }
-
-    rp->list = im_json_new_list(ctx->pool);
-    rp->next = rp->from;
-    rp->n = 0;
-
-    rc = im_room_read(ctx->app->id, rp->key.gno, rp->from, IM_ROOM_POLL_MAX,
-                      IM_ROOM_POLL_BYTES, &oldest, im_room_poll_item, rp);
-
-    if ((rc != NGX_OK && rc != NGX_DECLINED) || rp->failed) {
+    if (im_room_body(ctx->pool, ctx->app->id, rp->key.gno, &rp->from, rp->v1,
+                     &rp->body)
+        != NGX_OK)
+    {
         return IM_E_GROUP_INTERNAL;
     }
 
+    rp->next = rp->body.next;
+
     return IM_OK;
-}
-
-
-static ngx_int_t
-im_room_poll_item(im_bus_buf_t *buf, void *data)
-{
-    im_room_poll_t  *rp = data;
-
-    ngx_str_t        text;
-    im_group_item_t  item;
-
-    rp->next = buf->seq + 1;
-
-    if (im_group_item(&buf->payload, &item) != NGX_OK
-        || (item.signal && rp->v1))
-    {
-        return NGX_OK;
-    }
-
-    if (im_str_dup(rp->pool, &text, &item.text) != NGX_OK) {
-        rp->failed = 1;
-        return NGX_DONE;
-    }
-
-    /* two builds of web SDK 1.7 know tips by this number only */
-
-    if (item.event == 6 && rp->v1) {
-        text.data[IM_GROUP_ITEM_EVENT] = '4';
-    }
-
-    im_json_push_raw(rp->list, &text);
-    rp->n++;
-
-    return NGX_OK;
 }
 
 
@@ -450,7 +397,7 @@ im_room_poll_resume(im_ctx_t *ctx, void *data, im_poll_e reason)
 
     code = im_room_poll_read(ctx, rp);
 
-    if (code == IM_OK && rp->n == 0 && reason == IM_POLL_READY
+    if (code == IM_OK && rp->body.tail == NULL && reason == IM_POLL_READY
         && im_group_load_gno(ctx, rp->key.gno, &group) == IM_E_GROUP_NONE)
     {
         return im_room_poll_gone(ctx, rp);
@@ -497,7 +444,19 @@ im_room_poll_answer(im_ctx_t *ctx, im_room_poll_t *rp)
     im_json_add_int(ctx->reply, "NextSeq", rp->next);
     im_json_add_int(ctx->reply, "HoldTime", ctx->app->poll_announce / 1000);
     im_json_add_str(ctx->reply, "Key", &text);
-    im_json_add_node(ctx->reply, "RspMsgList", rp->list);
+
+    if (rp->list) {
+        im_json_add_node(ctx->reply, "RspMsgList", rp->list);
+
+    } else if (rp->body.tail == NULL) {
+        im_json_add_list(ctx->reply, "RspMsgList");
+
+    } else if (rp->v1) {
+        ctx->tail = rp->body.tail;
+
+    } else {
+        im_json_add_raw(ctx->reply, "RspMsgList", &rp->body.list);
+    }
 
     return IM_OK;
 }

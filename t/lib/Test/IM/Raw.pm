@@ -4,7 +4,7 @@ package Test::IM::Raw;
 
 # A socket on which a test writes what it likes.
 #
-#   my $raw = Test::IM::Raw->new($im->port);
+#   my $raw = Test::IM::Raw->new($im->port);    # rcvbuf => bytes
 #   $raw->write("GET / HTTP/1.1\r\n...");
 #   my $res = $raw->response;               # { status, headers, body }
 #
@@ -17,14 +17,18 @@ use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
-use Socket qw/ SOL_SOCKET SO_RCVBUF /;
+use Socket qw/ SOCK_STREAM SOL_SOCKET SO_RCVBUF inet_aton pack_sockaddr_in /;
 use Time::HiRes qw/ time /;
 
 sub new {
-    my ($class, $port) = @_;
+    my ($class, $port, %o) = @_;
 
-    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                                  PeerPort => $port)
+    my $s = IO::Socket::INET->new;
+    $s->socket(Socket::PF_INET, SOCK_STREAM, 0) or die "socket: $!";
+
+    setsockopt $s, SOL_SOCKET, SO_RCVBUF, $o{rcvbuf} if $o{rcvbuf};
+
+    $s->connect(pack_sockaddr_in($port, inet_aton('127.0.0.1')))
         or die "connect: $!";
     $s->autoflush(1);
 
