@@ -55,6 +55,7 @@ static ngx_int_t im_group_end_users(im_ctx_t *ctx, im_group_t *group,
     ngx_array_t *users);
 static im_code_t im_group_load_row(im_ctx_t *ctx, ngx_str_t *gid,
     ngx_uint_t cached, im_group_t *group);
+static im_code_t im_group_gno_row(im_ctx_t *ctx, int64_t gno, im_row_t *row);
 static ngx_int_t im_group_gno(im_ctx_t *ctx, int64_t *gno);
 static ngx_int_t im_group_assign(im_ctx_t *ctx, im_group_t *group);
 static im_code_t im_group_taken(im_ctx_t *ctx, im_group_t *group);
@@ -162,19 +163,13 @@ im_group_load_row(im_ctx_t *ctx, ngx_str_t *gid, ngx_uint_t cached,
 im_code_t
 im_group_load_gno(im_ctx_t *ctx, int64_t gno, im_group_t *group)
 {
-    im_key_t   key;
     im_row_t   row;
-    ngx_int_t  rc;
     im_code_t  code;
     ngx_str_t  gid;
 
-    im_key_init(&key, ctx->app->id);
-    im_key_int(&key, gno);
-
-    rc = im_cache_get(ctx, IM_T_GNO, &key, &row);
-
-    if (rc != NGX_OK) {
-        return rc == NGX_DECLINED ? IM_E_GROUP_NONE : im_group_code(rc);
+    code = im_group_gno_row(ctx, gno, &row);
+    if (code != IM_OK) {
+        return code;
     }
 
     if (im_row_str(&row, "gid", &gid) != NGX_OK) {
@@ -188,6 +183,34 @@ im_group_load_gno(im_ctx_t *ctx, int64_t gno, im_group_t *group)
     }
 
     return code;
+}
+
+
+im_code_t
+im_group_exists(im_ctx_t *ctx, int64_t gno)
+{
+    im_row_t  row;
+
+    return im_group_gno_row(ctx, gno, &row);
+}
+
+
+static im_code_t
+im_group_gno_row(im_ctx_t *ctx, int64_t gno, im_row_t *row)
+{
+    im_key_t   key;
+    ngx_int_t  rc;
+
+    im_key_init(&key, ctx->app->id);
+    im_key_int(&key, gno);
+
+    rc = im_cache_get(ctx, IM_T_GNO, &key, row);
+
+    if (rc == NGX_DECLINED) {
+        return IM_E_GROUP_NONE;
+    }
+
+    return (rc == NGX_OK) ? IM_OK : im_group_code(rc);
 }
 
 

@@ -81,8 +81,9 @@ im_code_t im_group_load(im_ctx_t *ctx, ngx_str_t *gid, im_group_t *group);
 im_code_t im_group_load_fresh(im_ctx_t *ctx, ngx_str_t *gid,
     im_group_t *group);
 
-/* The same by number. */
+/* The same by number; or whether there is one: IM_OK or IM_E_GROUP_NONE. */
 im_code_t im_group_load_gno(im_ctx_t *ctx, int64_t gno, im_group_t *group);
+im_code_t im_group_exists(im_ctx_t *ctx, int64_t gno);
 
 /* Adds to a batch that the group exists and is what was read (version not
  * 0), or just exists. */

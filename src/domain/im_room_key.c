@@ -8,7 +8,6 @@
 #include <ngx_core.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include "core/im_str.h"
 #include "domain/im_cache.h"
@@ -22,15 +21,36 @@
 #define IM_ROOM_KEY_USER    128
 #define IM_ROOM_KEY_MAC     16
 #define IM_ROOM_KEY_SECRET  32
+#define IM_ROOM_KEY_BLOCK   64       /* of SHA-256; a secret in hex is one */
 
 #define IM_ROOM_KEY_CLOSED  1
+
+
+/*
+ * HMAC-SHA-256 with the secret that was used last: both hashes after their
+ * first block.  HMAC() looks for its algorithms by name each time.
+ */
+
+typedef struct {
+    u_char             secret[IM_ROOM_KEY_BLOCK];
+    ngx_uint_t         ready;
+    EVP_MD_CTX        *inner;
+    EVP_MD_CTX        *outer;
+    EVP_MD_CTX        *md;
+} im_room_hmac_t;
 
 
 static ngx_int_t im_room_key_secret(im_ctx_t *ctx, ngx_str_t *secret);
 static ngx_int_t im_room_key_mac(ngx_str_t *secret, u_char *data, size_t len,
     u_char *mac);
+static ngx_int_t im_room_key_keyed(ngx_str_t *secret);
+static ngx_int_t im_room_key_block(EVP_MD_CTX **ctx, ngx_str_t *secret,
+    u_char pad);
 static u_char *im_room_key_put(u_char *p, uint64_t value, ngx_uint_t n);
 static uint64_t im_room_key_get(u_char **p, ngx_uint_t n);
+
+
+static im_room_hmac_t  im_room_hmac;
 
 
 ngx_int_t
@@ -39,11 +59,12 @@ im_room_key_make(im_ctx_t *ctx, im_room_key_t *key, ngx_str_t *text)
     u_char      buf[IM_ROOM_KEY_HEAD + IM_ROOM_KEY_GID + IM_ROOM_KEY_USER
                     + IM_ROOM_KEY_MAC];
     u_char     *p;
-    ngx_str_t   secret, raw;
+    ngx_str_t   raw;
 
     if (key->user.len > IM_ROOM_KEY_USER
         || key->gid.len > IM_ROOM_KEY_GID
-        || im_room_key_secret(ctx, &secret) != NGX_OK)
+        || (key->secret.len == 0
+            && im_room_key_secret(ctx, &key->secret) != NGX_OK))
     {
         return NGX_ERROR;
     }
@@ -63,7 +84,7 @@ im_room_key_make(im_ctx_t *ctx, im_room_key_t *key, ngx_str_t *text)
         p = ngx_cpymem(p, key->user.data, key->user.len);
     }
 
-    if (im_room_key_mac(&secret, buf, p - buf, p) != NGX_OK) {
+    if (im_room_key_mac(&key->secret, buf, p - buf, p) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -131,6 +152,7 @@ im_room_key_read(im_ctx_t *ctx, ngx_str_t *text, im_room_key_t *key)
 
     ngx_memzero(key, sizeof(im_room_key_t));
 
+    key->secret = secret;
     key->closed = (flags & IM_ROOM_KEY_CLOSED) ? 1 : 0;
     key->gno = im_room_key_get(&p, 8);
     key->start = im_room_key_get(&p, 8);
@@ -229,11 +251,19 @@ im_room_key_secret(im_ctx_t *ctx, ngx_str_t *secret)
 static ngx_int_t
 im_room_key_mac(ngx_str_t *secret, u_char *data, size_t len, u_char *mac)
 {
-    u_char        md[EVP_MAX_MD_SIZE];
-    unsigned int  n;
+    u_char           md[EVP_MAX_MD_SIZE];
+    unsigned int     n;
+    im_room_hmac_t  *h;
 
-    if (HMAC(EVP_sha256(), secret->data, secret->len, data, len, md, &n)
-        == NULL)
+    h = &im_room_hmac;
+
+    if (im_room_key_keyed(secret) != NGX_OK
+        || !EVP_MD_CTX_copy_ex(h->md, h->inner)
+        || !EVP_DigestUpdate(h->md, data, len)
+        || !EVP_DigestFinal_ex(h->md, md, &n)
+        || !EVP_MD_CTX_copy_ex(h->md, h->outer)
+        || !EVP_DigestUpdate(h->md, md, n)
+        || !EVP_DigestFinal_ex(h->md, md, &n))
     {
         return NGX_ERROR;
     }
@@ -241,6 +271,64 @@ im_room_key_mac(ngx_str_t *secret, u_char *data, size_t len, u_char *mac)
     ngx_memcpy(mac, md, IM_ROOM_KEY_MAC);
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+im_room_key_keyed(ngx_str_t *secret)
+{
+    im_room_hmac_t  *h;
+
+    h = &im_room_hmac;
+
+    if (secret->len != IM_ROOM_KEY_BLOCK) {
+        return NGX_ERROR;
+    }
+
+    if (h->ready
+        && ngx_memcmp(h->secret, secret->data, IM_ROOM_KEY_BLOCK) == 0)
+    {
+        return NGX_OK;
+    }
+
+    h->ready = 0;
+
+    if (h->md == NULL) {
+        h->md = EVP_MD_CTX_new();
+    }
+
+    if (h->md == NULL
+        || im_room_key_block(&h->inner, secret, 0x36) != NGX_OK
+        || im_room_key_block(&h->outer, secret, 0x5c) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(h->secret, secret->data, IM_ROOM_KEY_BLOCK);
+    h->ready = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_room_key_block(EVP_MD_CTX **ctx, ngx_str_t *secret, u_char pad)
+{
+    u_char      block[IM_ROOM_KEY_BLOCK];
+    ngx_uint_t  i;
+
+    if (*ctx == NULL) {
+        *ctx = EVP_MD_CTX_new();
+    }
+
+    for (i = 0; i < IM_ROOM_KEY_BLOCK; i++) {
+        block[i] = secret->data[i] ^ pad;
+    }
+
+    return (*ctx
+            && EVP_DigestInit_ex(*ctx, EVP_sha256(), NULL)
+            && EVP_DigestUpdate(*ctx, block, IM_ROOM_KEY_BLOCK))
+           ? NGX_OK : NGX_ERROR;
 }
 
 

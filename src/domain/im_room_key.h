@@ -30,6 +30,7 @@ typedef struct {
     uint32_t           inst;
     ngx_str_t          gid;
     ngx_str_t          user;         /* empty: a guest */
+    ngx_str_t          secret;       /* of the app, empty: not read yet */
     unsigned           closed:1;     /* knows that the room was dissolved */
 } im_room_key_t;
 

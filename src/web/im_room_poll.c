@@ -90,7 +90,6 @@ im_room_poll_start(im_ctx_t *ctx, im_room_poll_t *rp)
     ngx_int_t   rc;
     ngx_str_t   text;
     im_code_t   code;
-    im_group_t  group;
 
     if (im_json_get_str(ctx->body, "Key", &text) != NGX_OK) {
         return im_room_poll_refuse(ctx);
@@ -112,7 +111,7 @@ im_room_poll_start(im_ctx_t *ctx, im_room_poll_t *rp)
         rp->from = rp->key.start;
     }
 
-    code = im_group_load_gno(ctx, rp->key.gno, &group);
+    code = im_group_exists(ctx, rp->key.gno);
 
     if (code == IM_E_GROUP_NONE) {
         return im_room_poll_gone(ctx, rp);
@@ -388,8 +387,7 @@ im_room_poll_resume(im_ctx_t *ctx, void *data, im_poll_e reason)
 {
     im_room_poll_t  *rp = data;
 
-    im_code_t   code;
-    im_group_t  group;
+    im_code_t  code;
 
     if (rp->quit || rp->key.closed || reason == IM_POLL_GONE) {
         return im_room_poll_answer(ctx, rp);
@@ -398,7 +396,7 @@ im_room_poll_resume(im_ctx_t *ctx, void *data, im_poll_e reason)
     code = im_room_poll_read(ctx, rp);
 
     if (code == IM_OK && rp->body.tail == NULL && reason == IM_POLL_READY
-        && im_group_load_gno(ctx, rp->key.gno, &group) == IM_E_GROUP_NONE)
+        && im_group_exists(ctx, rp->key.gno) == IM_E_GROUP_NONE)
     {
         return im_room_poll_gone(ctx, rp);
     }
