@@ -39,6 +39,7 @@
 #define IM_CO_MAX         4096
 #define IM_CO_MAX_FREE    64
 #define IM_CO_HOLD        3600000
+#define IM_CO_AGAIN       20         /* ms, then one without a stack starts */
 
 
 typedef enum {
@@ -74,7 +75,8 @@ typedef struct {
 } im_co_context_t;
 
 
-/* lives at the top of its own stack */
+/* Has a stack from its start on: of many that wait for their turn, and then
+ * do not wait for anything, each has the one of the last. */
 
 struct im_co_s {
     im_co_pt          fn;
@@ -82,7 +84,8 @@ struct im_co_s {
     im_co_group_t    *group;
     ngx_int_t         ident;         /* stands for fd in debug logs */
     im_co_context_t   context;
-    u_char           *stack;         /* above the guard page */
+    u_char           *stack;         /* above the guard page; NULL: not
+                                        started yet */
     ngx_event_t       wake;
     ngx_event_t       timer;
     ngx_int_t         rc;            /* of the wake that is kept or posted */
@@ -94,6 +97,7 @@ struct im_co_s {
 
 static ngx_int_t im_co_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_co_exit_process(ngx_cycle_t *cycle);
+static ngx_int_t im_co_enter(im_co_t *co);
 static void im_co_main(im_co_transfer_t transfer);
 static void im_co_resume(ngx_event_t *ev);
 static void im_co_suspend(im_co_t *co, im_co_state_e state);
@@ -103,8 +107,8 @@ static void im_co_timeout(ngx_event_t *ev);
 static void im_co_hold(ngx_event_t *ev);
 static ngx_uint_t im_co_log_limit(void);
 static im_co_t *im_co_new(im_co_pt fn, void *data, ngx_log_t *log);
-static im_co_t *im_co_alloc(ngx_log_t *log);
-static void im_co_free(im_co_t *co);
+static u_char *im_co_stack(ngx_log_t *log);
+static void im_co_stack_free(u_char *stack);
 static void im_co_unmap(u_char *stack);
 
 
@@ -192,7 +196,7 @@ im_co_new(im_co_pt fn, void *data, ngx_log_t *log)
         return NULL;
     }
 
-    co = im_co_alloc(log);
+    co = ngx_calloc(sizeof(im_co_t), log);
     if (co == NULL) {
         return NULL;
     }
@@ -208,14 +212,6 @@ im_co_new(im_co_pt fn, void *data, ngx_log_t *log)
     co->timer.handler = im_co_timeout;
     co->timer.data = co;
     co->timer.log = log;
-
-    co->context.fctx = make_fcontext(co, (u_char *) co - co->stack,
-                                     im_co_main);
-
-#if (IM_CO_ASAN)
-    co->context.bottom = co->stack;
-    co->context.size = (u_char *) co - co->stack;
-#endif
 
     if (im_co_nrunning++ == 0) {
 
@@ -422,6 +418,26 @@ im_co_exit_process(ngx_cycle_t *cycle)
 }
 
 
+static ngx_int_t
+im_co_enter(im_co_t *co)
+{
+    co->stack = im_co_stack(co->wake.log);
+    if (co->stack == NULL) {
+        return NGX_ERROR;
+    }
+
+    co->context.fctx = make_fcontext(co->stack + IM_CO_STACK_SIZE,
+                                     IM_CO_STACK_SIZE, im_co_main);
+
+#if (IM_CO_ASAN)
+    co->context.bottom = co->stack;
+    co->context.size = IM_CO_STACK_SIZE;
+#endif
+
+    return NGX_OK;
+}
+
+
 static void
 im_co_main(im_co_transfer_t transfer)
 {
@@ -450,6 +466,11 @@ im_co_resume(ngx_event_t *ev)
 
     co = ev->data;
 
+    if (co->stack == NULL && im_co_enter(co) != NGX_OK) {
+        ngx_add_timer(&co->timer, IM_CO_AGAIN);
+        return;
+    }
+
     co->state = IM_CO_RUNNING;
 
     im_co_current = co;
@@ -464,7 +485,8 @@ im_co_resume(ngx_event_t *ev)
 
     group = co->group;
 
-    im_co_free(co);
+    im_co_stack_free(co->stack);
+    ngx_free(co);
 
     if (--im_co_nrunning == 0) {
         ngx_del_timer(&im_co_hold_event);
@@ -549,11 +571,10 @@ im_co_log_limit(void)
 }
 
 
-static im_co_t *
-im_co_alloc(ngx_log_t *log)
+static u_char *
+im_co_stack(ngx_log_t *log)
 {
-    u_char   *stack;
-    im_co_t  *co;
+    u_char  *stack;
 
     if (im_co_nfree) {
         stack = im_co_free_stacks[--im_co_nfree];
@@ -599,31 +620,19 @@ im_co_alloc(ngx_log_t *log)
 #endif
     }
 
-    co = (im_co_t *) (stack + IM_CO_STACK_SIZE
-                      - ngx_align(sizeof(im_co_t), NGX_CPU_CACHE_LINE));
-
-    ngx_memzero(co, sizeof(im_co_t));
-
-    co->stack = stack;
-
-    return co;
+    return stack;
 }
 
 
 static void
-im_co_free(im_co_t *co)
+im_co_stack_free(u_char *stack)
 {
-    u_char  *stack;
-
-    stack = co->stack;
-
     if (im_co_nfree == IM_CO_MAX_FREE) {
         im_co_unmap(stack);
         return;
     }
 
 #if (IM_CO_ASAN)
-    /* a late im_co_wake() is reported */
     __asan_poison_memory_region(stack, IM_CO_STACK_SIZE);
 #endif
 
