@@ -196,6 +196,13 @@ int64_t im_mongo_get_int(const bson_t *b, const char *name);
 /* The last column of the table's key. */
 const char *im_mongo_last(im_table_t *table);
 
+/* im_mongo_keys.c */
+
+/* A filter that finds the rows with these keys.  NGX_DECLINED: no row can
+ * have any of them. */
+ngx_int_t im_mongo_put_keys(bson_t *b, im_table_t *table, im_key_t **keys,
+    ngx_uint_t n);
+
 /* im_mongo_range.c */
 
 /* A filter of a range of the index, and the order of its rows. */
@@ -254,12 +261,6 @@ ngx_int_t im_mongo_last_each(im_ctx_t *ctx, im_table_t *table,
     ngx_uint_t limit, im_store_row_pt fn, void *data);
 ngx_int_t im_mongo_head(im_ctx_t *ctx, im_table_t *table,
     im_key_t *stream, int64_t *seq);
-
-/* The length of a key without its last column. */
-ngx_uint_t im_mongo_prefix(im_table_t *table, im_key_t *key);
-/* A filter of rows of a table. */
-ngx_int_t im_mongo_put_keys(bson_t *b, im_table_t *table, im_key_t *keys,
-    ngx_uint_t n);
 
 /* In a thread.  docs may be NULL.  NGX_DECLINED: nothing was found. */
 ngx_int_t im_mongo_find(im_mongo_call_t *call,

@@ -39,8 +39,8 @@ static bool im_mongo_bulk_insert(im_mongo_bulk_t *b, im_mongo_op_t *op,
     im_key_t *key);
 static bool im_mongo_bulk_change(im_mongo_bulk_t *b, im_mongo_op_t *op);
 static bool im_mongo_bulk_delete(im_mongo_bulk_t *b, im_mongo_op_t *op);
-static bool im_mongo_bulk_expect_none(im_mongo_bulk_t *b,
-    im_mongo_op_t *op);
+static ngx_uint_t im_mongo_bulk_none(im_mongo_op_t *op);
+static ngx_int_t im_mongo_bulk_unmake(im_mongo_bulk_t *b, im_mongo_op_t *op);
 
 
 ngx_uint_t
@@ -71,15 +71,31 @@ ngx_int_t
 im_mongo_bulk(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
 {
     ngx_int_t        rc;
-    ngx_uint_t       i;
+    ngx_uint_t       i, none;
     im_mongo_bulk_t  b;
 
     im_mongo_bulk_open(&b, tx, ops[0]->table);
 
     rc = NGX_OK;
+    none = 0;
 
     for (i = 0; i < n && rc == NGX_OK; i++) {
         rc = im_mongo_bulk_add(&b, ops[i], ops[i]->key);
+
+        if (!im_mongo_bulk_none(ops[i])) {
+            continue;
+        }
+
+        none++;
+
+        /* one call makes the rows of several, another one removes them */
+
+        if (i + 1 == n || !im_mongo_bulk_none(ops[i + 1])) {
+
+            for ( /* void */ ; none && rc == NGX_OK; none--) {
+                rc = im_mongo_bulk_unmake(&b, ops[i + 1 - none]);
+            }
+        }
     }
 
     rc = im_mongo_bulk_close(&b, rc);
@@ -233,8 +249,13 @@ im_mongo_bulk_add(im_mongo_bulk_t *b, im_mongo_op_t *op, im_key_t *key)
         break;
 
     case IM_OP_EXPECT:
-        ok = op->version ? im_mongo_bulk_change(b, op)
-                         : im_mongo_bulk_expect_none(b, op);
+        if (op->version) {
+            ok = im_mongo_bulk_change(b, op);
+            break;
+        }
+
+        im_mongo_no_doc(op);
+        ok = im_mongo_bulk_insert(b, op, key);
         break;
 
     case IM_OP_REPLACE:
@@ -333,14 +354,25 @@ im_mongo_bulk_delete(im_mongo_bulk_t *b, im_mongo_op_t *op)
 
 /* See im_mongo_expect(). */
 
-static bool
-im_mongo_bulk_expect_none(im_mongo_bulk_t *b, im_mongo_op_t *op)
+static ngx_uint_t
+im_mongo_bulk_none(im_mongo_op_t *op)
 {
-    im_mongo_no_doc(op);
-    (void) bson_append_oid(&b->filter, IM_MONGO_ID, -1, &op->oid);
+    return op->type == IM_OP_EXPECT && op->version == 0;
+}
 
-    return im_mongo_bulk_insert(b, op, op->key)
-           && mongoc_bulk_operation_remove_one_with_opts(b->bulk, &b->filter,
-                                                         NULL,
-                                                  &b->tx->call->error);
+
+static ngx_int_t
+im_mongo_bulk_unmake(im_mongo_bulk_t *b, im_mongo_op_t *op)
+{
+    bool    ok;
+    bson_t  filter;
+
+    bson_init(&filter);
+    (void) bson_append_oid(&filter, IM_MONGO_ID, -1, &op->oid);
+
+    ok = mongoc_bulk_operation_remove_one_with_opts(b->bulk, &filter, NULL,
+                                                    &b->tx->call->error);
+    bson_destroy(&filter);
+
+    return ok ? NGX_OK : NGX_ERROR;
 }

@@ -16,8 +16,6 @@
 
 static ngx_int_t im_mongo_add_here(im_mongo_tx_t *tx, im_mongo_op_t *op);
 static ngx_int_t im_mongo_add_first(im_mongo_tx_t *tx, im_mongo_op_t *op);
-static ngx_int_t im_mongo_add_filter(bson_t *filter, im_mongo_op_t **ops,
-    ngx_uint_t n, im_key_t *keys);
 static im_mongo_op_t *im_mongo_add_op(im_mongo_op_t **ops, ngx_uint_t n,
     im_key_t *key);
 static ngx_int_t im_mongo_column(im_mongo_tx_t *tx, im_mongo_op_t *op,
@@ -179,29 +177,32 @@ im_mongo_add_results(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
     char              name[IM_MONGO_NAME];
     size_t            p;
     bson_t            filter, b;
-    im_key_t         *keys;
+    im_key_t        **keys, key;
     ngx_int_t         rc;
     ngx_uint_t        i, adds;
     im_mongo_op_t    *op;
     im_mongo_docs_t   docs;
 
+    keys = malloc(n * sizeof(im_key_t *));
+    if (keys == NULL) {
+        return NGX_ERROR;
+    }
+
     for (i = 0, adds = 0; i < n; i++) {
-        adds += (ops[i]->type == IM_OP_ADD);
+        if (ops[i]->type == IM_OP_ADD) {
+            keys[adds++] = ops[i]->key;
+        }
     }
 
     if (adds == 0) {
+        free(keys);
         return NGX_OK;
-    }
-
-    keys = malloc((n + 1) * sizeof(im_key_t));
-    if (keys == NULL) {
-        return NGX_ERROR;
     }
 
     ngx_memzero(&docs, sizeof(im_mongo_docs_t));
     bson_init(&filter);
 
-    rc = im_mongo_add_filter(&filter, ops, n, keys);
+    rc = im_mongo_put_keys(&filter, ops[0]->table, keys, adds);
 
     if (rc == NGX_OK) {
         im_mongo_name(name, ops[0]->table);
@@ -217,8 +218,8 @@ im_mongo_add_results(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
 
     while (rc == NGX_OK && im_mongo_docs_next(&docs, &p, &b) == NGX_OK) {
 
-        rc = im_mongo_get_key(&b, ops[0]->table, &keys[0]);
-        op = (rc == NGX_OK) ? im_mongo_add_op(ops, n, &keys[0]) : NULL;
+        rc = im_mongo_get_key(&b, ops[0]->table, &key);
+        op = (rc == NGX_OK) ? im_mongo_add_op(ops, n, &key) : NULL;
 
         if (op) {
             op->result = im_mongo_get_int(&b, op->column);
@@ -235,66 +236,6 @@ im_mongo_add_results(im_mongo_tx_t *tx, im_mongo_op_t **ops, ngx_uint_t n)
     free(keys);
     ngx_free(docs.data);
     bson_destroy(&filter);
-
-    return rc;
-}
-
-
-/* Keys that differ in their last column only go together. */
-
-static ngx_int_t
-im_mongo_add_filter(bson_t *filter, im_mongo_op_t **ops, ngx_uint_t n,
-    im_key_t *keys)
-{
-    char         number[NGX_INT_T_LEN + 1];
-    bson_t       array, sub;
-    ngx_int_t    rc;
-    im_key_t    *key;
-    ngx_uint_t   i, j, m, len;
-
-    rc = NGX_OK;
-
-    (void) bson_append_array_begin(filter, "$or", -1, &array);
-
-    for (i = 0; i < n && rc == NGX_OK; i++) {
-
-        if (ops[i]->type != IM_OP_ADD) {
-            continue;
-        }
-
-        len = im_mongo_prefix(ops[i]->table, ops[i]->key);
-
-        /* those of an earlier one are there */
-
-        for (j = 0, m = 0; j < n; j++) {
-            key = ops[j]->key;
-
-            if (ops[j]->type != IM_OP_ADD
-                || key->len <= len
-                || ngx_memcmp(key->data, ops[i]->key->data, len) != 0)
-            {
-                continue;
-            }
-
-            if (j < i) {
-                break;
-            }
-
-            ngx_memcpy(&keys[m++], key, offsetof(im_key_t, data) + key->len);
-        }
-
-        if (j < n) {
-            continue;
-        }
-
-        (void) snprintf(number, sizeof(number), "%d", (int) i);
-
-        (void) bson_append_document_begin(&array, number, -1, &sub);
-        rc = m ? im_mongo_put_keys(&sub, ops[i]->table, keys, m) : NGX_ERROR;
-        (void) bson_append_document_end(&array, &sub);
-    }
-
-    (void) bson_append_array_end(filter, &array);
 
     return rc;
 }

@@ -119,20 +119,23 @@ ngx_int_t
 im_mongo_get_many(im_ctx_t *ctx, im_table_t *table, im_key_t *keys,
     ngx_uint_t n, im_row_t *rows)
 {
-    size_t            p;
-    bson_t            b;
-    im_row_t          row;
-    ngx_int_t         rc;
-    ngx_uint_t        i;
-    im_mongo_read_t  *read;
+    size_t             p;
+    bson_t             b;
+    im_key_t         **list;
+    im_row_t           row;
+    ngx_int_t          rc;
+    ngx_uint_t         i;
+    im_mongo_read_t   *read;
 
-    for (i = 0; i < n; i++) {
-        ngx_memzero(&rows[i], sizeof(im_row_t));
-        rows[i].table = table;
+    list = ngx_palloc(ctx->pool, n * sizeof(im_key_t *));
+    if (list == NULL) {
+        return NGX_ERROR;
     }
 
-    if (n == 0) {
-        return NGX_OK;
+    for (i = 0; i < n; i++) {
+        list[i] = &keys[i];
+        ngx_memzero(&rows[i], sizeof(im_row_t));
+        rows[i].table = table;
     }
 
     read = im_mongo_read(ctx, table, im_mongo_find_run, "get");
@@ -142,9 +145,9 @@ im_mongo_get_many(im_ctx_t *ctx, im_table_t *table, im_key_t *keys,
 
     read->limit = n;
 
-    if (im_mongo_put_keys(&read->filter, table, keys, n) != NGX_OK) {
+    if (im_mongo_put_keys(&read->filter, table, list, n) != NGX_OK) {
         im_mongo_read_free(&read->call);
-        return NGX_ERROR;
+        return NGX_OK;
     }
 
     rc = im_mongo_read_run(ctx, read);
@@ -173,123 +176,6 @@ im_mongo_get_many(im_ctx_t *ctx, im_table_t *table, im_key_t *keys,
     im_mongo_read_free(&read->call);
 
     return rc;
-}
-
-
-ngx_uint_t
-im_mongo_prefix(im_table_t *table, im_key_t *key)
-{
-    u_char       *p, *end;
-    int64_t       num;
-    ngx_str_t     s;
-    im_column_t  *col;
-
-    p = key->data + 8;
-    end = key->data + key->len;
-
-    for (col = table->key; col[1].name; col++) {
-        if (((col->type == IM_COL_STR) ? im_key_get_str(&p, end, &s)
-                                       : im_key_get_int(&p, end, &num))
-            != NGX_OK)
-        {
-            return key->len;
-        }
-    }
-
-    return p - key->data;
-}
-
-
-/* Keys that differ in their last column only are common: { $in: [ … ] }. */
-
-ngx_int_t
-im_mongo_put_keys(bson_t *b, im_table_t *table, im_key_t *keys, ngx_uint_t n)
-{
-    u_char        *p, *end, number[NGX_INT_T_LEN + 1];
-    size_t         len;
-    bson_t         in, array, sub;
-    int64_t        num;
-    im_key_t       stream;
-    ngx_str_t      s;
-    ngx_uint_t     i;
-    im_column_t   *col;
-
-    if (n == 1) {
-        return im_mongo_put_key(b, table, &keys[0]);
-    }
-
-    for (col = table->key; col[1].name; col++) { /* void */ }
-
-    len = im_mongo_prefix(table, &keys[0]);
-
-    for (i = 1; i < n; i++) {
-        if (keys[i].len <= len
-            || ngx_memcmp(keys[i].data, keys[0].data, len) != 0)
-        {
-            break;
-        }
-    }
-
-    if (i < n) {
-        (void) bson_append_array_begin(b, "$or", -1, &array);
-
-        for (i = 0; i < n; i++) {
-            (void) ngx_sprintf(number, "%ui%Z", i);
-            (void) bson_append_document_begin(&array, (char *) number, -1,
-                                              &sub);
-
-            if (im_mongo_put_key(&sub, table, &keys[i]) != NGX_OK) {
-                return NGX_ERROR;
-            }
-
-            (void) bson_append_document_end(&array, &sub);
-        }
-
-        (void) bson_append_array_end(b, &array);
-
-        return NGX_OK;
-    }
-
-    im_key_init(&stream, 0);
-    stream.len = len;
-    ngx_memcpy(stream.data, keys[0].data, len);
-
-    if (im_mongo_put_key(b, table, &stream) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    (void) bson_append_document_begin(b, col->name, -1, &in);
-    (void) bson_append_array_begin(&in, "$in", -1, &array);
-
-    for (i = 0; i < n; i++) {
-        (void) ngx_sprintf(number, "%ui%Z", i);
-
-        p = keys[i].data + len;
-        end = keys[i].data + keys[i].len;
-
-        if (col->type == IM_COL_INT) {
-
-            if (im_key_get_int(&p, end, &num) != NGX_OK) {
-                return NGX_ERROR;
-            }
-
-            (void) bson_append_int64(&array, (char *) number, -1, num);
-
-        } else {
-
-            if (im_key_get_str(&p, end, &s) != NGX_OK) {
-                return NGX_ERROR;
-            }
-
-            (void) bson_append_utf8(&array, (char *) number, -1,
-                                    (char *) s.data, (int) s.len);
-        }
-    }
-
-    (void) bson_append_array_end(&in, &array);
-    (void) bson_append_document_end(b, &in);
-
-    return NGX_OK;
 }
 
 

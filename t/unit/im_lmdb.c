@@ -531,6 +531,7 @@ main(void)
 
     run(test_keys);
     run(test_operations);
+    run(test_get_many);
     run(test_model);
     run(test_unique);
     run(test_drop);

@@ -894,6 +894,175 @@ model_same(im_ctx_t *ctx)
 }
 
 
+/* Rows of four users, of two types, for three peers; others are not there. */
+
+static ngx_uint_t
+many(im_ctx_t *ctx, ngx_uint_t (*pick)[3], ngx_uint_t n)
+{
+    ngx_uint_t  i, right;
+
+    static im_row_t  rows[40];
+    static im_key_t  keys[40];
+
+    for (i = 0; i < n; i++) {
+        keys[i] = *key_seq(name("many", pick[i][0]), pick[i][1]);
+        im_key_str(&keys[i], str(name("p", pick[i][2])));
+    }
+
+    if (im_store_get_many(ctx, IM_T_READ, keys, n, rows) != NGX_OK) {
+        return 0;
+    }
+
+    for (i = 0, right = 0; i < n; i++) {
+
+        if (pick[i][0] < 4 && pick[i][1] < 2 && pick[i][2] < 3) {
+            right += row_int(&rows[i], "seq")
+                     == (int64_t) (1 + pick[i][0] * 100 + pick[i][1] * 10
+                                   + pick[i][2]);
+        } else {
+            right += rows[i].data.data == NULL;
+        }
+    }
+
+    return right == n;
+}
+
+
+static void
+test_get_many(im_ctx_t *ctx)
+{
+    im_row_t     rows[3];
+    im_key_t     key, keys[3];
+    ngx_uint_t   i, j, k, pick[40][3];
+    im_batch_t  *batch;
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+
+    for (i = 0; i < 24; i++) {
+        key = *key_seq(name("many", i / 6), i / 3 % 2);
+        im_key_str(&key, str(name("p", i % 3)));
+        im_store_max(batch, IM_T_READ, &key, "seq",
+                     1 + i / 6 * 100 + i / 3 % 2 * 10 + i % 3);
+    }
+
+    ok(im_store_commit(ctx, batch) == NGX_OK, "rows with keys of three");
+
+    for (j = 0; j < 3; j++) {
+
+        memset(pick, 0, sizeof(pick));
+
+        for (i = 0; i < 6; i++) {
+            pick[i][j] = (i + 1) % 5;        /* one of them twice */
+        }
+
+        ok(many(ctx, pick, 6), "keys that differ in one column");
+    }
+
+    /* as both sides of relations */
+
+    memset(pick, 0, sizeof(pick));
+
+    for (i = 0; i < 10; i++) {
+        pick[i][i % 2 ? 0 : 2] = i / 2;
+        pick[i][1] = i % 2;
+    }
+
+    ok(many(ctx, pick, 10), "in one of two");
+
+    for (i = 0, k = 0; i < 40; i++, k += 7) {
+        pick[i][0] = k % 5;
+        pick[i][1] = k / 5 % 3;
+        pick[i][2] = k / 15 % 4;
+    }
+
+    ok(many(ctx, pick, 40), "in all of them");
+
+    pick[1][0] = pick[0][0];
+    pick[1][1] = pick[0][1];
+    pick[1][2] = pick[0][2];
+
+    ok(many(ctx, pick, 2), "in none");
+
+    /* as of a name that no row can have */
+
+    for (i = 0; i < 3; i++) {
+        keys[i] = *key_str(i < 2 ? "many3" : NULL);
+    }
+
+    im_key_int(&keys[1], 1);
+    im_key_str(&keys[1], str("p2"));
+
+    ok(im_store_get_many(ctx, IM_T_READ, keys, 3, rows) == NGX_OK
+       && rows[0].data.data == NULL && rows[2].data.data == NULL
+       && row_int(&rows[1], "seq") == 313, "beginnings of keys");
+
+    ok(im_store_get_many(ctx, IM_T_READ, &keys[2], 1, rows) == NGX_OK
+       && rows[0].data.data == NULL, "one beginning alone");
+
+    /* together in one transaction, some of them twice */
+
+    batch = im_store_batch(ctx, IM_ATOMIC);
+
+    for (i = 0; i < 12; i++) {
+        im_store_add(batch, IM_T_COUNT, key_two("sum", name("s", i / 4)),
+                     i % 2 ? "value" : "other", i + 1, 0,
+                     i == 11 ? 22 : 100);
+    }
+
+    ok(im_store_commit(ctx, batch) == NGX_OK && batch->ops[2].result == 4
+       && batch->ops[10].result == 20 && batch->ops[11].result == 22
+       && get_int(ctx, IM_T_COUNT, key_two("sum", "s0"), "value") == 6
+       && get_int(ctx, IM_T_COUNT, key_two("sum", "s2"), "other") == 20,
+       "many additions");
+
+    ok(im_store_commit(ctx, batch) == NGX_DECLINED && batch->failed == 11
+       && get_int(ctx, IM_T_COUNT, key_two("sum", "s0"), "value") == 6
+       && get_int(ctx, IM_T_COUNT, key_two("sum", "s2"), "other") == 20,
+       "one of them over its bound");
+
+    batch = im_store_batch(ctx, IM_ATOMIC);
+
+    for (i = 0; i < 12; i++) {
+        im_store_add(batch, IM_T_COUNT, key_two("sum", name("s", i / 4)),
+                     i % 2 ? "value" : "third", 1, 0, 100);
+    }
+
+    ok(im_store_commit(ctx, batch) == NGX_OK && batch->ops[11].result == 24
+       && batch->ops[8].result == 1
+       && get_int(ctx, IM_T_COUNT, key_two("sum", "s1"), "value") == 16
+       && get_int(ctx, IM_T_COUNT, key_two("sum", "s1"), "third") == 2,
+       "many more");
+
+    for (k = 0; k < 2; k++) {
+        batch = im_store_batch(ctx, IM_ATOMIC);
+
+        for (i = 0; i < 9; i++) {
+            key = *key_str(name("none", i));
+
+            if (i % 4 == 3) {
+                im_store_insert(batch, IM_T_PROFILE, &key,
+                                doc_int(ctx, "age", i));
+            } else {
+                im_store_expect(batch, IM_T_PROFILE, &key, 0);
+            }
+        }
+
+        if (k == 0) {
+            ok(im_store_commit(ctx, batch) == NGX_OK
+               && get_int(ctx, IM_T_PROFILE, key_str("none7"), "age") == 7
+               && get_int(ctx, IM_T_PROFILE, key_str("none6"), "age") == -1,
+               "many rows are not there");
+
+        } else {
+            ok(im_store_commit(ctx, batch) == NGX_DECLINED
+               && batch->failed == 3
+               && get_int(ctx, IM_T_PROFILE, key_str("none8"), "age") == -1,
+               "one of them is");
+        }
+    }
+}
+
+
 static void
 test_model(im_ctx_t *ctx)
 {
