@@ -201,10 +201,11 @@ im_cmd_multiaccount_import(im_ctx_t *ctx, void *data)
 {
     im_multi_req_t  *req = data;
 
-    im_code_t          code;
+    int64_t           *types;
+    im_code_t          code, *codes;
     im_json_t         *failed, *item;
-    ngx_str_t         *user, name;
-    ngx_uint_t         i, n, bad;
+    ngx_str_t         *user, *users, name;
+    ngx_uint_t         i, n, bad, good, made;
     im_account_req_t  *accounts;
 
     if (req->list == NULL && req->accounts.elts == NULL) {
@@ -215,7 +216,12 @@ im_cmd_multiaccount_import(im_ctx_t *ctx, void *data)
     n = req->list ? req->list->n : req->accounts.n;
 
     accounts = ngx_pcalloc(ctx->pool, n * sizeof(im_account_req_t));
-    if (accounts == NULL) {
+    codes = ngx_palloc(ctx->pool, n * sizeof(im_code_t));
+    users = ngx_palloc(ctx->pool, n * sizeof(ngx_str_t));
+    types = ngx_palloc(ctx->pool, n * sizeof(int64_t));
+
+    if (accounts == NULL || codes == NULL || users == NULL || types == NULL)
+    {
         return IM_E_LOGIN_INTERNAL;
     }
 
@@ -251,19 +257,36 @@ im_cmd_multiaccount_import(im_ctx_t *ctx, void *data)
         }
     }
 
+    good = 0;
+
+    for (i = 0; i < n; i++) {
+
+        codes[i] = IM_E_LOGIN_PARAM;
+
+        if (accounts[i].type.value >= 0) {
+            codes[i] = im_cmd_account_id(ctx, &accounts[i], &user);
+        }
+
+        if (codes[i] == IM_OK) {
+            users[good] = *user;
+            types[good++] = accounts[i].type.value;
+        }
+    }
+
+    /* one by one, if somebody creates the same */
+
+    made = good && im_account_create_many(ctx, users, types, good) == NGX_OK;
+
     failed = im_json_add_list(ctx->reply, "FailAccounts");
     bad = 0;
 
     for (i = 0; i < n; i++) {
 
-        code = IM_E_LOGIN_PARAM;
-        user = &accounts[i].user_id;
+        code = codes[i];
+        user = accounts[i].user_id.data ? &accounts[i].user_id
+                                        : &accounts[i].identifier;
 
-        if (accounts[i].type.value >= 0) {
-            code = im_cmd_account_id(ctx, &accounts[i], &user);
-        }
-
-        if (code == IM_OK) {
+        if (code == IM_OK && !made) {
             code = im_cmd_account_create(ctx, user, accounts[i].type.value);
         }
 

@@ -31,6 +31,8 @@ struct im_tinyid_block_s {
 
 static ngx_int_t im_account_read(im_ctx_t *ctx, ngx_str_t *user,
     ngx_uint_t cached, im_account_t *account);
+static ngx_int_t im_account_insert(im_ctx_t *ctx, im_batch_t *batch,
+    ngx_str_t *user, int64_t type, im_account_t *account);
 static ngx_int_t im_account_tinyid(im_ctx_t *ctx, ngx_str_t *tinyid);
 static void im_account_key(im_ctx_t *ctx, ngx_str_t *user, im_key_t *key);
 
@@ -182,9 +184,8 @@ ngx_int_t
 im_account_create(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
     im_account_t *account)
 {
-    im_key_t     key, tiny;
+    im_key_t     key;
     im_row_t     row;
-    im_doc_t    *doc;
     ngx_int_t    rc;
     im_batch_t  *batch;
 
@@ -193,28 +194,12 @@ im_account_create(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
     rc = im_store_get(ctx, IM_T_ACCOUNT, &key, &row);
 
     if (rc == NGX_DECLINED) {
+        batch = im_store_batch(ctx, IM_ATOMIC);
 
-        ngx_memzero(account, sizeof(im_account_t));
-        account->user = *user;
-        account->created = ngx_time();
-        account->type = type;
-
-        rc = im_account_tinyid(ctx, &account->tinyid);
+        rc = im_account_insert(ctx, batch, user, type, account);
         if (rc != NGX_OK) {
             return rc;
         }
-
-        im_key_init(&tiny, ctx->app->id);
-        im_key_str(&tiny, &account->tinyid);
-
-        doc = im_doc(ctx->pool);
-        im_doc_str(doc, "user", user);
-
-        batch = im_store_batch(ctx, IM_ATOMIC);
-
-        im_store_insert(batch, IM_T_ACCOUNT, &key,
-                        im_record_doc(ctx->pool, im_account_record, account));
-        im_store_insert(batch, IM_T_TINYID, &tiny, doc);
 
         rc = im_cache_commit(ctx, batch);
 
@@ -240,6 +225,87 @@ im_account_create(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
     account->version = row.version;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+im_account_insert(im_ctx_t *ctx, im_batch_t *batch, ngx_str_t *user,
+    int64_t type, im_account_t *account)
+{
+    im_key_t    key;
+    im_doc_t   *doc;
+    ngx_int_t   rc;
+
+    ngx_memzero(account, sizeof(im_account_t));
+    account->user = *user;
+    account->created = ngx_time();
+    account->type = type;
+
+    rc = im_account_tinyid(ctx, &account->tinyid);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    im_account_key(ctx, user, &key);
+    im_store_insert(batch, IM_T_ACCOUNT, &key,
+                    im_record_doc(ctx->pool, im_account_record, account));
+
+    doc = im_doc(ctx->pool);
+    im_doc_str(doc, "user", user);
+
+    im_key_init(&key, ctx->app->id);
+    im_key_str(&key, &account->tinyid);
+    im_store_insert(batch, IM_T_TINYID, &key, doc);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_account_create_many(im_ctx_t *ctx, ngx_str_t *users, int64_t *types,
+    ngx_uint_t n)
+{
+    im_key_t      *keys;
+    im_row_t      *rows;
+    ngx_int_t      rc;
+    ngx_uint_t     i, k;
+    im_batch_t    *batch;
+    im_account_t   account;
+
+    keys = ngx_palloc(ctx->pool, n * sizeof(im_key_t));
+    rows = ngx_palloc(ctx->pool, n * sizeof(im_row_t));
+    batch = im_store_batch(ctx, IM_ATOMIC);
+
+    if (keys == NULL || rows == NULL || batch == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        im_account_key(ctx, &users[i], &keys[i]);
+    }
+
+    rc = im_store_get_many(ctx, IM_T_ACCOUNT, keys, n, rows);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        for (k = 0; k < i && !im_str_eq(&users[k], &users[i]); k++) {
+            /* void */
+        }
+
+        if (rows[i].data.data || k < i) {
+            continue;
+        }
+
+        rc = im_account_insert(ctx, batch, &users[i], types[i], &account);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return batch->n ? im_cache_commit(ctx, batch) : NGX_OK;
 }
 
 

@@ -47,6 +47,11 @@ ngx_int_t im_account_exist(im_ctx_t *ctx, ngx_str_t *users, ngx_uint_t n,
 ngx_int_t im_account_create(im_ctx_t *ctx, ngx_str_t *user, int64_t type,
     im_account_t *account);
 
+/* Creates those of n accounts that do not exist, all in one commit.
+ * NGX_DECLINED: one of them came meanwhile, none was created. */
+ngx_int_t im_account_create_many(im_ctx_t *ctx, ngx_str_t *users,
+    int64_t *types, ngx_uint_t n);
+
 /* Marks tickets up to now as void. */
 ngx_int_t im_account_kick(im_ctx_t *ctx, ngx_str_t *user);
 
