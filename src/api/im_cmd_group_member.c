@@ -260,7 +260,9 @@ im_cmd_member_list(im_ctx_t *ctx, im_json_t *obj, im_group_t *group,
         return code;
     }
 
-    code = im_group_member_list(ctx, group, &members);
+    code = im_group_member_list(ctx, group,
+                                roles ? NGX_MAX_UINT32_VALUE : offset + limit,
+                                &members);
     if (code != IM_OK) {
         return code;
     }

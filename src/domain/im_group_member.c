@@ -32,7 +32,7 @@ static im_code_t im_group_member_live(im_ctx_t *ctx, im_group_t *group,
 static void im_group_member_joined(im_group_t *group, ngx_str_t *user,
     time_t joined, im_group_member_t *m);
 static im_code_t im_group_member_stored(im_ctx_t *ctx, im_group_t *group,
-    ngx_array_t *members);
+    ngx_uint_t limit, ngx_array_t *members);
 static ngx_int_t im_group_member_row(im_row_t *row, void *data);
 static void im_group_member_load(im_group_t *group, im_row_t *row,
     im_group_member_t *m);
@@ -183,35 +183,41 @@ im_group_member_count(im_ctx_t *ctx, im_group_t *group)
 
 
 im_code_t
-im_group_member_list(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
+im_group_member_list(im_ctx_t *ctx, im_group_t *group, ngx_uint_t limit,
+    ngx_array_t *members)
 {
-    return group->type->live ? im_group_member_live(ctx, group, members)
-                             : im_group_member_stored(ctx, group, members);
+    if (group->type->live) {
+        return im_group_member_live(ctx, group, members);
+    }
+
+    return im_group_member_stored(ctx, group,
+                                  ngx_min(limit, IM_MEMBER_MAX), members);
 }
 
 
 /* In order of joining, a page at a time. */
 
 static im_code_t
-im_group_member_stored(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
+im_group_member_stored(im_ctx_t *ctx, im_group_t *group, ngx_uint_t limit,
+    ngx_array_t *members)
 {
     im_key_t            prefix, from;
     ngx_int_t           rc;
-    ngx_uint_t          i, n, k;
+    ngx_uint_t          i, k, n;
     im_group_member_t  *m;
 
     im_group_row_key(ctx, group->gno, &prefix);
 
     from = prefix;
-    n = 0;
 
     for ( ;; ) {
 
         k = members->nelts;
+        n = ngx_min(limit - k, IM_MEMBER_PAGE);
 
         rc = im_store_scan(ctx, IM_T_MEMBER, IM_MEMBER_JOIN, &prefix,
-                           n ? &from : NULL, NULL, IM_ASC,
-                           IM_MEMBER_PAGE + 1, im_group_member_row, members);
+                           k ? &from : NULL, NULL, IM_ASC, n + 1,
+                           im_group_member_row, members);
 
         if (rc != NGX_OK && rc != NGX_DECLINED) {
             return im_group_code(rc);
@@ -225,15 +231,17 @@ im_group_member_stored(im_ctx_t *ctx, im_group_t *group, ngx_array_t *members)
             }
         }
 
-        n = members->nelts - k;
-
-        if (n <= IM_MEMBER_PAGE || members->nelts > IM_MEMBER_MAX) {
+        if (members->nelts - k <= n) {
             return IM_OK;
         }
 
         /* the first one of the next page */
 
         members->nelts--;
+
+        if (members->nelts == limit) {
+            return IM_OK;
+        }
 
         from = prefix;
         im_key_int(&from, m[members->nelts].joined);

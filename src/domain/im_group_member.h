@@ -60,9 +60,9 @@ ngx_str_t *im_group_role_word(im_group_role_e role);
 int64_t im_group_member_count(im_ctx_t *ctx, im_group_t *group);
 
 /* Pushes im_group_member_t of the members that are listed, first the ones
- * that joined first. */
+ * that joined first; of a stored group not more than limit. */
 im_code_t im_group_member_list(im_ctx_t *ctx, im_group_t *group,
-    ngx_array_t *members);
+    ngx_uint_t limit, ngx_array_t *members);
 
 /* Sets muted, read and sent of n members. */
 im_code_t im_group_member_fill(im_ctx_t *ctx, im_group_t *group,

@@ -157,7 +157,7 @@ im_group_message_import_read(im_ctx_t *ctx, im_group_t *group)
         return IM_E_GROUP_INTERNAL;
     }
 
-    code = im_group_member_list(ctx, group, &members);
+    code = im_group_member_list(ctx, group, NGX_MAX_UINT32_VALUE, &members);
     if (code != IM_OK) {
         return code;
     }
