@@ -374,7 +374,6 @@ im_sns_chosen(im_ctx_t *ctx, im_sns_list_req_t *req, ngx_uint_t all)
     im_pair_t          *pairs;
     im_json_t          *list, *item, *values;
     ngx_uint_t          i, k, m, n, ngroups, profile;
-    im_profile_t       *profiles;
     im_friend_group_t  *groups;
 
     code = im_sns_tags(ctx, IM_SNS_FRIEND_GET_LIST, &req->tags, &profile);
@@ -395,10 +394,8 @@ im_sns_chosen(im_ctx_t *ctx, im_sns_list_req_t *req, ngx_uint_t all)
     }
 
     pairs = ngx_palloc(ctx->pool, IM_REL_CHUNK * sizeof(im_pair_t));
-    profiles = ngx_palloc(ctx->pool, IM_REL_CHUNK * sizeof(im_profile_t));
 
     if (pairs == NULL
-        || profiles == NULL
         || im_rel_read_groups(ctx, &user, &groups, &ngroups) != NGX_OK)
     {
         return IM_E_SNS_INTERNAL;
@@ -411,7 +408,9 @@ im_sns_chosen(im_ctx_t *ctx, im_sns_list_req_t *req, ngx_uint_t all)
     for (i = 0; i < n; i += m) {
         m = ngx_min(n - i, IM_REL_CHUNK);
 
-        if (im_rel_pairs(ctx, &user, &peers[i], m, pairs) != NGX_OK) {
+        if (im_rel_pairs(ctx, &user, &peers[i], m, pairs) != NGX_OK
+            || im_rel_profiles(ctx, pairs, m) != NGX_OK)
+        {
             return IM_E_SNS_INTERNAL;
         }
 
@@ -425,10 +424,6 @@ im_sns_chosen(im_ctx_t *ctx, im_sns_list_req_t *req, ngx_uint_t all)
                 continue;
             }
 
-            if (im_profile_get(ctx, &peers[i + k], &profiles[k]) != NGX_OK) {
-                return IM_E_SNS_INTERNAL;
-            }
-
             item = im_json_push_obj(list);
 
             im_json_add_str(item, "To_Account", &peers[i + k]);
@@ -436,19 +431,19 @@ im_sns_chosen(im_ctx_t *ctx, im_sns_list_req_t *req, ngx_uint_t all)
 
             if (req->tags.n && !all) {
                 im_friend_tags_json(ctx, values, &pairs[k].mine, groups,
-                                    ngroups, &profiles[k], req->tags.elts,
-                                    req->tags.n);
+                                    ngroups, &pairs[k].profile,
+                                    req->tags.elts, req->tags.n);
 
             } else {
                 im_friend_json(ctx, values, &pairs[k].mine, groups, ngroups,
                                IM_FRIEND_STD|IM_FRIEND_CUSTOM);
 
                 if (all) {
-                    im_profile_json(ctx, values, &profiles[k]);
+                    im_profile_json(ctx, values, &pairs[k].profile);
 
                 } else {
-                    im_profile_tags_json(ctx, values, &profiles[k], &nick,
-                                         1);
+                    im_profile_tags_json(ctx, values, &pairs[k].profile,
+                                         &nick, 1);
                 }
             }
 

@@ -126,15 +126,7 @@ im_rel_chunk(im_rel_t *rel, ngx_uint_t first, ngx_uint_t n)
                          rel->pairs, rel->keys, rel->rows);
 
         if (rc == NGX_OK && rel->profiles) {
-
-            for (i = 0; i < n && rc == NGX_OK; i++) {
-                ngx_memzero(&rel->pairs[i].profile, sizeof(im_profile_t));
-
-                if (rel->pairs[i].exists) {
-                    rc = im_profile_get(rel->ctx, &rel->pairs[i].peer,
-                                        &rel->pairs[i].profile);
-                }
-            }
+            rc = im_rel_profiles(rel->ctx, rel->pairs, n);
         }
 
         result = im_rel_error(rc);

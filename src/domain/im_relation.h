@@ -317,6 +317,8 @@ ngx_int_t im_rel_count(im_ctx_t *ctx, ngx_str_t *user,
 /* Pairs of the user and n others; profiles are not read. */
 ngx_int_t im_rel_pairs(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers,
     ngx_uint_t n, im_pair_t *pairs);
+/* The profiles of their peers. */
+ngx_int_t im_rel_profiles(im_ctx_t *ctx, im_pair_t *pairs, ngx_uint_t n);
 ngx_int_t im_rel_read_groups(im_ctx_t *ctx, ngx_str_t *user,
     im_friend_group_t **groups, ngx_uint_t *n);
 

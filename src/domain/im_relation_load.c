@@ -274,6 +274,38 @@ im_rel_load(im_ctx_t *ctx, ngx_str_t *user, ngx_str_t *peers, ngx_uint_t n,
 }
 
 
+ngx_int_t
+im_rel_profiles(im_ctx_t *ctx, im_pair_t *pairs, ngx_uint_t n)
+{
+    ngx_int_t      rc;
+    ngx_str_t     *names;
+    ngx_uint_t     i;
+    im_profile_t  *profiles;
+
+    names = ngx_palloc(ctx->pool, n * sizeof(ngx_str_t));
+    profiles = ngx_palloc(ctx->pool, n * sizeof(im_profile_t));
+
+    if (names == NULL || profiles == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        names[i] = pairs[i].peer;
+    }
+
+    rc = im_profile_get_many(ctx, names, n, profiles);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+        pairs[i].profile = profiles[i];
+    }
+
+    return NGX_OK;
+}
+
+
 /* Two rows for each pair; version is 0 where there is none. */
 
 static ngx_int_t
