@@ -56,22 +56,16 @@ im_modules="--with-threads --with-stream --with-stream_ssl_module
             --with-http_secure_link_module"
 
 # What does not run on MongoDB, too, by the beginnings of names:
-#   has nothing of a store, or a MongoDB of its own in any case: browser, conf,
-#     docs, live_fault, metrics_commands, mongo, rest_http, sse, unit, ws, and
-#     all of cluster but three;
+#   has nothing of a store, or a MongoDB of its own in any case: conf, docs,
+#     mongo, unit, and all of cluster but three;
 #   is about the files of LMDB: store;
-#   writes so many rows, or changes one row so often at once, that the server
-#     of the tests, which is written in Python, needs minutes:
-#     account_delete, callback_outbox, crash, group_big, group_rights,
-#     sns_codes, sns_crash, sns_limits;
+#   changes one row so often at once that the server of the tests, which is
+#     written in Python, needs minutes: group_rights;
 #   needs workers that end within a second: callback_worker.
-mongo_except="account_delete browser callback_outbox callback_worker
-              cluster_death cluster_failover cluster_idle cluster_limit
-              cluster_mongo cluster_notice cluster_once cluster_outbox
-              cluster_redis cluster_room cluster_settings cluster_slow
-              conf crash docs group_big group_rights live_fault
-              metrics_commands mongo rest_http sns_codes sns_crash
-              sns_limits sse store unit ws"
+mongo_except="callback_worker cluster_death cluster_failover cluster_idle
+              cluster_limit cluster_mongo cluster_notice cluster_once
+              cluster_outbox cluster_redis cluster_room cluster_settings
+              cluster_slow conf docs group_rights mongo store unit"
 
 # those of the others that each run of all tests has
 mongo_tests="acceptance callback_c2c cluster_fault cluster_group

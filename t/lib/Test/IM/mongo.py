@@ -6,11 +6,12 @@
 # For a filter that has more than the columns of an index, such as the version
 # of a row, it looks at all documents that have the first column, which are
 # all rows of an application.  MongoDB looks at those that have all columns of
-# the index.  It also sorts all that it finds to answer some of them; MongoDB
-# ends when it has enough, if the index has that order.  What is found is
-# compared with the whole filter in any case.
+# the index.  It also walks over all that there is, and sorts it, to answer
+# some of it; MongoDB ends when it has enough, if the index has that order.
+# What is found is compared with the whole filter in any case.
 
 import importlib.metadata
+import itertools
 import sys
 
 from secantus import cli
@@ -18,10 +19,11 @@ from secantus import cli
 if importlib.metadata.version('secantusdb') != '0.7.0b3':
     sys.exit(cli.main())
 
+import wiredtiger as wt
 from bson import ObjectId
 from secantus.sortkey import encode_value
-from secantus.storage import COMPOUND_SEP, Storage, _sparse_index_usable, \
-    matches
+from secantus.storage import _IDX_ENTRIES_TABLE, COMPOUND_SEP, Storage, \
+    _escape_kb, _sparse_index_usable, _unpack_entry, matches
 
 others = Storage._try_index_id_keys
 find = Storage.find_matching
@@ -100,16 +102,52 @@ def rows(self, db, coll, filter, *, collation=None):
         return sum([equal(parts + [encode_value(v)]) for v in more['$in']],
                    [])
 
-    # in a key with more columns the upper bound is a part of greater ones
+    return list(walk(self, db, coll, best, False))
+
+
+def bounds(parts, more):
+    """The first key of the range, and one behind its last"""
 
     key = COMPOUND_SEP.join(parts) + COMPOUND_SEP
     low = [key + encode_value(v) for op, v in more.items() if op[1] == 'g']
+
+    # in a key with more columns the upper bound is a part of greater ones
+
     high = [key + encode_value(v) + b'\xff'
             for op, v in more.items() if op[1] == 'l']
 
-    return self._range_scan_index(db, coll, name,
-                                  max(low, default=None), True,
-                                  min(high, default=None), True, prefix=key)
+    return (_escape_kb(max(low, default=key)),
+            _escape_kb(min(high)) if high else _escape_kb(key) + b'\xff' * 9)
+
+
+def walk(self, db, coll, best, backwards):
+    """Numbers of the rows of a range in the order of the index"""
+
+    found, name, columns, parts, more = best
+    low, high = bounds(parts, more or {})
+
+    c = self._cursor(_IDX_ENTRIES_TABLE)
+    c.set_key(db, coll, name, high if backwards else low)
+    near = c.search_near()
+    step = c.prev if backwards else c.next
+
+    if near == wt.WT_NOTFOUND \
+       or near * (-1 if backwards else 1) < 0 and step() != 0:
+        return
+
+    while True:
+        *where, entry = c.get_key()
+        key, row = _unpack_entry(bytes(entry))
+
+        if where != [db, coll, name] \
+           or (key < low if backwards else key > high):
+            return
+
+        if row is not None and low <= key <= high:
+            yield row
+
+        if step() != 0:
+            return
 
 
 def in_order(best, sort):
@@ -127,26 +165,24 @@ def in_order(best, sort):
 def page(self, db, coll, filter, *, collation=None):
     """Documents that the filter may find, as many as are asked for"""
 
-    found = rows(self, db, coll, filter, collation=collation)
     sort, limit = getattr(self._tls, 'page', None) or ({}, 0)
+    best = choose(self, db, coll, filter or {}) if limit else None
 
-    if found is None:
-        return None
+    if not limit or collation is not None or not in_order(best, sort):
+        found = rows(self, db, coll, filter, collation=collation)
 
-    if not limit or collation is not None \
-       or not in_order(choose(self, db, coll, filter), sort):
-        return self._docs_by_recordids(db, coll, found)
-
-    if -1 in sort.values():
-        found.reverse()
+        return None if found is None \
+            else self._docs_by_recordids(db, coll, found)
 
     docs = []
+    found = walk(self, db, coll, best, -1 in sort.values())
 
-    for i in range(0, len(found), limit):
-        docs += [doc for doc in self._docs_by_recordids(
-                     db, coll, found[i:i + limit]) if matches(doc, filter)]
+    while len(docs) < limit:
+        some = list(itertools.islice(found, limit))
+        docs += [doc for doc in self._docs_by_recordids(db, coll, some)
+                 if matches(doc, filter)]
 
-        if len(docs) >= limit:
+        if len(some) < limit:
             break
 
     return docs
