@@ -841,12 +841,13 @@ im_mongo_flush_results(im_mongo_flush_t *flush, im_mongo_entry_t **list,
     ngx_uint_t n, bson_t *reply, ngx_uint_t ok)
 {
     int64_t            index, code;
-    ngx_uint_t         i, good;
+    ngx_uint_t         i, good, known;
     bson_iter_t        iter, array, error;
     im_mongo_entry_t  *failed[IM_MONGO_ROWS];
 
     ngx_memzero(failed, n * sizeof(im_mongo_entry_t *));
     good = n;
+    known = ok;
 
     if (!ok
         && bson_iter_init_find(&iter, reply, "writeErrors")
@@ -873,6 +874,7 @@ im_mongo_flush_results(im_mongo_flush_t *flush, im_mongo_entry_t **list,
             }
 
             failed[index] = list[index];
+            known = 1;
 
             if (code != MONGOC_ERROR_DUPLICATE_KEY) {
                 list[index]->rc = NGX_ERROR;
@@ -890,6 +892,10 @@ im_mongo_flush_results(im_mongo_flush_t *flush, im_mongo_entry_t **list,
     }
 
     for (i = 0; i < n; i++) {
+
+        if (!known) {                        /* the whole call has failed */
+            failed[i] = list[i];
+        }
 
         if (i < good && failed[i] == NULL) {
             list[i]->rc = NGX_OK;

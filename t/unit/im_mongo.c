@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include "core/im_shm.h"
 #include "store/im_mongo.h"
+#include "store/im_mongo_append.c"
 
 #define CROWD  32
 
@@ -592,6 +593,45 @@ test_neighbours(void)
 }
 
 
+/* An error that names no document says nothing about any of them. */
+
+static void
+test_refused(im_ctx_t *ctx)
+{
+    bson_t             *reply;
+    ngx_uint_t          i;
+    im_batch_t         *batch;
+    im_mongo_entry_t   *list[2];
+    im_mongo_flush_t    flush;
+
+    memset(&flush, 0, sizeof(im_mongo_flush_t));
+    flush.table = &im_tables[IM_T_COUNT];
+    flush.call.client = mongoc_client_pool_pop(im_mongo.pool);
+    flush.call.deadline = im_mongo_now() + 3000000;
+
+    batch = im_store_batch(ctx, IM_ORDERED);
+
+    for (i = 0; i < 2; i++) {
+        im_store_insert(batch, IM_T_COUNT, key_two("refused", i ? "b" : "a"),
+                        doc_int(ctx, "value", 1));
+        list[i] = im_mongo_entry(ctx, &batch->ops[i]);
+    }
+
+    (void) im_mongo_flush_keys(&flush, list, 2);
+
+    reply = BCON_NEW("ok", BCON_DOUBLE(0), "code", BCON_INT32(11000));
+    im_mongo_flush_results(&flush, list, 2, reply, 0);
+
+    ok(list[0]->rc == NGX_AGAIN && list[1]->rc == NGX_AGAIN,
+       "rows of a call that has failed are not taken for written");
+
+    bson_destroy(reply);
+    ngx_free(list[0]);
+    ngx_free(list[1]);
+    mongoc_client_pool_push(im_mongo.pool, flush.call.client);
+}
+
+
 static void
 append_one(im_ctx_t *ctx)
 {
@@ -873,6 +913,7 @@ main(void)
     test_skew();
     test_turns();
     test_neighbours();
+    run(test_refused);
     test_many();
 
     close_all();
