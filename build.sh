@@ -59,13 +59,12 @@ im_modules="--with-threads --with-stream --with-stream_ssl_module
 #   has nothing of a store, or a MongoDB of its own in any case: conf, docs,
 #     mongo, unit, and all of cluster but three;
 #   is about the files of LMDB: store;
-#   changes one row so often at once that the server of the tests, which is
-#     written in Python, needs minutes: group_rights;
-#   needs workers that end within a second: callback_worker.
-mongo_except="callback_worker cluster_death cluster_failover cluster_idle
-              cluster_limit cluster_mongo cluster_notice cluster_once
-              cluster_outbox cluster_redis cluster_room cluster_settings
-              cluster_slow conf docs group_rights mongo store unit"
+#   sends so many commands one after another that the server of the tests,
+#     which is written in Python, needs many minutes: group_rights.
+mongo_except="cluster_death cluster_failover cluster_idle cluster_limit
+              cluster_mongo cluster_notice cluster_once cluster_outbox
+              cluster_redis cluster_room cluster_settings cluster_slow conf
+              docs group_rights mongo store unit"
 
 # those of the others that each run of all tests has
 mongo_tests="acceptance callback_c2c cluster_fault cluster_group

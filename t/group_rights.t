@@ -120,7 +120,7 @@ END
 
 my $im = Test::IM->new->run(workers => 2, app => 'rate 0; group_rate 0;
     group_rate_normal 0; tip_rate 0; groups_day_max 0; bchatrooms_max 0;
-    ws_timeout 600s;',
+    ws_timeout 3600s;',
     # many groups of the same members: each waits for its turn
     im => 'commit_queue 10000 64m 60s;');
 
