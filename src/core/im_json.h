@@ -40,8 +40,6 @@ struct im_json_s {
     unsigned              type:8;        /* im_json_type_e */
     unsigned              is_int:1;      /* NUM: an int64 in num */
     unsigned              shared:1;      /* children are another node's */
-    unsigned              plain:1;       /* STR: text is written as it is */
-    unsigned              plain_key:1;   /* the same of the key */
     uint32_t              n;             /* LIST, OBJ: number of children */
 
     ngx_str_t             key;           /* in an object */
@@ -178,17 +176,15 @@ ngx_uint_t im_json_failed(im_json_t *node);
  */
 ngx_int_t im_json_render(ngx_pool_t *pool, im_json_t *node, ngx_str_t *out);
 
-/* The exact length, and the bytes; im_json_failed() is to be asked first. */
-size_t im_json_len(im_json_t *node);
-u_char *im_json_write(u_char *p, im_json_t *node);
+/* The same; the text is there until the worker renders the next one. */
+ngx_int_t im_json_text(im_json_t *node, ngx_str_t *text);
 
-/* The same for the inside of one string, without quotes. */
-size_t im_json_escape_len(ngx_str_t *text);
-u_char *im_json_escape(u_char *p, ngx_str_t *text);
+/* Its length, 0 in the case of an error. */
+size_t im_json_len(im_json_t *node);
 
 
 /*
- * What parsing and building have in common.
+ * What parsing, building and rendering have in common.
  */
 
 static ngx_inline im_json_t *
@@ -205,8 +201,30 @@ im_json_new(ngx_pool_t *pool, im_json_type_e type)
     return node;
 }
 
-/* The first byte that a string cannot hold as it is, or last. */
-u_char *im_json_plain(u_char *p, u_char *last);
+#define IM_JSON_ONES  0x0101010101010101ULL
+#define IM_JSON_HIGH  0x8080808080808080ULL
+
+/*
+ * Not 0 if one of eight bytes cannot be in a string as it is.  Of the bits
+ * that are set the one which is lowest in memory order on a little-endian
+ * machine belongs to the first such byte.
+ */
+static ngx_inline uint64_t
+im_json_special(u_char *p)
+{
+    uint64_t  w, quote, slash, control;
+
+    ngx_memcpy(&w, p, 8);
+
+    quote = w ^ (IM_JSON_ONES * '"');
+    slash = w ^ (IM_JSON_ONES * '\\');
+    control = (w - IM_JSON_ONES * ' ') & ~w;
+    quote = (quote - IM_JSON_ONES) & ~quote;
+    slash = (slash - IM_JSON_ONES) & ~slash;
+
+    return (quote | slash | control) & IM_JSON_HIGH;
+}
+
 /* The node becomes the last one in its parent. */
 void im_json_link(im_json_t *parent, im_json_t *node);
 

@@ -11,13 +11,14 @@
 
 
 #define IM_JSON_STACK  64
+#define IM_JSON_PAD    8                 /* zero bytes behind the text */
 
 #define IM_JSON_BAD    0xffffffff        /* no code point */
 
 
 /*
- * The parser reads a copy of the text, which ends with a zero byte: no token
- * has one, so that nothing is read behind it.  Strings and numbers lie in the
+ * The parser reads a copy of the text, which ends with zero bytes: no token
+ * has one, so that nothing is read behind them.  Strings and numbers lie in the
  * copy, escapes are decoded in place: what they stand for is never longer.
  */
 
@@ -49,6 +50,7 @@ static ngx_int_t im_json_word(im_json_parser_t *jp, const char *word,
 static ngx_int_t im_json_number(im_json_parser_t *jp);
 static u_char *im_json_skip_digits(u_char *p);
 static ngx_int_t im_json_string(im_json_parser_t *jp, ngx_str_t *dst);
+static u_char *im_json_skip_plain(u_char *p);
 static u_char *im_json_unescape(u_char *p, u_char **dst);
 static uint32_t im_json_hex(u_char *p);
 static u_char im_json_blanks(im_json_parser_t *jp);
@@ -74,13 +76,13 @@ im_json_parse(ngx_pool_t *pool, ngx_str_t *text, ngx_uint_t max_depth,
     jp.top = NULL;
     ngx_str_null(&jp.key);
 
-    jp.p = ngx_pnalloc(pool, text->len + 1);
+    jp.p = ngx_pnalloc(pool, text->len + IM_JSON_PAD);
     if (jp.p == NULL) {
         return NGX_ERROR;
     }
 
     jp.last = ngx_cpymem(jp.p, text->data, text->len);
-    *jp.last = '\0';
+    ngx_memzero(jp.last, IM_JSON_PAD);
 
     jp.root = ngx_pcalloc(pool, sizeof(im_json_root_t));
     if (jp.root == NULL) {
@@ -354,7 +356,7 @@ im_json_string(im_json_parser_t *jp, ngx_str_t *dst)
     p = jp->p + 1;
     dst->data = p;
 
-    p = im_json_plain(p, jp->last);
+    p = im_json_skip_plain(p);
     d = p;
 
     while (*p == '\\') {
@@ -364,7 +366,7 @@ im_json_string(im_json_parser_t *jp, ngx_str_t *dst)
             return NGX_DECLINED;
         }
 
-        next = im_json_plain(p, jp->last);
+        next = im_json_skip_plain(p);
 
         ngx_memmove(d, p, next - p);
 
@@ -380,6 +382,37 @@ im_json_string(im_json_parser_t *jp, ngx_str_t *dst)
     jp->p = p + 1;
 
     return NGX_OK;
+}
+
+
+/* The first byte that a string cannot hold as it is: there is a zero byte. */
+
+static u_char *
+im_json_skip_plain(u_char *p)
+{
+#if (NGX_HAVE_LITTLE_ENDIAN)
+
+    uint64_t  special;
+
+    for ( ;; ) {
+        special = im_json_special(p);
+
+        if (special) {
+            return p + __builtin_ctzll(special) / 8;
+        }
+
+        p += 8;
+    }
+
+#else
+
+    while (*p >= ' ' && *p != '"' && *p != '\\') {
+        p++;
+    }
+
+    return p;
+
+#endif
 }
 
 

@@ -9,6 +9,8 @@
 #include "core/im_str.h"
 
 
+#define IM_STR_HIGH  0x8080808080808080ULL    /* of eight bytes */
+
 #define im_str_tail(c)  (((c) & 0xc0) == 0x80)
 
 #define im_str_blank(c)                                                       \
@@ -94,16 +96,29 @@ ngx_uint_t
 im_str_utf8(u_char *p, size_t len)
 {
     u_char    c, *last;
-    uint64_t  word;
+    uint64_t  word[4];
 
     last = p + len;
 
     while (p < last) {
 
-        if (last - p >= 8) {
-            ngx_memcpy(&word, p, 8);
+        /* most of it is ASCII */
 
-            if ((word & 0x8080808080808080ULL) == 0) {
+        if (last - p >= 32) {
+            ngx_memcpy(word, p, 32);
+
+            word[0] |= word[1] | word[2] | word[3];
+
+            if ((word[0] & IM_STR_HIGH) == 0) {
+                p += 32;
+                continue;
+            }
+        }
+
+        if (last - p >= 8) {
+            ngx_memcpy(word, p, 8);
+
+            if ((word[0] & IM_STR_HIGH) == 0) {
                 p += 8;
                 continue;
             }

@@ -202,15 +202,16 @@ im_group_item_render(im_ctx_t *ctx, im_item_kind_e kind, im_json_t *item,
     ngx_str_t *text)
 {
     u_char          *p;
+    ngx_str_t        json;
     im_item_form_t  *form;
 
-    if (im_json_failed(item)) {
+    if (im_json_text(item, &json) != NGX_OK) {
         return NGX_ERROR;
     }
 
     form = &im_group_item_forms[kind];
 
-    text->len = form->head.len + im_json_len(item) + 2;
+    text->len = form->head.len + json.len + 2;
 
     text->data = ngx_pnalloc(ctx->pool, text->len);
     if (text->data == NULL) {
@@ -218,7 +219,7 @@ im_group_item_render(im_ctx_t *ctx, im_item_kind_e kind, im_json_t *item,
     }
 
     p = ngx_cpymem(text->data, form->head.data, form->head.len);
-    p = im_json_write(p, item);
+    p = ngx_cpymem(p, json.data, json.len);
     *p++ = ']';
     *p = '}';
 

@@ -341,21 +341,21 @@ im_web_session_check(im_ctx_t *ctx)
 ngx_int_t
 im_web_send(im_peer_t *peer, im_json_t *json)
 {
-    u_char      *last;
     ngx_int_t    rc;
+    ngx_str_t    text;
     im_frame_t  *frame;
 
-    if (im_json_failed(json)) {
+    if (im_json_text(json, &text) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    frame = im_frame_alloc(im_json_len(json), peer->log);
+    frame = im_frame_alloc(text.len, peer->log);
     if (frame == NULL) {
         return NGX_ERROR;
     }
 
-    last = im_json_write(frame->text.data, json);
-    frame->text.len = last - frame->text.data;
+    ngx_memcpy(frame->text.data, text.data, text.len);
+    frame->text.len = text.len;
 
     rc = peer->ops->send(peer, frame);
 

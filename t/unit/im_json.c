@@ -12,6 +12,7 @@
 
 static ngx_uint_t   tests, failed;
 static ngx_log_t    logger;
+static ngx_cycle_t  cycle;
 static ngx_pool_t  *pool;
 static uint64_t     seed;
 
@@ -537,11 +538,11 @@ test_build(void)
 static void
 test_escape(void)
 {
-    u_char       buf[512], out[4096], *p;
+    u_char       buf[512];
     size_t       i, n, k;
-    ngx_str_t    s;
+    ngx_str_t    s, out;
     ngx_uint_t   right;
-    im_json_t   *root;
+    im_json_t   *list, *root;
 
     right = 1;
 
@@ -554,17 +555,12 @@ test_escape(void)
             s.data[i] = rnd(4) ? 'a' : (u_char) rnd(128);
         }
 
-        out[0] = '"';
-        p = im_json_escape(out + 1, &s);
+        list = im_json_new_list(pool);
+        im_json_push_str(list, &s);
 
-        if ((size_t) (p - out - 1) != im_json_escape_len(&s)) {
-            right = 0;
-        }
-
-        *p++ = '"';
-
-        if (parse_n(pool, out, p - out, 1, &root) != NGX_OK
-            || !im_str_eq(&root->u.text, &s))
+        if (im_json_render(pool, list, &out) != NGX_OK
+            || parse_n(pool, out.data, out.len, 1, &root) != NGX_OK
+            || !im_str_eq(&im_json_first(root)->u.text, &s))
         {
             right = 0;
         }
@@ -575,6 +571,61 @@ test_escape(void)
     }
 
     ok(right, "escapes are what they were");
+}
+
+
+/* Longer than what the renderer has at first, and than it keeps. */
+
+static void
+test_large(void)
+{
+    size_t       i, n;
+    u_char      *buf;
+    ngx_str_t    s, out, text;
+    ngx_uint_t   right;
+    im_json_t   *obj, *root;
+
+    right = 1;
+
+    for (n = 1; n < 300000; n = n * 3 + 1) {
+
+        buf = malloc(n);
+
+        for (i = 0; i < n; i++) {
+            buf[i] = (n & 1) ? 'a' : "a\1\"\\"[i % 4];
+        }
+
+        s.data = buf;
+        s.len = n;
+
+        obj = im_json_new_obj(pool);
+        im_json_add_str(obj, "a", &s);
+        im_json_add_raw(obj, "b", &s);
+        im_json_add_str(obj, "c", &s);
+
+        if (im_json_render(pool, obj, &out) != NGX_OK
+            || im_json_text(obj, &text) != NGX_OK
+            || !im_str_eq(&out, &text)
+            || im_json_len(obj) != out.len)
+        {
+            right = 0;
+        }
+
+        obj = im_json_new_obj(pool);
+        im_json_add_str(obj, "c", &s);
+
+        if (im_json_render(pool, obj, &out) != NGX_OK
+            || parse_n(pool, out.data, out.len, 1, &root) != NGX_OK
+            || !im_str_eq(&im_json_first(root)->u.text, &s))
+        {
+            right = 0;
+        }
+
+        free(buf);
+        ngx_reset_pool(pool);
+    }
+
+    ok(right, "texts of all sizes");
 }
 
 
@@ -881,6 +932,9 @@ main(void)
 {
     ngx_pagesize = getpagesize();
     seed = 88172645463325252ULL;
+    cycle.log = &logger;
+    ngx_cycle = &cycle;
+
     pool = ngx_create_pool(4096, &logger);
 
     test_types();
@@ -888,6 +942,7 @@ main(void)
     test_limits();
     test_build();
     test_escape();
+    test_large();
     test_random();
     test_fuzz();
     test_memory();

@@ -1,0 +1,352 @@
+
+/*
+ * Copyright (C) The ngx_im authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "core/im_json.h"
+
+
+#define IM_JSON_BUF_MIN   4096
+#define IM_JSON_BUF_KEEP  65536          /* a larger one is given back */
+
+#define IM_JSON_SCALAR    sizeof("-9223372036854775808")
+
+
+static u_char *im_json_write(u_char *p, im_json_t *node);
+static u_char *im_json_write_int(u_char *p, int64_t value);
+static u_char *im_json_write_raw(u_char *p, ngx_str_t *text);
+static u_char *im_json_write_str(u_char *p, ngx_str_t *text);
+static u_char *im_json_plain(u_char *p, u_char *last);
+static u_char *im_json_escape(u_char *p, u_char c);
+static u_char *im_json_grow(u_char *p, size_t len);
+
+
+/* where all are rendered */
+
+static u_char  *im_json_buf;
+static u_char  *im_json_buf_end;
+
+
+ngx_int_t
+im_json_render(ngx_pool_t *pool, im_json_t *node, ngx_str_t *out)
+{
+    ngx_str_t  text;
+
+    if (im_json_text(node, &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    out->data = ngx_pnalloc(pool, text.len);
+    if (out->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(out->data, text.data, text.len);
+    out->len = text.len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+im_json_text(im_json_t *node, ngx_str_t *text)
+{
+    u_char  *p;
+
+    if (im_json_failed(node)) {
+        return NGX_ERROR;
+    }
+
+    if (im_json_buf_end - im_json_buf > IM_JSON_BUF_KEEP) {
+        ngx_free(im_json_buf);
+
+        im_json_buf = NULL;
+        im_json_buf_end = NULL;
+    }
+
+    p = im_json_write(im_json_buf, node);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->data = im_json_buf;
+    text->len = p - im_json_buf;
+
+    return NGX_OK;
+}
+
+
+size_t
+im_json_len(im_json_t *node)
+{
+    ngx_str_t  text;
+
+    return (im_json_text(node, &text) == NGX_OK) ? text.len : 0;
+}
+
+
+/* Space for len bytes from p on, which may move, or NULL. */
+
+static ngx_inline u_char *
+im_json_room(u_char *p, size_t len)
+{
+    return ((size_t) (im_json_buf_end - p) >= len) ? p : im_json_grow(p, len);
+}
+
+
+static u_char *
+im_json_grow(u_char *p, size_t len)
+{
+    size_t   used, size;
+    u_char  *buf;
+
+    used = p - im_json_buf;
+    size = ngx_max(2 * (used + len), IM_JSON_BUF_MIN);
+
+    buf = ngx_alloc(size, ngx_cycle->log);
+    if (buf == NULL) {
+        return NULL;
+    }
+
+    if (im_json_buf) {
+        ngx_memcpy(buf, im_json_buf, used);
+        ngx_free(im_json_buf);
+    }
+
+    im_json_buf = buf;
+    im_json_buf_end = buf + size;
+
+    return buf + used;
+}
+
+
+static u_char *
+im_json_write(u_char *p, im_json_t *node)
+{
+    u_char      close;
+    im_json_t  *item;
+
+    p = im_json_room(p, IM_JSON_SCALAR);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    switch (node->type) {
+
+    case IM_JSON_NULL:
+        return ngx_cpymem(p, "null", 4);
+
+    case IM_JSON_BOOL:
+        return node->u.flag ? ngx_cpymem(p, "true", 4)
+                            : ngx_cpymem(p, "false", 5);
+
+    case IM_JSON_NUM:
+        return node->u.text.data ? im_json_write_raw(p, &node->u.text)
+                                 : im_json_write_int(p, node->num);
+
+    case IM_JSON_STR:
+        return im_json_write_str(p, &node->u.text);
+
+    case IM_JSON_RAW:
+        return im_json_write_raw(p, &node->u.text);
+
+    case IM_JSON_OBJ:
+        *p++ = '{';
+        close = '}';
+        break;
+
+    default: /* IM_JSON_LIST */
+        *p++ = '[';
+        close = ']';
+        break;
+    }
+
+    im_json_each(item, node) {
+
+        if (item != node->u.list.first) {
+            *p++ = ',';
+        }
+
+        if (node->type == IM_JSON_OBJ) {
+            p = im_json_write_str(p, &item->key);
+            if (p == NULL) {
+                return NULL;
+            }
+
+            *p++ = ':';
+        }
+
+        p = im_json_write(p, item);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        p = im_json_room(p, 1);
+        if (p == NULL) {
+            return NULL;
+        }
+    }
+
+    *p++ = close;
+
+    return p;
+}
+
+
+static u_char *
+im_json_write_int(u_char *p, int64_t value)
+{
+    u_char     buf[IM_JSON_SCALAR], *last, *d;
+    uint64_t   n;
+
+    last = buf + sizeof(buf);
+    d = last;
+
+    n = (value < 0) ? 0 - (uint64_t) value : (uint64_t) value;
+
+    do {
+        *--d = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    if (value < 0) {
+        *--d = '-';
+    }
+
+    return ngx_cpymem(p, d, last - d);
+}
+
+
+static u_char *
+im_json_write_raw(u_char *p, ngx_str_t *text)
+{
+    p = im_json_room(p, text->len);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    return ngx_cpymem(p, text->data, text->len);
+}
+
+
+/* With quotes, and space for one byte more. */
+
+static u_char *
+im_json_write_str(u_char *p, ngx_str_t *text)
+{
+    u_char  *src, *next, *last;
+
+    p = im_json_room(p, text->len + 3);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    src = text->data;
+    last = src + text->len;
+
+    *p++ = '"';
+
+    while (src < last) {
+
+        next = im_json_plain(src, last);
+        p = ngx_cpymem(p, src, next - src);
+
+        if (next == last) {
+            break;
+        }
+
+        /* an escape, what follows the byte, the end of the string */
+
+        p = im_json_room(p, 6 + (last - next) + 2);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        p = im_json_escape(p, *next);
+        src = next + 1;
+    }
+
+    *p++ = '"';
+
+    return p;
+}
+
+
+/* The first byte that a string cannot hold as it is, or last: eight at a time,
+ * the last ones together with some before them. */
+
+static u_char *
+im_json_plain(u_char *p, u_char *last)
+{
+    if (last - p >= 8) {
+
+        while (last - p >= 8) {
+
+            if (im_json_special(p)) {
+                break;
+            }
+
+            p += 8;
+        }
+
+        if (last - p < 8 && !im_json_special(last - 8)) {
+            return last;
+        }
+    }
+
+    while (p < last && *p >= ' ' && *p != '"' && *p != '\\') {
+        p++;
+    }
+
+    return p;
+}
+
+
+static u_char *
+im_json_escape(u_char *p, u_char c)
+{
+    static u_char  hex[] = "0123456789abcdef";
+
+    *p++ = '\\';
+
+    switch (c) {
+
+    case '"':
+    case '\\':
+        *p++ = c;
+        break;
+
+    case '\b':
+        *p++ = 'b';
+        break;
+
+    case '\t':
+        *p++ = 't';
+        break;
+
+    case '\n':
+        *p++ = 'n';
+        break;
+
+    case '\f':
+        *p++ = 'f';
+        break;
+
+    case '\r':
+        *p++ = 'r';
+        break;
+
+    default:
+        *p++ = 'u';
+        *p++ = '0';
+        *p++ = '0';
+        *p++ = hex[c >> 4];
+        *p++ = hex[c & 0xf];
+        break;
+    }
+
+    return p;
+}
