@@ -282,24 +282,24 @@ im_cmd_web_sendmsg(im_ctx_t *ctx, void *data)
 {
     im_msg_req_t  *req = data;
 
-    u_char      exists;
-    ngx_int_t   rc;
-    im_code_t   code;
-    im_send_t   send;
+    ngx_int_t     rc;
+    im_code_t     code;
+    im_send_t     send;
+    im_account_t  account;
 
     code = im_cmd_msg_fill(ctx, req, &im_elem_client, &send);
     if (code != IM_OK) {
         return code;
     }
 
-    rc = im_account_exist(ctx, &req->to, 1, &exists);
+    rc = im_account_get(ctx, &req->to, &account);
+
+    if (rc == NGX_DECLINED) {
+        return IM_E_MSG_ACCOUNT;
+    }
 
     if (rc != NGX_OK) {
         return im_message_code(ctx, rc);
-    }
-
-    if (!exists) {
-        return IM_E_MSG_ACCOUNT;
     }
 
     code = im_cmd_msg_sender(ctx, &ctx->user, IM_E_MSG_ACCOUNT, &send);

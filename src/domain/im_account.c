@@ -7,7 +7,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
-#include "live/im_redis.h"
 #include "domain/im_account.h"
 #include "domain/im_cache.h"
 
@@ -91,12 +90,10 @@ im_account_is_admin(im_app_t *app, ngx_str_t *user)
 }
 
 
-/* The stamps of one node are exact, those of others come late. */
-
 ngx_int_t
 im_account_get(im_ctx_t *ctx, ngx_str_t *user, im_account_t *account)
 {
-    return im_account_read(ctx, user, !im_redis_configured(), account);
+    return im_account_read(ctx, user, 1, account);
 }
 
 
@@ -121,7 +118,7 @@ im_account_read(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t cached,
 
     im_account_key(ctx, user, &key);
 
-    rc = cached ? im_cache_get(ctx, IM_T_ACCOUNT, &key, &row)
+    rc = cached ? im_cache_get_exact(ctx, IM_T_ACCOUNT, &key, &row)
                 : im_store_get(ctx, IM_T_ACCOUNT, &key, &row);
 
     if (rc == NGX_DECLINED && im_account_is_admin(ctx->app, user)) {

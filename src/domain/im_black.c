@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_str.h"
+#include "domain/im_cache.h"
 #include "domain/im_friend.h"
 
 
@@ -145,5 +146,5 @@ im_black_row(im_ctx_t *ctx, im_table_e table, ngx_str_t *user,
 
     im_rel_pair_key(ctx, user, peer, &key);
 
-    return im_store_get(ctx, table, &key, &row);
+    return im_cache_get_exact(ctx, table, &key, &row);
 }

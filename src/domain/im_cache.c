@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_worker.h"
+#include "live/im_redis.h"
 #include "live/im_stamp.h"
 #include "domain/im_cache.h"
 
@@ -115,6 +116,15 @@ im_cache_get(im_ctx_t *ctx, im_table_e table, im_key_t *key, im_row_t *row)
     }
 
     return rc;
+}
+
+
+ngx_int_t
+im_cache_get_exact(im_ctx_t *ctx, im_table_e table, im_key_t *key,
+    im_row_t *row)
+{
+    return im_redis_configured() ? im_store_get(ctx, table, key, row)
+                                 : im_cache_get(ctx, table, key, row);
 }
 
 

@@ -24,6 +24,11 @@
 ngx_int_t im_cache_get(im_ctx_t *ctx, im_table_e table, im_key_t *key,
     im_row_t *row);
 
+/* The same where no other node may have changed the row a moment ago: the
+ * stamps of one node are exact, those of others come late. */
+ngx_int_t im_cache_get_exact(im_ctx_t *ctx, im_table_e table, im_key_t *key,
+    im_row_t *row);
+
 /* As im_store_commit(); then makes all workers forget the rows written. */
 ngx_int_t im_cache_commit(im_ctx_t *ctx, im_batch_t *batch);
 

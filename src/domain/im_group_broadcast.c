@@ -34,13 +34,13 @@ im_group_broadcast(im_ctx_t *ctx, im_group_send_t *send)
     ngx_int_t  rc;
     ngx_str_t  parts[4], result;
 
-    send->crc = ngx_crc32_long(send->body.data, send->body.len);
+    send->hash = ngx_murmur_hash2(send->body.data, send->body.len);
 
     ngx_str_set(&parts[0], "broadcast");
     parts[1] = send->from;
     parts[2].data = (u_char *) &send->random;
     parts[2].len = sizeof(int64_t);
-    parts[3].data = (u_char *) &send->crc;
+    parts[3].data = (u_char *) &send->hash;
     parts[3].len = sizeof(uint32_t);
 
     im_zone_key(key, ctx->app->id, IM_KEY_MESSAGE, parts, 4);

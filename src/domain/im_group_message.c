@@ -343,7 +343,7 @@ im_group_message_dk(im_ctx_t *ctx, im_group_t *group, im_group_send_t *send,
 
     dk->data = p;
     dk->len = ngx_sprintf(p, "m|%V|%L|%uD|%L", &send->from, send->random,
-                          send->crc, time / ngx_max(ctx->app->dedup_group, 1))
+                          send->hash, time / ngx_max(ctx->app->dedup_group, 1))
               - p;
 
     return NGX_OK;
@@ -494,14 +494,14 @@ im_group_message_marker(im_ctx_t *ctx, im_group_t *group,
     num[0] = group->gno;
     num[1] = send->random;
 
-    send->crc = ngx_crc32_long(send->body.data, send->body.len);
+    send->hash = ngx_murmur_hash2(send->body.data, send->body.len);
 
     parts[0].data = (u_char *) &num[0];
     parts[0].len = sizeof(int64_t);
     parts[1] = send->from;
     parts[2].data = (u_char *) &num[1];
     parts[2].len = sizeof(int64_t);
-    parts[3].data = (u_char *) &send->crc;
+    parts[3].data = (u_char *) &send->hash;
     parts[3].len = sizeof(uint32_t);
 
     im_zone_key(key, ctx->app->id, IM_KEY_MESSAGE, parts, 4);

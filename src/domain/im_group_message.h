@@ -44,7 +44,7 @@ typedef struct {
     ngx_uint_t         unknown;      /* it may be stored, or may still be */
     ngx_uint_t         told;         /* the app, by the commit */
     ngx_uint_t         refused;      /* by the app's callback */
-    uint32_t           crc;          /* of the body that the caller gave */
+    uint32_t           hash;         /* of the body that the caller gave */
 } im_group_send_t;
 
 

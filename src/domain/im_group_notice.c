@@ -109,7 +109,7 @@ im_group_notice_hint(im_ctx_t *ctx, im_group_t *group, ngx_str_t *user,
 {
     ngx_str_t  event;
 
-    if (!im_session_reachable(ctx->app->id, user)) {
+    if (!im_session_reachable(ctx->app->id, user, except)) {
         return;
     }
 

@@ -160,9 +160,9 @@ typedef struct {
     im_profile_t      *profile;      /* names of the sender, NULL: not read
                                         yet */
     uint32_t           inst;         /* acting instance, hears nothing */
-    uint32_t           crc;          /* of body, made when it is needed */
+    uint32_t           hash;          /* of body, made when it is needed */
 
-    unsigned           has_crc:1;
+    unsigned           has_hash:1;
     unsigned           seq_given:1;  /* mseq is the sender's own */
     unsigned           seq_order:1;  /* and orders messages of a second */
     unsigned           keep_own:1;   /* into the history of the sender */

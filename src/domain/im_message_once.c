@@ -19,7 +19,7 @@ static void im_message_time(im_send_t *send, u_char *buf, ngx_str_t *text);
 static ngx_msec_t im_message_keep(im_ctx_t *ctx, im_send_t *send);
 static void im_message_unknown(im_send_t *send, u_char *key,
     ngx_msec_t ttl);
-static uint32_t im_message_crc(im_send_t *send);
+static uint32_t im_message_hash(im_send_t *send);
 static ngx_int_t im_message_take_row(im_row_t *row, void *data);
 
 
@@ -162,7 +162,7 @@ im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
 
     ids[0] = send->seq_given ? send->msg.mseq : -1;
     ids[1] = send->msg.rand;
-    ids[2] = im_message_crc(send);
+    ids[2] = im_message_hash(send);
     ids[3] = (what == IM_KEY_MESSAGE && !send->seq_given) ? send->msg.time : 0;
 
     parts[0] = send->msg.from;
@@ -202,7 +202,7 @@ im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time, ngx_str_t *dk)
         p = ngx_sprintf(p, "%L", send->msg.mseq);
     }
 
-    p = ngx_sprintf(p, "|%L|%uD|%L", send->msg.rand, im_message_crc(send),
+    p = ngx_sprintf(p, "|%L|%uD|%L", send->msg.rand, im_message_hash(send),
                     time / window);
 
     dk->len = p - dk->data;
@@ -212,14 +212,14 @@ im_message_dk(im_ctx_t *ctx, im_send_t *send, int64_t time, ngx_str_t *dk)
 
 
 static uint32_t
-im_message_crc(im_send_t *send)
+im_message_hash(im_send_t *send)
 {
-    if (!send->has_crc) {
-        send->crc = ngx_crc32_long(send->msg.body.data, send->msg.body.len);
-        send->has_crc = 1;
+    if (!send->has_hash) {
+        send->hash = ngx_murmur_hash2(send->msg.body.data, send->msg.body.len);
+        send->has_hash = 1;
     }
 
-    return send->crc;
+    return send->hash;
 }
 
 

@@ -526,7 +526,12 @@ im_message_publish_to(im_ctx_t *ctx, im_send_t *send, im_message_t *msg,
 
     /* the rows are there: whoever attaches later reads them */
 
-    if (!im_session_reachable(ctx->app->id, user)) {
+    if (!im_session_reachable(ctx->app->id, user, except)) {
+
+        if (except && seq) {
+            im_inbox_skip(ctx, user, seq);
+        }
+
         return IM_OK;
     }
 

@@ -9,6 +9,7 @@
 #include "core/im_fault.h"
 #include "core/im_str.h"
 #include "domain/im_account.h"
+#include "domain/im_cache.h"
 #include "domain/im_callback_sns.h"
 #include "domain/im_inbox.h"
 #include "domain/im_relation.h"
@@ -278,7 +279,7 @@ im_rel_commit(im_rel_t *rel)
     im_callback_stage(ctx, rel->batch);
     im_callback_relation(rel);
 
-    rc = im_store_commit(ctx, rel->batch);
+    rc = im_cache_commit(ctx, rel->batch);
 
     im_callback_committed(ctx, rc);
 

@@ -168,9 +168,10 @@ typedef void (*im_session_each_pt)(void *data, ngx_uint_t i,
 void im_session_each_all(ngx_uint_t app, ngx_str_t *users, ngx_uint_t n,
     im_session_each_pt fn, void *data);
 
-/* The user is online, or may be on another node: there is somebody to publish
- * to. */
-ngx_uint_t im_session_reachable(ngx_uint_t app, ngx_str_t *user);
+/* The user is online, or may be on another node, with another instance than
+ * except if that is not 0: there is somebody to publish to. */
+ngx_uint_t im_session_reachable(ngx_uint_t app, ngx_str_t *user,
+    uint32_t except);
 
 /* The local session of an instance, or NULL. */
 im_session_t *im_session_find(ngx_uint_t app, ngx_str_t *user, uint32_t inst);

@@ -285,9 +285,18 @@ im_session_each_all(ngx_uint_t app, ngx_str_t *users, ngx_uint_t n,
 
 
 ngx_uint_t
-im_session_reachable(ngx_uint_t app, ngx_str_t *user)
+im_session_reachable(ngx_uint_t app, ngx_str_t *user, uint32_t except)
 {
-    return im_redis_up() || im_session_online(app, user);
+    ngx_uint_t          n;
+    im_session_entry_t  entries[2];
+
+    if (im_redis_up()) {
+        return 1;
+    }
+
+    n = im_session_list(app, user, entries, 2);
+
+    return n == 2 || (n == 1 && (except == 0 || entries[0].inst != except));
 }
 
 
