@@ -66,8 +66,9 @@ ulimit -n 300000 2> /dev/null || ulimit -n "$(ulimit -Hn)"
 
 
 # A copy of the tools in $work/tools, with a fanout that knows %u, see
-# usersig.h, and a limit that takes very many connections and has as many
-# processes as it is told, see limit_workers.h.
+# usersig.h, and -S: how many send by WebSocket in turn; and a limit that takes
+# very many connections and has as many processes as it is told, see
+# limit_workers.h.
 
 copy_tools() {
     mkdir -p "$work/tools"
@@ -87,8 +88,14 @@ build_tools() {
 
     cp "$tools"/*.h "$1/"
 
+    s="case 'S': senders = (uint32_t) atoi(optarg); break;"
+
     sed -e "s|^static void expand(|#include \"usersig.h\"\n\n&|" \
         -e "s|^        case '%':|$u\n&|" \
+        -e "s|^        case 'W':|        $s\n&|" \
+        -e 's|"\(.*:W:.*\)"|"S:\1"|' \
+        -e 's|m % C : slot|m % (senders ? senders : C) : slot|' \
+        -e 's|^static double        rate|static uint32_t      senders;\n&|' \
         "$tools/fanout.c" > "$1/fanout.c"
 
     tell='limit_tell(end + 4, len, id, strncmp(path, "/grp/", 5) == 0);'
@@ -233,7 +240,7 @@ im_stop() {
 
 # Writes $work/im.sh, by which bench.sh of the tools reaches our server as $1:
 # one room, or (scenario "one") a message to one that is not stored, or
-# (second argument "group") a group that is.
+# (second argument "group") a group that is.  As ${1}ws clients send to one.
 
 im_target() {
     head='"ver":"v4","platform":7,"status_instid":0,"contenttype":"json"'
@@ -245,9 +252,25 @@ im_target() {
            \"servcmd\":\"group_open_http_svc.apply_join_group\",\"seq\":2},
            \"body\":{\"GroupId\":\"room\"}}"
 
+    send="{\"head\":{$head,\"identifier\":\"u%m\",
+           \"servcmd\":\"openim.sendmsg\",\"seq\":3},
+           \"body\":{\"From_Account\":\"u%m\",\"To_Account\":\"u%n\",
+           \"MsgLifeTime\":0,\"MsgTimeStamp\":%t,\"MsgSeq\":%d,
+           \"MsgRandom\":'\$random'%06d,\"MsgBody\":[{\"MsgType\":\"TIMTextElem\",
+           \"MsgContent\":{\"Text\":\"%p\"}}]}}"
+
     # a Random of its own for each message, or it is a duplicate
 
     cat > "$work/im.sh" <<SH
+target_${1}ws() { echo $port; }
+pids_${1}ws() { echo $(im_workers | paste -sd,); }
+args_${1}ws() {
+    local random=\$((RANDOM % 4000))
+
+    A=(-p '/info?sdkappid=$app&platform=7' -f '$login' -A '"A2Key"'
+       -W '$send' -S 1000 -e 1)
+}
+
 target_$1() { echo $port; }
 pids_$1() { echo $(im_workers | paste -sd,); }
 args_$1() {
@@ -292,6 +315,7 @@ bench() {
 
     for peer in ${peers:-}; do
         case $peer in
+        limitws) ;;
         limit*|nchan|mosquitto) pin "$("$work/tools/peers.sh" pids "$peer")" ;;
         esac
     done
@@ -367,6 +391,8 @@ target_$peer() { echo $((port + 90 + ${peer#limit})); }
 pids_$peer() { echo $!,\$(pgrep -P $! | paste -sd,); }
 args_$peer() { args_limit "\$1"; }
 SH
+            ;;
+        limitws)
             ;;
         *)
             "$work/tools/peers.sh" start "$peer" > /dev/null
