@@ -6,11 +6,19 @@
 # brackets the least and the greatest.
 #
 #   bench/table.pl FOLDER
+#
+# With a file as second argument the CPU times as ratios to the limit go there,
+# for plot.sh: file of results, case, system, median, least, greatest.
 
 use strict;
 use warnings;
 
-my $dir = shift or die "table.pl FOLDER\n";
+my $dir = shift or die "table.pl FOLDER [FILE]\n";
+my $ratios;
+
+if (@ARGV) {
+    open $ratios, '>', $ARGV[0] or die "$ARGV[0]: $!\n";
+}
 
 
 sub lines {
@@ -258,9 +266,14 @@ sub rounds {
             my %x;
 
             for my $key (qw/ per_s cpu_per_m p99 /) {
-                $x{$key} = spread('%.2f', map {
+                my @x = map {
                     $s->{round}{$_}{$key} / ($limit->{$_}{$key} || 1)
-                } @rounds);
+                } @rounds;
+
+                $x{$key} = spread('%.2f', @x);
+
+                ratios($name, $case, $system, @x)
+                    if $ratios && $key eq 'cpu_per_m';
             }
 
             row($system =~ /^im/ ? "ngx_$system" : $system,
@@ -276,6 +289,19 @@ sub rounds {
 
         print "\n";
     }
+}
+
+
+sub ratios {
+    my ($name, $case, $system, @x) = @_;
+
+    return unless @x;
+
+    @x = sort { $a <=> $b } @x;
+
+    print $ratios join("\t", $name, $case, $system =~ /^im/ ? "ngx_$system"
+                                                           : $system,
+                       median(@x), $x[0], $x[-1]), "\n";
 }
 
 
