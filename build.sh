@@ -58,18 +58,16 @@ im_modules="--with-threads --with-stream --with-stream_ssl_module
 # What does not run on MongoDB, too, by the beginnings of names:
 #   has nothing of a store, or a MongoDB of its own in any case: conf, docs,
 #     mongo, unit, and all of cluster but three;
-#   is about the files of LMDB: store;
-#   sends so many commands one after another that the server of the tests,
-#     which is written in Python, needs many minutes: group_rights.
+#   is about the files of LMDB: store.
 mongo_except="cluster_death cluster_failover cluster_idle cluster_limit
               cluster_mongo cluster_notice cluster_once cluster_outbox
               cluster_redis cluster_room cluster_settings cluster_slow conf
-              docs group_rights mongo store unit"
+              docs mongo store unit"
 
 # those of the others that each run of all tests has
 mongo_tests="acceptance callback_c2c cluster_fault cluster_group
              cluster_session conv_list group_members group_messages
-             group_sequence msg_read msg_recall msg_send profile
+             group_sequence msg_pipeline msg_read msg_recall msg_send profile
              rest_account room_send sdk sns_friend web_login"
 
 

@@ -634,6 +634,12 @@ my ($head, @lines) = grep { /\S/ } split /\n/, $table;
 my (undef, @types) = split ' ', $head;
 pop @types;
 
+# Rights are not the store's: on MongoDB, which is slow here, each line is tried
+# in two types or so instead of all.
+
+my $mongo = ($ENV{IM_TEST_STORE} // '') eq 'mongo';
+my $part = 0;
+
 for my $i (0 .. $#types) {
     my $type = $types[$i];
 
@@ -644,10 +650,13 @@ for my $i (0 .. $#types) {
             my ($readable) = $owner || $type eq 'BChatRoom'
                              ? groups(1, $type, $owner) : ();
 
+            my $line = $part++;
+
             for (@lines) {
                 my ($name, @cells) = split ' ';
                 my $tip = pop @cells;
 
+                next if $mongo && $line++ % 5;
                 next if $cells[$i] eq '.'
                         || (!$owner && $type ne 'BChatRoom'
                             && ($action{$name}{owner}

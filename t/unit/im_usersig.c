@@ -36,8 +36,9 @@
 #define TAIL  "\"TLS.sig\":\"" SIG "\""
 
 
-static ngx_uint_t  n_tests, n_failed;
-static ngx_log_t   test_log;
+static ngx_uint_t   n_tests, n_failed;
+static ngx_log_t    test_log;
+static ngx_cycle_t  cycle;
 
 static im_usersig_key_t  hmac_key, ec_key, both_keys, no_key;
 
@@ -1207,6 +1208,8 @@ main(void)
 
     ngx_pagesize = 4096;
     test_log.log_level = 0;
+    cycle.log = &test_log;
+    ngx_cycle = &cycle;
 
     srandom(1);
 
