@@ -91,6 +91,12 @@ im_cmd_wslogin(im_ctx_t *ctx, void *data)
         }
     }
 
+    /* the connection is about to close, the login is as good as before */
+
+    if (code == IM_E_LOGGED_OUT) {
+        return IM_E_LOGIN_BUSY;
+    }
+
     if (code != IM_OK) {
         return code;
     }
