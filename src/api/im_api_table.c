@@ -185,8 +185,8 @@ im_api_hash(ngx_str_t *service, ngx_str_t *command)
 {
     uint32_t  hash;
 
-    hash = ngx_crc32_long(service->data, service->len)
-           ^ ngx_crc32_long(command->data, command->len);
+    hash = ngx_murmur_hash2(service->data, service->len)
+           ^ ngx_murmur_hash2(command->data, command->len);
 
     return hash ? hash : 1;
 }

@@ -46,6 +46,8 @@ static im_code_t im_cmd_batchsendmsg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_importmsg(im_ctx_t *ctx, void *data);
 static im_code_t im_cmd_msg_fill(im_ctx_t *ctx, im_msg_req_t *req,
     im_elem_rules_t *rules, im_send_t *send);
+static im_code_t im_cmd_msg_receiver(im_ctx_t *ctx, ngx_str_t *to,
+    im_code_t unknown);
 static im_code_t im_cmd_msg_sender(im_ctx_t *ctx, ngx_str_t *from,
     im_code_t unknown, im_send_t *send);
 static im_code_t im_cmd_msg_reply(im_ctx_t *ctx, im_send_t *send);
@@ -231,25 +233,18 @@ im_cmd_sendmsg(im_ctx_t *ctx, void *data)
 {
     im_msg_req_t  *req = data;
 
-    ngx_int_t     rc;
-    im_code_t     code;
-    im_send_t     send;
-    ngx_uint_t    forbid;
-    im_account_t  account;
+    im_code_t   code;
+    im_send_t   send;
+    ngx_uint_t  forbid;
 
     code = im_cmd_msg_fill(ctx, req, &im_elem_rest, &send);
     if (code != IM_OK) {
         return code;
     }
 
-    rc = im_account_get(ctx, &req->to, &account);
-
-    if (rc == NGX_DECLINED) {
-        return IM_E_C2C_NO_TO;
-    }
-
-    if (rc != NGX_OK) {
-        return im_message_code(ctx, rc);
+    code = im_cmd_msg_receiver(ctx, &req->to, IM_E_C2C_NO_TO);
+    if (code != IM_OK) {
+        return code;
     }
 
     code = im_cmd_msg_sender(ctx, &req->from, IM_E_MSG_ACCOUNT, &send);
@@ -282,24 +277,17 @@ im_cmd_web_sendmsg(im_ctx_t *ctx, void *data)
 {
     im_msg_req_t  *req = data;
 
-    ngx_int_t     rc;
-    im_code_t     code;
-    im_send_t     send;
-    im_account_t  account;
+    im_code_t  code;
+    im_send_t  send;
 
     code = im_cmd_msg_fill(ctx, req, &im_elem_client, &send);
     if (code != IM_OK) {
         return code;
     }
 
-    rc = im_account_get(ctx, &req->to, &account);
-
-    if (rc == NGX_DECLINED) {
-        return IM_E_MSG_ACCOUNT;
-    }
-
-    if (rc != NGX_OK) {
-        return im_message_code(ctx, rc);
+    code = im_cmd_msg_receiver(ctx, &req->to, IM_E_MSG_ACCOUNT);
+    if (code != IM_OK) {
+        return code;
     }
 
     code = im_cmd_msg_sender(ctx, &ctx->user, IM_E_MSG_ACCOUNT, &send);
@@ -430,10 +418,8 @@ im_cmd_importmsg(im_ctx_t *ctx, void *data)
 {
     im_msg_req_t  *req = data;
 
-    ngx_int_t     rc;
-    im_code_t     code;
-    im_send_t     send;
-    im_account_t  account;
+    im_code_t  code;
+    im_send_t  send;
 
     if (req->import.value == 3 || req->import.value == 4) {
         return IM_E_IMPORT_SYNC;
@@ -448,14 +434,9 @@ im_cmd_importmsg(im_ctx_t *ctx, void *data)
         return code;
     }
 
-    rc = im_account_get(ctx, &req->to, &account);
-
-    if (rc == NGX_DECLINED) {
-        return IM_E_C2C_NO_TO;
-    }
-
-    if (rc != NGX_OK) {
-        return im_message_code(ctx, rc);
+    code = im_cmd_msg_receiver(ctx, &req->to, IM_E_C2C_NO_TO);
+    if (code != IM_OK) {
+        return code;
     }
 
     code = im_cmd_msg_sender(ctx, &req->from, IM_E_C2C_NO_ACCOUNT, &send);
@@ -527,6 +508,21 @@ im_cmd_msg_fill(im_ctx_t *ctx, im_msg_req_t *req, im_elem_rules_t *rules,
     send->push_own = (req->sync.value == 1);
 
     return IM_OK;
+}
+
+
+static im_code_t
+im_cmd_msg_receiver(im_ctx_t *ctx, ngx_str_t *to, im_code_t unknown)
+{
+    ngx_int_t  rc;
+
+    rc = im_account_find(ctx, to);
+
+    if (rc == NGX_DECLINED) {
+        return unknown;
+    }
+
+    return (rc == NGX_OK) ? IM_OK : im_message_code(ctx, rc);
 }
 
 

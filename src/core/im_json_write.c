@@ -13,13 +13,13 @@
 #define IM_JSON_BUF_KEEP  65536          /* a larger one is given back */
 
 #define IM_JSON_SCALAR    sizeof("-9223372036854775808")
+#define IM_JSON_ESCAPE    (sizeof("\\u0000") - 1)
 
 
 static u_char *im_json_write(u_char *p, im_json_t *node);
 static u_char *im_json_write_int(u_char *p, int64_t value);
 static u_char *im_json_write_raw(u_char *p, ngx_str_t *text);
 static u_char *im_json_write_str(u_char *p, ngx_str_t *text);
-static u_char *im_json_plain(u_char *p, u_char *last);
 static u_char *im_json_escape(u_char *p, u_char c);
 static u_char *im_json_grow(u_char *p, size_t len);
 
@@ -232,12 +232,13 @@ im_json_write_raw(u_char *p, ngx_str_t *text)
 }
 
 
-/* With quotes, and space for one byte more. */
+/* With quotes, and space for one byte more; eight bytes at a time while there
+ * is nothing to escape. */
 
 static u_char *
 im_json_write_str(u_char *p, ngx_str_t *text)
 {
-    u_char  *src, *next, *last;
+    u_char  c, *src, *end, *last;
 
     p = im_json_room(p, text->len + 3);
     if (p == NULL) {
@@ -249,57 +250,40 @@ im_json_write_str(u_char *p, ngx_str_t *text)
 
     *p++ = '"';
 
-    while (src < last) {
+    for ( ;; ) {
 
-        next = im_json_plain(src, last);
-        p = ngx_cpymem(p, src, next - src);
+        while (last - src >= 8 && im_json_special(src) == 0) {
+            ngx_memcpy(p, src, 8);
+            p += 8;
+            src += 8;
+        }
 
-        if (next == last) {
+        if (src == last) {
             break;
         }
 
-        /* an escape, what follows the byte, the end of the string */
+        end = src + ngx_min(last - src, 8);
 
-        p = im_json_room(p, 6 + (last - next) + 2);
-        if (p == NULL) {
-            return NULL;
+        while (src < end) {
+            c = *src++;
+
+            if (c >= ' ' && c != '"' && c != '\\') {
+                *p++ = c;
+                continue;
+            }
+
+            /* an escape, the rest of the text, the end of the string */
+
+            p = im_json_room(p, IM_JSON_ESCAPE + (last - src) + 2);
+            if (p == NULL) {
+                return NULL;
+            }
+
+            p = im_json_escape(p, c);
         }
-
-        p = im_json_escape(p, *next);
-        src = next + 1;
     }
 
     *p++ = '"';
-
-    return p;
-}
-
-
-/* The first byte that a string cannot hold as it is, or last: eight at a time,
- * the last ones together with some before them. */
-
-static u_char *
-im_json_plain(u_char *p, u_char *last)
-{
-    if (last - p >= 8) {
-
-        while (last - p >= 8) {
-
-            if (im_json_special(p)) {
-                break;
-            }
-
-            p += 8;
-        }
-
-        if (last - p < 8 && !im_json_special(last - 8)) {
-            return last;
-        }
-    }
-
-    while (p < last && *p >= ' ' && *p != '"' && *p != '\\') {
-        p++;
-    }
 
     return p;
 }

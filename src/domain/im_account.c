@@ -98,6 +98,26 @@ im_account_get(im_ctx_t *ctx, ngx_str_t *user, im_account_t *account)
 
 
 ngx_int_t
+im_account_find(im_ctx_t *ctx, ngx_str_t *user)
+{
+    im_key_t   key;
+    im_row_t   row;
+    ngx_int_t  rc;
+
+    if (!im_account_syntax(ctx->app, user)) {
+        return NGX_DECLINED;
+    }
+
+    im_account_key(ctx, user, &key);
+
+    rc = im_cache_get_exact(ctx, IM_T_ACCOUNT, &key, &row);
+
+    return (rc == NGX_DECLINED && im_account_is_admin(ctx->app, user)) ? NGX_OK
+                                                                      : rc;
+}
+
+
+ngx_int_t
 im_account_load(im_ctx_t *ctx, ngx_str_t *user, im_account_t *account)
 {
     return im_account_read(ctx, user, 0, account);

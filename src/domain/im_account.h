@@ -35,7 +35,10 @@ ngx_uint_t im_account_is_admin(im_app_t *app, ngx_str_t *user);
 ngx_int_t im_account_get(im_ctx_t *ctx, ngx_str_t *user,
     im_account_t *account);
 
-/* The same from the store, for who is about to change it. */
+/* The same for who only wants to know whether there is one. */
+ngx_int_t im_account_find(im_ctx_t *ctx, ngx_str_t *user);
+
+/* As im_account_get(), from the store: for who is about to change it. */
 ngx_int_t im_account_load(im_ctx_t *ctx, ngx_str_t *user,
     im_account_t *account);
 
