@@ -11,10 +11,10 @@
 # IM_BENCH_WORKERS: of those measurements that are taken with one worker for
 # each core (the number of cores, at most 9).
 #
-# The folder (default: a new one in /tmp) gets raw results and result.md.
-# Numbers of single rounds, which bench/table.pl makes a table of, lie in
-# *.tsv and *.log; "peers" tells which other servers are not installed.  See
-# common.sh for the environment.
+# The folder (default: a new one in /tmp) gets raw results, result.md and, with
+# gnuplot, plots.  Numbers of single rounds, which bench/table.pl makes a table
+# of, lie in *.tsv and *.log; "peers" tells which other servers are not
+# installed.  See common.sh for the environment.
 
 set -eu
 
@@ -69,6 +69,8 @@ most=$(($(ulimit -n) - 1000))
 rm -rf "$IM_BENCH_OUT/run"
 
 "$here/table.pl" "$IM_BENCH_OUT" > "$IM_BENCH_OUT/result.md"
+
+[ -z "$(command -v gnuplot)" ] || "$here/plot.sh" "$IM_BENCH_OUT"
 
 cat "$IM_BENCH_OUT/result.md"
 echo
