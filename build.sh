@@ -65,10 +65,10 @@ mongo_except="cluster_death cluster_failover cluster_idle cluster_limit
               docs mongo store unit"
 
 # those of the others that each run of all tests has
-mongo_tests="acceptance callback_c2c cluster_fault cluster_group
-             cluster_session conv_list group_members group_messages
-             group_sequence msg_pipeline msg_read msg_recall msg_send profile
-             rest_account room_send sdk sns_friend web_login"
+mongo_tests="callback_c2c cluster_fault cluster_group cluster_session
+             conv_list group_members group_messages group_sequence
+             msg_pipeline msg_read msg_recall msg_send profile rest_account
+             room_send sdk sns_friend web_login"
 
 
 die() {
