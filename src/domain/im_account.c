@@ -28,6 +28,8 @@ struct im_tinyid_block_s {
 };
 
 
+static ngx_int_t im_account_row(im_ctx_t *ctx, ngx_str_t *user,
+    ngx_uint_t cached, im_row_t *row);
 static ngx_int_t im_account_read(im_ctx_t *ctx, ngx_str_t *user,
     ngx_uint_t cached, im_account_t *account);
 static ngx_int_t im_account_insert(im_ctx_t *ctx, im_batch_t *batch,
@@ -100,20 +102,12 @@ im_account_get(im_ctx_t *ctx, ngx_str_t *user, im_account_t *account)
 ngx_int_t
 im_account_find(im_ctx_t *ctx, ngx_str_t *user)
 {
-    im_key_t   key;
     im_row_t   row;
     ngx_int_t  rc;
 
-    if (!im_account_syntax(ctx->app, user)) {
-        return NGX_DECLINED;
-    }
+    rc = im_account_row(ctx, user, 1, &row);
 
-    im_account_key(ctx, user, &key);
-
-    rc = im_cache_get_exact(ctx, IM_T_ACCOUNT, &key, &row);
-
-    return (rc == NGX_DECLINED && im_account_is_admin(ctx->app, user)) ? NGX_OK
-                                                                      : rc;
+    return (rc == NGX_DONE) ? NGX_OK : rc;
 }
 
 
@@ -124,12 +118,13 @@ im_account_load(im_ctx_t *ctx, ngx_str_t *user, im_account_t *account)
 }
 
 
+/* NGX_DONE: an administrator who has none yet. */
+
 static ngx_int_t
-im_account_read(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t cached,
-    im_account_t *account)
+im_account_row(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t cached,
+    im_row_t *row)
 {
     im_key_t   key;
-    im_row_t   row;
     ngx_int_t  rc;
 
     if (!im_account_syntax(ctx->app, user)) {
@@ -138,10 +133,27 @@ im_account_read(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t cached,
 
     im_account_key(ctx, user, &key);
 
-    rc = cached ? im_cache_get_exact(ctx, IM_T_ACCOUNT, &key, &row)
-                : im_store_get(ctx, IM_T_ACCOUNT, &key, &row);
+    rc = cached ? im_cache_get_exact(ctx, IM_T_ACCOUNT, &key, row)
+                : im_store_get(ctx, IM_T_ACCOUNT, &key, row);
 
     if (rc == NGX_DECLINED && im_account_is_admin(ctx->app, user)) {
+        return NGX_DONE;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+im_account_read(im_ctx_t *ctx, ngx_str_t *user, ngx_uint_t cached,
+    im_account_t *account)
+{
+    im_row_t   row;
+    ngx_int_t  rc;
+
+    rc = im_account_row(ctx, user, cached, &row);
+
+    if (rc == NGX_DONE) {
         return im_account_create(ctx, user, 0, account);
     }
 
