@@ -15,7 +15,7 @@
     (&im_lane_buckets[((lane)->peer ^ (lane)->name) % IM_LANE_BUCKETS])
 
 
-static im_lane_t *im_lane_ahead(im_lane_t *lane);
+static im_lane_t *im_lane_near(im_lane_t *lane, ngx_uint_t ahead);
 static ngx_uint_t im_lane_held(im_lane_t *lane, ngx_uint_t ended);
 static void im_lane_wake_next(im_lane_t *lane);
 
@@ -100,28 +100,30 @@ im_lane_pass(im_lane_t *lane)
 }
 
 
-/* The nearest one, NULL: there is none. */
+/* The nearest one ahead, or behind; NULL: there is none. */
 
 static im_lane_t *
-im_lane_ahead(im_lane_t *lane)
+im_lane_near(im_lane_t *lane, ngx_uint_t ahead)
 {
     im_lane_t    *l;
     ngx_queue_t  *q, *bucket;
 
     bucket = im_lane_bucket(lane);
+    q = &lane->queue;
 
-    for (q = ngx_queue_prev(&lane->queue);
-         q != bucket;
-         q = ngx_queue_prev(q))
-    {
+    for ( ;; ) {
+        q = ahead ? ngx_queue_prev(q) : ngx_queue_next(q);
+
+        if (q == bucket) {
+            return NULL;
+        }
+
         l = ngx_queue_data(q, im_lane_t, queue);
 
         if (l->peer == lane->peer && l->name == lane->name) {
             return l;
         }
     }
-
-    return NULL;
 }
 
 
@@ -132,7 +134,7 @@ im_lane_held(im_lane_t *lane, ngx_uint_t ended)
 {
     im_lane_t  *ahead;
 
-    ahead = im_lane_ahead(lane);
+    ahead = im_lane_near(lane, 1);
 
     return ahead && (ended || !ahead->passed);
 }
@@ -143,24 +145,11 @@ im_lane_held(im_lane_t *lane, ngx_uint_t ended)
 static void
 im_lane_wake_next(im_lane_t *lane)
 {
-    im_lane_t    *l;
-    ngx_queue_t  *q, *bucket;
+    im_lane_t  *next;
 
-    bucket = im_lane_bucket(lane);
+    next = im_lane_near(lane, 0);
 
-    for (q = ngx_queue_next(&lane->queue);
-         q != bucket;
-         q = ngx_queue_next(q))
-    {
-        l = ngx_queue_data(q, im_lane_t, queue);
-
-        if (l->peer == lane->peer && l->name == lane->name) {
-
-            if (l->co) {
-                im_co_wake(l->co, NGX_OK);
-            }
-
-            return;
-        }
+    if (next && next->co) {
+        im_co_wake(next->co, NGX_OK);
     }
 }
