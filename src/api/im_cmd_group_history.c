@@ -200,7 +200,7 @@ im_cmd_group_msg_get(im_ctx_t *ctx, void *data)
             return im_group_code(rc);
         }
 
-        first = m.first;
+        first = ngx_max(m.first, 0);
     }
 
     /* what the user has cleared is gone for him */

@@ -45,6 +45,7 @@ static ngx_str_t  im_fault_names[] = {
     ngx_string("outbox_put"),
     ngx_string("outbox_sent"),
     ngx_string("member_read"),
+    ngx_string("peer_groups"),
     ngx_string("message_commit"),
     ngx_null_string
 };

@@ -197,6 +197,7 @@ im_group_joined_row(im_row_t *row, void *data)
     (void) im_row_int(row, "role", &joined->role);
     (void) im_row_int(row, "joined", &joined->joined);
     (void) im_row_int(row, "flag", &joined->flag);
+    (void) im_row_int(row, "first", &joined->first);
 
     return NGX_OK;
 }

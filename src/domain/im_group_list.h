@@ -25,6 +25,7 @@ typedef struct {
     int64_t            role;         /* im_group_role_e */
     int64_t            joined;       /* seconds */
     int64_t            flag;         /* im_group_msg_flag_e */
+    int64_t            first;        /* im_group_member_t */
 } im_group_joined_t;
 
 

@@ -34,7 +34,8 @@ typedef struct {
     int64_t            flag;         /* im_group_msg_flag_e */
     ngx_str_t          card;         /* NameCard */
     ngx_str_t          custom;       /* JSON, im_group_custom.h, or empty */
-    int64_t            first;        /* messages up to this one are not his */
+    int64_t            first;        /* messages up to this one are not his;
+                                        -1: all are, but none is told */
     int64_t            read;         /* set by im_group_member_reads() */
     int64_t            sent;
     int64_t            version;      /* 0: no member */

@@ -230,6 +230,7 @@ im_group_message_stored(im_ctx_t *ctx, im_group_t *group,
 
     row.type = IM_ROW_MESSAGE;
     row.from = send->from;
+    row.inst = ctx->inst;
     row.time = send->time;
     row.ctime = send->client_time;
     row.cseq = send->client_seq;

@@ -83,6 +83,7 @@ static im_record_t  im_group_row_record[] = {
     { ngx_string("recalled"), IM_COL_INT,
       offsetof(im_group_row_t, recalled) },
     { ngx_string("revoker"), IM_COL_STR, offsetof(im_group_row_t, revoker) },
+    { ngx_string("inst"), IM_COL_INT, offsetof(im_group_row_t, inst) },
     { ngx_string("gone"), IM_COL_INT, offsetof(im_group_row_t, gone) },
     { ngx_string("mver"), IM_COL_INT, offsetof(im_group_row_t, mver) },
     { ngx_string("modified"), IM_COL_INT,

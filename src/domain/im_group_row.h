@@ -47,6 +47,7 @@ typedef struct {
                                         all */
     int64_t            recalled;     /* microseconds, 0: it is not */
     ngx_str_t          revoker;
+    int64_t            inst;         /* of the sender, who gets no copy */
     int64_t            gone;         /* 1: deleted */
     int64_t            mver;         /* MsgVersion: modifications */
     int64_t            modified;     /* microseconds of the last one */

@@ -63,6 +63,7 @@ struct im_peer_s {
     unsigned           groups_syncing:1; /* im_peer_group.c */
     unsigned           groups_again:1;
     unsigned           groups_feeding:1;
+    unsigned           groups_known:1;   /* those of the login */
     unsigned           tls:1;
 };
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_co.h"
 #include "core/im_stat.h"
+#include "core/im_str.h"
 #include "domain/im_group_direct.h"
 #include "web/im_peer_group.h"
 #include "web/im_web_session.h"
@@ -221,7 +222,9 @@ im_peer_feed_page(im_ctx_t *ctx, im_peer_group_t *pg)
         if (!row[i].gone
             && !row[i].recalled
             && im_group_direct_visible(&row[i], &ctx->user)
-            && (!pg->discard || row[i].type != IM_ROW_MESSAGE))
+            && (!pg->discard || row[i].type != IM_ROW_MESSAGE)
+            && (row[i].inst != (int64_t) ctx->inst
+                || !im_str_eq(&row[i].from, &ctx->user)))
         {
             if (im_group_row_event(ctx, &group, &row[i], &event) != NGX_OK) {
                 return NGX_ERROR;

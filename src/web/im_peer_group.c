@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_co.h"
+#include "core/im_fault.h"
 #include "core/im_str.h"
 #include "live/im_room_member.h"
 #include "domain/im_group_direct.h"
@@ -184,6 +185,10 @@ im_peer_groups_once(im_ctx_t *ctx)
     im_peer_group_t    *pg;
     im_group_joined_t  *joined;
 
+    if (im_fault_error("peer_groups")) {
+        return NGX_ERROR;
+    }
+
     rc = im_group_joined(ctx, &ctx->user, &list);
     if (rc != NGX_OK) {
         return rc;
@@ -233,6 +238,13 @@ im_peer_groups_once(im_ctx_t *ctx)
             if (pg == NULL) {
                 return NGX_ERROR;
             }
+
+            if (peer->groups_known && joined[i].first != -1) {
+                pg->cursor = joined[i].first;
+                pg->since = im_group_row_now();
+                pg->behind = 1;
+                pg->fresh = 1;
+            }
         }
 
         pg->found = 1;
@@ -268,6 +280,28 @@ im_peer_groups_once(im_ctx_t *ctx)
 
         if (i % IM_PEER_GROUPS_SLICE == IM_PEER_GROUPS_SLICE - 1) {
             im_co_yield();
+        }
+    }
+
+    peer = im_peer_groups_peer(ctx);
+
+    if (peer == NULL) {
+        return NGX_DECLINED;
+    }
+
+    peer->groups_known = 1;
+
+    /* what was sent there before this worker heard of it */
+
+    for (q = ngx_queue_head(&peer->groups);
+         q != ngx_queue_sentinel(&peer->groups);
+         q = ngx_queue_next(q))
+    {
+        pg = ngx_queue_data(q, im_peer_group_t, queue);
+
+        if (pg->fresh) {
+            pg->fresh = 0;
+            im_peer_group_behind(pg, 0);
         }
     }
 
@@ -388,6 +422,8 @@ void
 im_peer_groups_close(im_peer_t *peer)
 {
     ngx_queue_t  *q;
+
+    peer->groups_known = 0;
 
     while (!ngx_queue_empty(&peer->groups)) {
         q = ngx_queue_head(&peer->groups);

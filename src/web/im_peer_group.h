@@ -36,6 +36,7 @@ typedef struct {
     unsigned           discard:1;    /* MsgFlag: no messages */
     unsigned           found:1;
     unsigned           behind:1;
+    unsigned           fresh:1;      /* joined just now: from there on */
     unsigned           again:1;      /* something came while it was read */
 } im_peer_group_t;
 
