@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_map.h"
 #include "core/im_worker.h"
 #include "live/im_redis.h"
 #include "live/im_stamp.h"
@@ -18,7 +19,7 @@
 
 
 typedef struct {
-    ngx_rbtree_node_t  node;         /* key: the hash */
+    im_map_node_t      node;
     ngx_queue_t        queue;
     ngx_msec_t         loaded;
     uint32_t           stamp;
@@ -36,8 +37,6 @@ static im_cache_entry_t *im_cache_find(im_table_e table, im_key_t *key,
     uint32_t hash);
 static void im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key,
     uint32_t hash, uint32_t stamp, im_row_t *row);
-static void im_cache_insert_value(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static void im_cache_free(im_cache_entry_t *e);
 static ngx_int_t im_cache_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_cache_exit_process(ngx_cycle_t *cycle);
@@ -52,10 +51,9 @@ im_worker_hook_t  im_cache_hook = {
 };
 
 
-static ngx_rbtree_t       im_cache_tree;
-static ngx_rbtree_node_t  im_cache_sentinel;
-static ngx_queue_t        im_cache_queue;  /* most recently used first */
-static ngx_uint_t         im_cache_count;
+static im_map_t     im_cache_map;
+static ngx_queue_t  im_cache_queue;        /* most recently used first */
+static ngx_uint_t   im_cache_count;
 
 
 ngx_int_t
@@ -177,73 +175,28 @@ im_cache_hash(im_table_e table, im_key_t *key)
 static im_cache_entry_t *
 im_cache_find(im_table_e table, im_key_t *key, uint32_t hash)
 {
-    ngx_int_t           rc;
-    im_cache_entry_t   *e;
-    ngx_rbtree_node_t  *node;
+    im_map_node_t     *node;
+    im_cache_entry_t  *e;
 
-    node = im_cache_tree.root;
+    if (im_cache_map.chains == NULL) {
+        return NULL;
+    }
 
-    while (node && node != &im_cache_sentinel) {
-
-        if (hash != node->key) {
-            node = (hash < node->key) ? node->left : node->right;
-            continue;
-        }
-
+    for (node = im_map_find(&im_cache_map, hash);
+         node;
+         node = im_map_next(node))
+    {
         e = (im_cache_entry_t *) node;
 
-        rc = (e->table != table) ? (ngx_int_t) table - (ngx_int_t) e->table
-                                 : ngx_memn2cmp(key->data, e->data, key->len,
-                                                e->key_len);
-        if (rc == 0) {
+        if (e->table == table
+            && e->key_len == key->len
+            && ngx_memcmp(e->data, key->data, key->len) == 0)
+        {
             return e;
         }
-
-        node = (rc < 0) ? node->left : node->right;
     }
 
     return NULL;
-}
-
-
-static void
-im_cache_insert_value(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
-    ngx_rbtree_node_t *sentinel)
-{
-    ngx_int_t            rc;
-    im_cache_entry_t    *e, *t;
-    ngx_rbtree_node_t  **p;
-
-    e = (im_cache_entry_t *) node;
-
-    for ( ;; ) {
-
-        t = (im_cache_entry_t *) temp;
-
-        if (node->key != temp->key) {
-            rc = (node->key < temp->key) ? -1 : 1;
-
-        } else if (e->table != t->table) {
-            rc = (ngx_int_t) e->table - (ngx_int_t) t->table;
-
-        } else {
-            rc = ngx_memn2cmp(e->data, t->data, e->key_len, t->key_len);
-        }
-
-        p = (rc < 0) ? &temp->left : &temp->right;
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    *p = node;
-    node->parent = temp;
-    node->left = sentinel;
-    node->right = sentinel;
-    ngx_rbt_red(node);
 }
 
 
@@ -263,7 +216,7 @@ im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key, uint32_t hash,
 
     len = row ? row->data.len : 0;
 
-    if (im_cache_tree.root == NULL || len > IM_CACHE_ROW_MAX) {
+    if (im_cache_map.chains == NULL || len > IM_CACHE_ROW_MAX) {
         return;
     }
 
@@ -278,7 +231,7 @@ im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key, uint32_t hash,
         return;
     }
 
-    e->node.key = hash;
+    e->node.hash = hash;
     e->loaded = ngx_current_msec;
     e->stamp = stamp;
     e->table = table;
@@ -292,7 +245,7 @@ im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key, uint32_t hash,
         ngx_memcpy(e->data + key->len, row->data.data, len);
     }
 
-    ngx_rbtree_insert(&im_cache_tree, &e->node);
+    im_map_insert(&im_cache_map, &e->node);
     ngx_queue_insert_head(&im_cache_queue, &e->queue);
     im_cache_count++;
 }
@@ -302,7 +255,7 @@ static void
 im_cache_free(im_cache_entry_t *e)
 {
     ngx_queue_remove(&e->queue);
-    ngx_rbtree_delete(&im_cache_tree, &e->node);
+    im_map_delete(&im_cache_map, &e->node);
     im_cache_count--;
 
     ngx_free(e);
@@ -312,7 +265,9 @@ im_cache_free(im_cache_entry_t *e)
 static ngx_int_t
 im_cache_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
-    ngx_rbtree_init(&im_cache_tree, &im_cache_sentinel, im_cache_insert_value);
+    static im_map_node_t  *chains[IM_CACHE_ENTRIES];
+
+    im_map_init(&im_cache_map, chains, IM_CACHE_ENTRIES);
     ngx_queue_init(&im_cache_queue);
 
     return NGX_OK;

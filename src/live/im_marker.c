@@ -104,7 +104,7 @@ im_marker_drop(u_char key[IM_ZONE_KEY_LEN])
     e = im_zone_find_locked(sh, IM_LRU_MARKER, key);
 
     if (e && e->state == IM_MARKER_TAKEN) {
-        im_zone_remove_locked(sh, IM_LRU_MARKER, e);
+        im_zone_remove_locked(sh, e);
     }
 
     im_zone_unlock(sh);
@@ -179,20 +179,24 @@ static ngx_int_t
 im_marker_put_locked(im_zone_sh_t *sh, im_zone_entry_t *e, u_char *key,
     ngx_str_t *result, ngx_msec_t ttl)
 {
-    if (e) {
-        im_zone_remove_locked(sh, IM_LRU_MARKER, e);
+    if (e && offsetof(im_zone_entry_t, data) + result->len > e->size) {
+        im_zone_remove_locked(sh, e);
+        e = NULL;
     }
 
     if (result->len > IM_MARKER_RESULT_MAX) {
         return NGX_DECLINED;
     }
 
-    e = im_zone_new_locked(sh, IM_LRU_MARKER, key, result->len);
     if (e == NULL) {
-        return NGX_DECLINED;
+        e = im_zone_new_locked(sh, IM_LRU_MARKER, key, result->len);
+        if (e == NULL) {
+            return NGX_DECLINED;
+        }
     }
 
     e->state = IM_MARKER_DONE;
+    e->len = result->len;
     e->expires = ngx_current_msec + ttl;
     ngx_memcpy(e->data, result->data, result->len);
 

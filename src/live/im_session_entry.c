@@ -19,8 +19,10 @@
 /* in the zone: a user, and the user's instances */
 
 typedef struct {
-    im_zone_node_t           node;
+    im_map_node_t            node;
     ngx_queue_t              entries;
+    uint32_t                 app;
+    uint32_t                 len;
     u_char                   name[1];
 } im_session_user_t;
 
@@ -37,6 +39,9 @@ typedef struct {
 } im_session_node_t;
 
 
+static im_session_user_t *im_session_user_find(im_zone_sh_t *sh,
+    ngx_uint_t app, uint64_t hash, ngx_str_t *user);
+static uint64_t im_session_user_hash(ngx_uint_t app, ngx_str_t *user);
 static void im_session_unlink(im_zone_sh_t *sh, im_session_node_t *node);
 
 
@@ -44,22 +49,22 @@ ngx_int_t
 im_session_enter(im_session_t *s, ngx_uint_t again, ngx_uint_t *slot,
     uint64_t *serial)
 {
+    uint64_t            hash;
     ngx_int_t           rc;
     ngx_queue_t        *q;
     im_zone_sh_t       *sh;
-    im_zone_node_t      key;
     im_session_node_t  *node;
     im_session_user_t  *user;
 
     *slot = IM_SLOTS;
     *serial = 0;
 
-    im_zone_node_init(&key, s->app, 0, 0, &s->user);
+    hash = im_session_user_hash(s->app, &s->user);
 
     sh = im_zone_lock();
 
     node = NULL;
-    user = im_zone_node_find(&sh->users, &key);
+    user = im_session_user_find(sh, s->app, hash, &s->user);
 
     if (user == NULL) {
         user = im_zone_alloc_locked(sh, sizeof(im_session_user_t)
@@ -68,8 +73,9 @@ im_session_enter(im_session_t *s, ngx_uint_t again, ngx_uint_t *slot,
             goto full;
         }
 
-        user->node = key;
-        user->node.name = user->name;
+        user->node.hash = hash;
+        user->app = s->app;
+        user->len = s->user.len;
         ngx_memcpy(user->name, s->user.data, s->user.len);
         ngx_queue_init(&user->entries);
 
@@ -79,7 +85,7 @@ im_session_enter(im_session_t *s, ngx_uint_t again, ngx_uint_t *slot,
             goto full;
         }
 
-        ngx_rbtree_insert(&sh->users, &user->node.node);
+        im_map_insert(&sh->users, &user->node);
         sh->nusers++;
 
     } else {
@@ -150,6 +156,38 @@ full:
 }
 
 
+static im_session_user_t *
+im_session_user_find(im_zone_sh_t *sh, ngx_uint_t app, uint64_t hash,
+    ngx_str_t *user)
+{
+    im_map_node_t      *node;
+    im_session_user_t  *u;
+
+    for (node = im_map_find(&sh->users, hash);
+         node;
+         node = im_map_next(node))
+    {
+        u = (im_session_user_t *) node;
+
+        if (u->app == app
+            && u->len == user->len
+            && ngx_memcmp(u->name, user->data, user->len) == 0)
+        {
+            return u;
+        }
+    }
+
+    return NULL;
+}
+
+
+static uint64_t
+im_session_user_hash(ngx_uint_t app, ngx_str_t *user)
+{
+    return (uint64_t) app << 32 | ngx_murmur_hash2(user->data, user->len);
+}
+
+
 static void
 im_session_unlink(im_zone_sh_t *sh, im_session_node_t *node)
 {
@@ -163,7 +201,7 @@ im_session_unlink(im_zone_sh_t *sh, im_session_node_t *node)
     sh->nsessions--;
 
     if (ngx_queue_empty(&user->entries)) {
-        ngx_rbtree_delete(&sh->users, &user->node.node);
+        im_map_delete(&sh->users, &user->node);
         im_zone_free_locked(sh, user);
         sh->nusers--;
     }
@@ -173,17 +211,17 @@ im_session_unlink(im_zone_sh_t *sh, im_session_node_t *node)
 void
 im_session_leave(im_session_t *s)
 {
+    uint64_t            hash;
     ngx_queue_t        *q;
     im_zone_sh_t       *sh;
-    im_zone_node_t      key;
     im_session_node_t  *node;
     im_session_user_t  *user;
 
-    im_zone_node_init(&key, s->app, 0, 0, &s->user);
+    hash = im_session_user_hash(s->app, &s->user);
 
     sh = im_zone_lock();
 
-    user = im_zone_node_find(&sh->users, &key);
+    user = im_session_user_find(sh, s->app, hash, &s->user);
 
     if (user) {
         for (q = ngx_queue_head(&user->entries);
@@ -207,18 +245,18 @@ void
 im_session_slots(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
     im_slots_t *slots)
 {
+    uint64_t            hash;
     ngx_queue_t        *q;
     im_zone_sh_t       *sh;
-    im_zone_node_t      key;
     im_session_node_t  *node;
     im_session_user_t  *u;
 
     im_slots_zero(slots);
-    im_zone_node_init(&key, app, 0, 0, user);
+    hash = im_session_user_hash(app, user);
 
     sh = im_zone_lock();
 
-    u = im_zone_node_find(&sh->users, &key);
+    u = im_session_user_find(sh, app, hash, user);
 
     if (u) {
         for (q = ngx_queue_head(&u->entries);
@@ -304,19 +342,19 @@ ngx_uint_t
 im_session_list(ngx_uint_t app, ngx_str_t *user, im_session_entry_t *entries,
     ngx_uint_t max)
 {
+    uint64_t            hash;
     ngx_uint_t          n;
     ngx_queue_t        *q;
     im_zone_sh_t       *sh;
-    im_zone_node_t      key;
     im_session_node_t  *node;
     im_session_user_t  *u;
 
     n = 0;
-    im_zone_node_init(&key, app, 0, 0, user);
+    hash = im_session_user_hash(app, user);
 
     sh = im_zone_lock();
 
-    u = im_zone_node_find(&sh->users, &key);
+    u = im_session_user_find(sh, app, hash, user);
 
     if (u) {
         for (q = ngx_queue_head(&u->entries);

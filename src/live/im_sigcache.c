@@ -31,7 +31,7 @@ im_sigcache_get(u_char digest[32], time_t *sig_time, time_t *expires)
             rc = NGX_OK;
 
         } else {
-            im_zone_remove_locked(sh, IM_LRU_SIG, e);
+            im_zone_remove_locked(sh, e);
         }
     }
 

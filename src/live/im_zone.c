@@ -12,8 +12,9 @@
 #include "live/im_zone.h"
 
 
-#define IM_ZONE_LAYOUT  4
+#define IM_ZONE_LAYOUT  5
 #define IM_ZONE_TRIES   4
+#define IM_ZONE_ENTRY   512          /* bytes of the zone for a chain */
 
 
 static ngx_int_t im_zone_init_conf(ngx_conf_t *cf, im_conf_t *conf);
@@ -110,8 +111,9 @@ im_zone_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 static ngx_int_t
 im_zone_make(ngx_slab_pool_t *shpool)
 {
-    ngx_uint_t     i;
-    im_zone_sh_t  *sh;
+    ngx_uint_t       i, n;
+    im_zone_sh_t    *sh;
+    im_map_node_t  **chains;
 
     shpool->log_nomem = 0;
     shpool->data = NULL;
@@ -128,8 +130,18 @@ im_zone_make(ngx_slab_pool_t *shpool)
     sh->serial = (uint64_t) im_bus_mark()->generation << 40;
 
     for (i = 0; i < IM_LRU_TABLES; i++) {
-        im_zone_lru_init(&sh->lru[i]);
+        ngx_queue_init(&sh->lru[i].queue);
     }
+
+    n = im_map_chains((shpool->end - shpool->start) / IM_ZONE_ENTRY);
+
+    chains = ngx_slab_alloc_locked(shpool, 2 * n * sizeof(im_map_node_t *));
+    if (chains == NULL) {
+        return NGX_ERROR;
+    }
+
+    im_map_init(&sh->entries, chains, n);
+    im_map_init(&sh->users, chains + n, n);
 
     for (i = 0; i < IM_SLOTS; i++) {
         ngx_queue_init(&sh->slots[i].sessions);
@@ -137,8 +149,6 @@ im_zone_make(ngx_slab_pool_t *shpool)
         ngx_queue_init(&sh->slots[i].audience);
     }
 
-    ngx_rbtree_init(&sh->users, &sh->users_sentinel,
-                    im_zone_node_insert_value);
     ngx_rbtree_init(&sh->rooms, &sh->rooms_sentinel,
                     im_zone_node_insert_value);
     ngx_rbtree_init(&sh->joined, &sh->joined_sentinel,

@@ -10,6 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_map.h"
 #include "live/im_slot.h"
 
 
@@ -65,8 +66,6 @@ void im_zone_stat(im_zone_stat_t *stat);
  */
 
 typedef struct {
-    ngx_rbtree_t            rbtree;
-    ngx_rbtree_node_t       sentinel;
     ngx_queue_t             queue;   /* most recently used first */
     ngx_uint_t              count;
     size_t                  bytes;
@@ -76,7 +75,7 @@ typedef struct {
 /* an entry; what a, b, state and data mean depends on the table */
 
 typedef struct {
-    ngx_rbtree_node_t       node;    /* key: the first bytes of key */
+    im_map_node_t           node;    /* hash: the first bytes of key */
     ngx_queue_t             queue;
     u_char                  key[IM_ZONE_KEY_LEN];
     ngx_msec_t              expires;
@@ -84,8 +83,9 @@ typedef struct {
     int64_t                 b;
     uint32_t                size;    /* of the whole entry */
     uint16_t                len;
-    uint16_t                state;
-    u_char                  data[8];
+    uint8_t                 table;
+    uint8_t                 state;
+    u_char                  data[48]; /* or more, 128 in all */
 } im_zone_entry_t;
 
 
@@ -110,11 +110,11 @@ typedef struct {
     ngx_uint_t              layout;
 
     im_zone_lru_t           lru[IM_LRU_TABLES];
+    im_map_t                entries; /* of all of them */
     size_t                  lru_bytes;
 
     uint64_t                serial;
-    ngx_rbtree_t            users;
-    ngx_rbtree_node_t       users_sentinel;
+    im_map_t                users;   /* with sessions */
 
     ngx_rbtree_t            rooms;
     ngx_rbtree_node_t       rooms_sentinel;
@@ -164,14 +164,12 @@ im_zone_entry_t *im_zone_new_locked(im_zone_sh_t *sh, ngx_uint_t table,
 /* The living entry, or a new one, whose expires is 0. */
 im_zone_entry_t *im_zone_get_locked(im_zone_sh_t *sh, ngx_uint_t table,
     u_char *key, size_t len);
-void im_zone_remove_locked(im_zone_sh_t *sh, ngx_uint_t table,
-    im_zone_entry_t *e);
+void im_zone_remove_locked(im_zone_sh_t *sh, im_zone_entry_t *e);
 /* Removes n entries of the tail; n == 0: at most two that have expired. */
 void im_zone_evict_locked(im_zone_sh_t *sh, ngx_uint_t table, ngx_uint_t n);
-void im_zone_lru_init(im_zone_lru_t *lru);
 
 
-/* What users, rooms, joined users and guests are found by. */
+/* What rooms, joined users and guests are found by. */
 
 typedef struct {
     ngx_rbtree_node_t       node;    /* key: hash of the rest */

@@ -10,8 +10,6 @@
 #include "live/im_zone.h"
 
 
-static void im_zone_insert_value(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static ngx_uint_t im_zone_largest(im_zone_sh_t *sh);
 
 
@@ -39,91 +37,41 @@ im_zone_key(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t app, ngx_uint_t what,
 }
 
 
-void
-im_zone_lru_init(im_zone_lru_t *lru)
-{
-    ngx_rbtree_init(&lru->rbtree, &lru->sentinel, im_zone_insert_value);
-    ngx_queue_init(&lru->queue);
-}
-
-
-static void
-im_zone_insert_value(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
-    ngx_rbtree_node_t *sentinel)
-{
-    im_zone_entry_t     *e, *et;
-    ngx_rbtree_node_t  **p;
-
-    for ( ;; ) {
-
-        if (node->key != temp->key) {
-            p = (node->key < temp->key) ? &temp->left : &temp->right;
-
-        } else {
-            e = (im_zone_entry_t *) node;
-            et = (im_zone_entry_t *) temp;
-
-            p = (ngx_memcmp(e->key, et->key, IM_ZONE_KEY_LEN) < 0)
-                ? &temp->left : &temp->right;
-        }
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    *p = node;
-    node->parent = temp;
-    node->left = sentinel;
-    node->right = sentinel;
-    ngx_rbt_red(node);
-}
-
-
 im_zone_entry_t *
 im_zone_find_locked(im_zone_sh_t *sh, ngx_uint_t table, u_char *key)
 {
-    ngx_int_t           rc;
-    im_zone_lru_t      *lru;
-    im_zone_entry_t    *e;
-    ngx_rbtree_key_t    k;
-    ngx_rbtree_node_t  *node, *sentinel;
+    uint64_t          hash;
+    im_zone_entry_t  *e;
+    im_map_node_t    *node;
 
-    ngx_memcpy(&k, key, sizeof(ngx_rbtree_key_t));
+    ngx_memcpy(&hash, key, sizeof(uint64_t));
 
-    lru = &sh->lru[table];
-    node = lru->rbtree.root;
-    sentinel = lru->rbtree.sentinel;
-
-    while (node != sentinel) {
-
-        if (k != node->key) {
-            node = (k < node->key) ? node->left : node->right;
-            continue;
-        }
-
+    for (node = im_map_find(&sh->entries, hash);
+         node;
+         node = im_map_next(node))
+    {
         e = (im_zone_entry_t *) node;
-        rc = ngx_memcmp(key, e->key, IM_ZONE_KEY_LEN);
 
-        if (rc == 0) {
-
-            if ((ngx_msec_int_t) (e->expires - ngx_current_msec) <= 0) {
-                im_zone_remove_locked(sh, table, e);
-                return NULL;
-            }
-
-            ngx_queue_remove(&e->queue);
-            ngx_queue_insert_head(&lru->queue, &e->queue);
-
-            return e;
+        if (e->table == table
+            && ngx_memcmp(key, e->key, IM_ZONE_KEY_LEN) == 0)
+        {
+            break;
         }
-
-        node = (rc < 0) ? node->left : node->right;
     }
 
-    return NULL;
+    if (node == NULL) {
+        return NULL;
+    }
+
+    if ((ngx_msec_int_t) (e->expires - ngx_current_msec) <= 0) {
+        im_zone_remove_locked(sh, e);
+        return NULL;
+    }
+
+    ngx_queue_remove(&e->queue);
+    ngx_queue_insert_head(&sh->lru[table].queue, &e->queue);
+
+    return e;
 }
 
 
@@ -136,7 +84,8 @@ im_zone_new_locked(im_zone_sh_t *sh, ngx_uint_t table, u_char *key,
     im_zone_entry_t  *e;
 
     lru = &sh->lru[table];
-    size = offsetof(im_zone_entry_t, data) + ngx_max(len, 8);
+    size = ngx_max(offsetof(im_zone_entry_t, data) + len,
+                   sizeof(im_zone_entry_t));
 
     /* tidy up a little; tables may have half of the zone: the largest one
      * makes way, so that whoever fills one does not empty the others */
@@ -152,12 +101,13 @@ im_zone_new_locked(im_zone_sh_t *sh, ngx_uint_t table, u_char *key,
         return NULL;
     }
 
-    ngx_memcpy(&e->node.key, key, sizeof(ngx_rbtree_key_t));
+    ngx_memcpy(&e->node.hash, key, sizeof(uint64_t));
     ngx_memcpy(e->key, key, IM_ZONE_KEY_LEN);
     e->size = size;
     e->len = len;
+    e->table = table;
 
-    ngx_rbtree_insert(&lru->rbtree, &e->node);
+    im_map_insert(&sh->entries, &e->node);
     ngx_queue_insert_head(&lru->queue, &e->queue);
 
     lru->count++;
@@ -181,14 +131,14 @@ im_zone_get_locked(im_zone_sh_t *sh, ngx_uint_t table, u_char *key,
 
 
 void
-im_zone_remove_locked(im_zone_sh_t *sh, ngx_uint_t table, im_zone_entry_t *e)
+im_zone_remove_locked(im_zone_sh_t *sh, im_zone_entry_t *e)
 {
     im_zone_lru_t  *lru;
 
-    lru = &sh->lru[table];
+    lru = &sh->lru[e->table];
 
     ngx_queue_remove(&e->queue);
-    ngx_rbtree_delete(&lru->rbtree, &e->node);
+    im_map_delete(&sh->entries, &e->node);
 
     lru->count--;
     lru->bytes -= e->size;
@@ -222,7 +172,7 @@ im_zone_evict_locked(im_zone_sh_t *sh, ngx_uint_t table, ngx_uint_t n)
             sh->evicted++;
         }
 
-        im_zone_remove_locked(sh, table, e);
+        im_zone_remove_locked(sh, e);
     }
 }
 

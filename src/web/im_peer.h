@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_ctx.h"
+#include "core/im_map.h"
 #include "live/im_session.h"
 #include "web/im_frame.h"
 
@@ -37,7 +38,7 @@ typedef struct {
  */
 
 struct im_peer_s {
-    ngx_rbtree_node_t  node;         /* key: the number */
+    im_map_node_t      node;         /* hash: the number */
     uint64_t           id;
 
     im_peer_ops_t     *ops;
