@@ -22,15 +22,19 @@
 #define IM_GUEST_MISSED        IM_ROOM_READ_MAX
 #define IM_GUEST_MISSED_BYTES  (48 * 1024)
 
-#define IM_GUEST_TOLD          2048      /* in one tick */
+#define IM_GUEST_SLICE         64        /* told, or rooms looked at, at once */
+#define IM_GUEST_PAUSE         20        /* ms between slices */
+#define IM_GUEST_SLICES        40        /* after a tick */
 
 
 /* A room that guests of this worker read. */
 
 struct im_guest_room_s {
     im_zone_node_t     node;         /* app, gno */
+    ngx_queue_t        queue;        /* of rooms, looked at longest ago first */
     ngx_queue_t        guests;       /* told longest ago first */
     ngx_uint_t         audience;
+    ngx_uint_t         changes;      /* of the audience */
 };
 
 
@@ -39,6 +43,8 @@ static im_guest_room_t *im_guest_room(ngx_uint_t app, uint64_t gno);
 static ngx_int_t im_guest_enter(im_guest_t *guest);
 static void im_guest_leave(im_guest_t *guest);
 static void im_guest_tick(void);
+static void im_guest_tell_handler(ngx_event_t *ev);
+static ngx_uint_t im_guest_tell(im_guest_room_t *room, ngx_uint_t max);
 static ngx_uint_t im_guest_audience(im_guest_room_t *room);
 static im_frame_t *im_guest_audience_frame(ngx_uint_t audience);
 static ngx_int_t im_guest_missed(im_bus_buf_t *buf, void *data);
@@ -50,6 +56,11 @@ static im_frame_t *im_guest_frame(im_bus_buf_t *buf);
 
 static ngx_rbtree_t       im_guest_rooms;
 static ngx_rbtree_node_t  im_guest_sentinel;
+static ngx_queue_t        im_guest_queue;
+static ngx_uint_t         im_guest_nrooms;
+static ngx_event_t        im_guest_event;
+static ngx_uint_t         im_guest_slices;  /* left until the next tick */
+static ngx_uint_t         im_guest_quiet;   /* rooms in a row, all were told */
 
 
 im_worker_hook_t  im_guest_hook = {
@@ -66,6 +77,13 @@ im_guest_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
     ngx_rbtree_init(&im_guest_rooms, &im_guest_sentinel,
                     im_zone_node_insert_value);
+    ngx_queue_init(&im_guest_queue);
+
+    ngx_memzero(&im_guest_event, sizeof(ngx_event_t));
+    im_guest_event.handler = im_guest_tell_handler;
+    im_guest_event.data = &im_guest_event;
+    im_guest_event.log = cycle->log;
+    im_guest_event.cancelable = 1;
 
     return im_slot_tick_add(im_guest_tick);
 }
@@ -187,9 +205,11 @@ im_guest_enter(im_guest_t *guest)
 
         ngx_queue_init(&room->guests);
         ngx_rbtree_insert(&im_guest_rooms, &room->node.node);
+        ngx_queue_insert_head(&im_guest_queue, &room->queue);
+        im_guest_nrooms++;
     }
 
-    /* nobody's audience is 0: it is told at the next tick */
+    /* an audience has changed once at least: it is told at the next tick */
 
     guest->room = room;
     guest->told = 0;
@@ -210,73 +230,107 @@ im_guest_leave(im_guest_t *guest)
 
     if (ngx_queue_empty(&room->guests)) {
         ngx_rbtree_delete(&im_guest_rooms, &room->node.node);
+        ngx_queue_remove(&room->queue);
+        im_guest_nrooms--;
         ngx_free(room);
     }
 }
 
 
 /*
- * Once a second; in rooms with very many guests the later ones are told by
- * the next ticks.
+ * Once a second, and not all at once: other workers have the same tick.  What
+ * is left, in rooms with very many guests, is told after the next one.
  */
 
 static void
 im_guest_tick(void)
 {
-    ngx_uint_t          n, last;
-    im_frame_t         *frame;
-    im_guest_t         *guest;
-    ngx_queue_t        *q;
-    im_guest_room_t    *room;
-    ngx_rbtree_node_t  *node, *next;
+    im_guest_slices = IM_GUEST_SLICES;
+    im_guest_quiet = 0;
 
-    if (im_guest_rooms.root == &im_guest_sentinel) {
-        return;
+    if (im_guest_nrooms && !im_guest_event.timer_set) {
+        ngx_add_timer(&im_guest_event, 1);
+    }
+}
+
+
+static void
+im_guest_tell_handler(ngx_event_t *ev)
+{
+    ngx_uint_t        n, told;
+    ngx_queue_t      *q;
+    im_guest_room_t  *room;
+
+    n = IM_GUEST_SLICE;
+
+    while (n && im_guest_quiet < im_guest_nrooms) {
+
+        q = ngx_queue_head(&im_guest_queue);
+        room = ngx_queue_data(q, im_guest_room_t, queue);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&im_guest_queue, q);
+
+        told = im_guest_tell(room, n);
+
+        im_guest_quiet = told ? 0 : im_guest_quiet + 1;
+        n -= ngx_max(told, 1);
     }
 
-    n = IM_GUEST_TOLD;
+    if (n == 0 && --im_guest_slices) {
+        ngx_add_timer(ev, IM_GUEST_PAUSE);
+    }
+}
 
-    for (node = ngx_rbtree_min(im_guest_rooms.root, &im_guest_sentinel);
-         node && n;
-         node = next)
-    {
-        next = ngx_rbtree_next(&im_guest_rooms, node);
 
-        room = (im_guest_room_t *) node;
-        last = im_guest_audience(room);
-        frame = NULL;
+/* How many of them did not know its audience, at most max. */
 
-        /* sending does not close a guest, so the queue only turns */
+static ngx_uint_t
+im_guest_tell(im_guest_room_t *room, ngx_uint_t max)
+{
+    ngx_uint_t    n, audience;
+    im_frame_t   *frame;
+    im_guest_t   *guest;
+    ngx_queue_t  *q;
 
-        while (n) {
-            q = ngx_queue_head(&room->guests);
-            guest = ngx_queue_data(q, im_guest_t, queue);
+    audience = im_guest_audience(room);
+    frame = NULL;
 
-            if (guest->told == last) {
+    if (room->audience != audience) {
+        room->audience = audience;
+        room->changes++;
+    }
+
+    /* sending does not close a guest, so the queue only turns */
+
+    for (n = 0; n < max; n++) {
+        q = ngx_queue_head(&room->guests);
+        guest = ngx_queue_data(q, im_guest_t, queue);
+
+        if (guest->told == room->changes) {
+            break;
+        }
+
+        if (frame == NULL) {
+            frame = im_guest_audience_frame(audience);
+            if (frame == NULL) {
                 break;
             }
-
-            if (frame == NULL) {
-                frame = im_guest_audience_frame(last);
-            }
-
-            if (frame == NULL) {
-                return;
-            }
-
-            guest->told = last;
-
-            ngx_queue_remove(q);
-            ngx_queue_insert_tail(&room->guests, q);
-
-            (void) guest->ops->send(guest, frame);
-            n--;
         }
 
-        if (frame) {
-            im_frame_unref(frame);
-        }
+        guest->told = room->changes;
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&room->guests, q);
+
+        (void) guest->ops->send(guest, frame);
     }
+
+    if (frame) {
+        im_frame_unref(frame);
+    }
+
+    return n;
 }
 
 

@@ -50,7 +50,8 @@ struct im_guest_s {
     uint64_t           gno;
     im_guest_room_t   *room;         /* in this worker, while it is open */
     ngx_queue_t        queue;        /* guests of the room */
-    ngx_uint_t         told;         /* the audience that it knows */
+    ngx_uint_t         told;         /* the change of the audience that it
+                                        knows of */
     unsigned           open:1;
 };
 
