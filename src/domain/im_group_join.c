@@ -77,7 +77,7 @@ im_group_join_add(im_ctx_t *ctx, im_batch_t *batch, im_group_t *group,
 
         if (fresh[i].unread >= 0) {
             seen = head - ngx_min(fresh[i].unread, head);
-            m.first = -1;
+            m.first = -1 - head;
 
         } else {
             m.first = head;

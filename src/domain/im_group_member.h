@@ -35,7 +35,8 @@ typedef struct {
     ngx_str_t          card;         /* NameCard */
     ngx_str_t          custom;       /* JSON, im_group_custom.h, or empty */
     int64_t            first;        /* messages up to this one are not his;
-                                        -1: all are, but none is told */
+                                        below 0: all are, and he is told of
+                                        those after -1 - first */
     int64_t            read;         /* set by im_group_member_reads() */
     int64_t            sent;
     int64_t            version;      /* 0: no member */

@@ -75,8 +75,10 @@ typedef void (*im_room_stream_pt)(ngx_uint_t app, uint64_t gno,
     int64_t cursor, ngx_uint_t lost);
 
 void im_room_stream_handler(im_room_stream_pt fn);
-ngx_uint_t im_room_followed(ngx_uint_t app, uint64_t gno);
 void im_room_follow(ngx_uint_t app, uint64_t gno, int64_t seq);
+
+/* What was handed out so far, -1: it is not followed. */
+int64_t im_room_cursor(ngx_uint_t app, uint64_t gno);
 
 /* A worker that dies between its commit and the record leaves a message that
  * nobody hears of.  im_room_unchecked(): the head of the group is to be asked

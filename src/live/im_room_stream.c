@@ -76,14 +76,14 @@ im_room_stream_handler(im_room_stream_pt fn)
 }
 
 
-ngx_uint_t
-im_room_followed(ngx_uint_t app, uint64_t gno)
+int64_t
+im_room_cursor(ngx_uint_t app, uint64_t gno)
 {
     im_room_local_t  *room;
 
     room = im_room_local_find(app, gno);
 
-    return room && room->cursor != -1;
+    return room ? room->cursor : -1;
 }
 
 

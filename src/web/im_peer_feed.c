@@ -20,11 +20,48 @@
 #define IM_PEER_FEED_SLACK  10000000 /* us that an event is under way */
 
 
+static void im_peer_group_current(im_peer_group_t *pg);
 static void im_peer_feed_run(void *data);
 static im_peer_group_t *im_peer_feed_next(im_peer_t *peer);
 static ngx_int_t im_peer_feed_page(im_ctx_t *ctx, im_peer_group_t *pg);
 static ngx_int_t im_peer_feed_changes(im_ctx_t *ctx, im_group_t *group);
 static ngx_int_t im_peer_feed_send(im_peer_group_t *pg, ngx_str_t *event);
+
+
+void
+im_peer_group_begin(im_peer_group_t *pg, int64_t first)
+{
+    pg->cursor = (first < 0) ? -1 - first : first;
+    pg->since = im_group_row_now() - IM_PEER_FEED_SLACK;
+
+    pg->behind = 1;
+    pg->fresh = 1;
+    pg->joining = 1;
+}
+
+
+void
+im_peer_group_ready(im_peer_group_t *pg)
+{
+    pg->fresh = 0;
+
+    if (!pg->again
+        && im_room_cursor(pg->peer->app->id, pg->gno) <= pg->cursor)
+    {
+        im_peer_group_current(pg);
+        return;
+    }
+
+    im_peer_group_behind(pg, 0);
+}
+
+
+static void
+im_peer_group_current(im_peer_group_t *pg)
+{
+    pg->behind = 0;
+    pg->joining = 0;
+}
 
 
 void
@@ -50,7 +87,11 @@ im_peer_group_behind(im_peer_group_t *pg, int64_t seq)
         im_stat_add(IM_STAT_RESYNC, 1);
     }
 
-    if (peer->groups_feeding || peer->closing || peer->session == NULL) {
+    if (pg->fresh
+        || peer->groups_feeding
+        || peer->closing
+        || peer->session == NULL)
+    {
         return;
     }
 
@@ -146,7 +187,7 @@ im_peer_feed_next(im_peer_t *peer)
     {
         pg = ngx_queue_data(q, im_peer_group_t, queue);
 
-        if (pg->behind) {
+        if (pg->behind && !pg->fresh) {
             return pg;
         }
     }
@@ -196,7 +237,7 @@ im_peer_feed_page(im_ctx_t *ctx, im_peer_group_t *pg)
     }
 
     if (code == IM_E_GROUP_NONE) {
-        pg->behind = 0;
+        im_peer_group_current(pg);
         return NGX_OK;
     }
 
@@ -256,7 +297,7 @@ im_peer_feed_page(im_ctx_t *ctx, im_peer_group_t *pg)
         /* numbers that are heard of but are not there have expired */
 
         pg->cursor = ngx_max(pg->cursor, pg->seen);
-        pg->behind = 0;
+        im_peer_group_current(pg);
     }
 
     return NGX_OK;

@@ -64,6 +64,10 @@ im_peer_groups_sync(im_ctx_t *ctx)
 
     if (peer) {
         peer->groups_syncing = 0;
+
+        if (rc == NGX_DECLINED && peer->groups_again) {
+            im_peer_groups_start(peer);          /* of another session */
+        }
     }
 
     return rc;
@@ -179,7 +183,7 @@ im_peer_groups_once(im_ctx_t *ctx)
     int64_t             head;
     ngx_int_t           rc;
     im_peer_t          *peer;
-    ngx_uint_t          i;
+    ngx_uint_t          i, whole;
     ngx_queue_t        *q, *next;
     ngx_array_t         list;
     im_peer_group_t    *pg;
@@ -200,6 +204,10 @@ im_peer_groups_once(im_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
+    if (peer->groups_again) {
+        return NGX_OK;                   /* the list is an old one */
+    }
+
     for (q = ngx_queue_head(&peer->groups);
          q != ngx_queue_sentinel(&peer->groups);
          q = ngx_queue_next(q))
@@ -207,6 +215,8 @@ im_peer_groups_once(im_ctx_t *ctx)
         pg = ngx_queue_data(q, im_peer_group_t, queue);
         pg->found = 0;
     }
+
+    whole = (list.nelts < IM_GROUPS_JOINED);
 
     joined = list.elts;
 
@@ -239,11 +249,8 @@ im_peer_groups_once(im_ctx_t *ctx)
                 return NGX_ERROR;
             }
 
-            if (peer->groups_known && joined[i].first != -1) {
-                pg->cursor = joined[i].first;
-                pg->since = im_group_row_now();
-                pg->behind = 1;
-                pg->fresh = 1;
+            if (peer->groups_known && whole) {
+                im_peer_group_begin(pg, joined[i].first);
             }
         }
 
@@ -267,7 +274,7 @@ im_peer_groups_once(im_ctx_t *ctx)
 
     for (i = 0; i < list.nelts; i++) {
 
-        if (im_room_followed(ctx->app->id, joined[i].gno)) {
+        if (im_room_cursor(ctx->app->id, joined[i].gno) != -1) {
             continue;
         }
 
@@ -289,7 +296,11 @@ im_peer_groups_once(im_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    peer->groups_known = 1;
+    if (peer->groups_again) {
+        return NGX_OK;
+    }
+
+    peer->groups_known = whole;
 
     /* what was sent there before this worker heard of it */
 
@@ -300,8 +311,7 @@ im_peer_groups_once(im_ctx_t *ctx)
         pg = ngx_queue_data(q, im_peer_group_t, queue);
 
         if (pg->fresh) {
-            pg->fresh = 0;
-            im_peer_group_behind(pg, 0);
+            im_peer_group_ready(pg);
         }
     }
 
@@ -423,7 +433,10 @@ im_peer_groups_close(im_peer_t *peer)
 {
     ngx_queue_t  *q;
 
+    /* who reads the list now does it for the session that has ended */
+
     peer->groups_known = 0;
+    peer->groups_again = 1;
 
     while (!ngx_queue_empty(&peer->groups)) {
         q = ngx_queue_head(&peer->groups);
@@ -537,7 +550,12 @@ im_peer_group_deliver(im_room_member_t *m, im_bus_buf_t *buf)
 
     if (pg->behind) {
         im_peer_group_behind(pg, seq);
-        return;
+
+        /* what has no number cannot be read afterwards */
+
+        if (seq || !pg->joining) {
+            return;
+        }
     }
 
     if (!skip) {

@@ -36,7 +36,8 @@ typedef struct {
     unsigned           discard:1;    /* MsgFlag: no messages */
     unsigned           found:1;
     unsigned           behind:1;
-    unsigned           fresh:1;      /* joined just now: from there on */
+    unsigned           fresh:1;      /* its worker may not follow it yet */
+    unsigned           joining:1;    /* behind since it was joined */
     unsigned           again:1;      /* something came while it was read */
 } im_peer_group_t;
 
@@ -67,6 +68,11 @@ ngx_int_t im_peer_groups_spawn(im_peer_t *peer, void (*fn)(void *data));
 /* NULL: the session has ended. */
 im_peer_t *im_peer_groups_peer(im_ctx_t *ctx);
 im_peer_group_t *im_peer_group_find(im_peer_t *peer, uint64_t gno);
+
+/* It was joined a moment ago, first is that of the member: it is behind, and
+ * reads the stream from im_peer_group_ready() on, when its worker follows. */
+void im_peer_group_begin(im_peer_group_t *pg, int64_t first);
+void im_peer_group_ready(im_peer_group_t *pg);
 
 /* The connection takes no more, or not yet; seq: number of the message that
  * it does not get, 0: it has none. */
