@@ -6,13 +6,14 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <openssl/rand.h>
 #include "core/im_map.h"
 
 
-/* Fibonacci hashing: the upper bits depend on all of the hash. */
+/* Multiply-shift: the upper bits depend on all of the hash. */
 
 #define im_map_chain(map, h)                                                  \
-    &(map)->chains[((h) * 0x9e3779b97f4a7c15ULL) >> (map)->shift]
+    (&(map)->chains[((h) * (map)->factor) >> (map)->shift])
 
 
 static im_map_node_t *im_map_same(im_map_node_t *node, uint64_t hash);
@@ -33,6 +34,12 @@ void
 im_map_init(im_map_t *map, im_map_node_t **chains, ngx_uint_t n)
 {
     map->chains = chains;
+
+    if (RAND_bytes((u_char *) &map->factor, sizeof(uint64_t)) != 1) {
+        map->factor = 0x9e3779b97f4a7c15ULL;
+    }
+
+    map->factor |= 1;
 
     ngx_memzero(chains, n * sizeof(im_map_node_t *));
 
