@@ -35,6 +35,7 @@ struct im_guest_room_s {
     ngx_queue_t        guests;       /* told longest ago first */
     ngx_uint_t         audience;
     ngx_uint_t         changes;      /* of the audience */
+    ngx_uint_t         tick;         /* at which it was read */
 };
 
 
@@ -59,6 +60,7 @@ static ngx_rbtree_node_t  im_guest_sentinel;
 static ngx_queue_t        im_guest_queue;
 static ngx_uint_t         im_guest_nrooms;
 static ngx_event_t        im_guest_event;
+static ngx_uint_t         im_guest_ticks;
 static ngx_uint_t         im_guest_slices;  /* left until the next tick */
 static ngx_uint_t         im_guest_quiet;   /* rooms in a row, all were told */
 
@@ -209,7 +211,7 @@ im_guest_enter(im_guest_t *guest)
         im_guest_nrooms++;
     }
 
-    /* an audience has changed once at least: it is told at the next tick */
+    /* the audience has changed once at least, or will at the next tick */
 
     guest->room = room;
     guest->told = 0;
@@ -245,6 +247,7 @@ im_guest_leave(im_guest_t *guest)
 static void
 im_guest_tick(void)
 {
+    im_guest_ticks++;
     im_guest_slices = IM_GUEST_SLICES;
     im_guest_quiet = 0;
 
@@ -293,13 +296,17 @@ im_guest_tell(im_guest_room_t *room, ngx_uint_t max)
     im_guest_t   *guest;
     ngx_queue_t  *q;
 
-    audience = im_guest_audience(room);
-    frame = NULL;
+    if (room->tick != im_guest_ticks) {
+        room->tick = im_guest_ticks;
+        audience = im_guest_audience(room);
 
-    if (room->audience != audience) {
-        room->audience = audience;
-        room->changes++;
+        if (room->audience != audience) {
+            room->audience = audience;
+            room->changes++;
+        }
     }
+
+    frame = NULL;
 
     /* sending does not close a guest, so the queue only turns */
 
@@ -312,7 +319,7 @@ im_guest_tell(im_guest_room_t *room, ngx_uint_t max)
         }
 
         if (frame == NULL) {
-            frame = im_guest_audience_frame(audience);
+            frame = im_guest_audience_frame(room->audience);
             if (frame == NULL) {
                 break;
             }
