@@ -16,6 +16,7 @@
 #define IM_ROOM_SLICE_US  2000
 #define IM_ROOM_PASS      16         /* records in one walk */
 #define IM_ROOM_PASS_SIZE 12288      /* bytes of them, but one at least */
+#define IM_ROOM_AHEAD     256        /* bytes of what a member belongs to */
 #define IM_ROOM_REST      4          /* part of a walk that its room rests, */
 #define IM_ROOM_REST_MAX  5          /* milliseconds */
 
@@ -31,6 +32,7 @@ typedef struct {
 
 static void im_room_job_free(im_room_job_t *job);
 static void im_room_next(im_room_local_t *room);
+static void im_room_ahead(ngx_queue_t *q);
 static void im_room_rest(im_room_local_t *room);
 static void im_room_begin(im_room_local_t *room);
 static void im_room_serve(im_room_local_t *room, im_room_member_t *m);
@@ -205,6 +207,10 @@ im_room_run(ngx_event_t *ev)
         room->next = ngx_queue_next(q);
         room->member = ngx_queue_data(q, im_room_member_t, queue);
 
+        if (room->next != ngx_queue_sentinel(&room->members)) {
+            im_room_ahead(room->next);
+        }
+
         im_room_serve(room, room->member);
     }
 
@@ -221,6 +227,29 @@ im_room_run(ngx_event_t *ev)
 
     if (ngx_queue_empty(&room->members)) {
         im_room_local_free(room);
+    }
+}
+
+
+/*
+ * What the next member, and then the one after it, will need is on its way
+ * from memory while this one's system call runs.
+ */
+
+static void
+im_room_ahead(ngx_queue_t *q)
+{
+    u_char            *p;
+    ngx_uint_t         i;
+    im_room_member_t  *m;
+
+    m = ngx_queue_data(q, im_room_member_t, queue);
+    p = m->data;
+
+    __builtin_prefetch(ngx_queue_next(q));
+
+    for (i = 0; i < IM_ROOM_AHEAD; i += 64) {
+        __builtin_prefetch(p + i);
     }
 }
 

@@ -22,8 +22,13 @@
 typedef struct im_room_member_s  im_room_member_t;
 typedef struct im_room_local_s   im_room_local_t;
 
-/* Memory of the owner; zeroed, the first block is set by it. */
+/* Memory of the owner; zeroed, the first block is set by it but for queue and
+ * since.  A walk over the members looks at what is before closed() only. */
 struct im_room_member_s {
+    ngx_queue_t             queue;
+    uint64_t                since;   /* later jobs are for this member */
+    uint64_t                peer;    /* gets no records that except it */
+    void                   *data;
     /* a record (kind IM_BUS_ROOM or IM_BUS_GROUP); may unsubscribe any */
     void                  (*deliver)(im_room_member_t *m, im_bus_buf_t *buf);
     /* the room is gone, the member is unsubscribed already; may be NULL */
@@ -31,8 +36,6 @@ struct im_room_member_s {
     /* records were lost; of a stored group: read from the cursor.  May be
      * NULL */
     void                  (*lost)(im_room_member_t *m);
-    void                   *data;
-    uint64_t                peer;    /* gets no records that except it */
     ngx_uint_t              guest;
     ngx_uint_t              live;    /* of a live room, not a stored group */
 
@@ -44,9 +47,7 @@ struct im_room_member_s {
     ngx_msec_t              ttl;
 
     im_room_local_t        *room;    /* NULL: not subscribed */
-    uint64_t                since;   /* later jobs are for this member */
     ngx_uint_t              round;   /* in which other nodes were told */
-    ngx_queue_t             queue;
 };
 
 /*

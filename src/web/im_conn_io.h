@@ -38,6 +38,21 @@ struct im_conn_s {
     im_peer_t          peer;
     ngx_connection_t  *connection;
 
+    /* what is not sent; sent counts bytes of the first that are */
+    im_conn_out_t     *first;
+    im_conn_out_t    **last;
+    size_t             unsent;
+    size_t             sent;
+
+    uint16_t           deflate;      /* bits of the window, 0: none */
+    uint16_t           status;       /* to close with */
+
+    unsigned           started:1;
+    unsigned           left:1;       /* the peer is closed */
+    unsigned           closed:1;     /* the client has sent Close */
+    unsigned           paused:1;
+    unsigned           linger:1;
+
     void             (*done)(ngx_connection_t *c, void *data);
     void              *data;
 
@@ -46,12 +61,6 @@ struct im_conn_s {
     ngx_msec_t         active;       /* when it was */
     ngx_msec_t         opened;
 
-    /* what is not sent; sent counts bytes of the first that are */
-    im_conn_out_t     *first;
-    im_conn_out_t    **last;
-    size_t             unsent;
-    size_t             sent;
-
     /* pieces of a message or, in between, of a control frame; of a length */
     im_conn_in_t       in;
     im_conn_in_t       control;
@@ -59,15 +68,6 @@ struct im_conn_s {
 
     ngx_msec_t         second;       /* in which so much was inflated */
     size_t             inflated;
-
-    uint16_t           status;       /* to close with */
-    uint16_t           deflate;      /* bits of the window, 0: none */
-
-    unsigned           started:1;
-    unsigned           left:1;       /* the peer is closed */
-    unsigned           closed:1;     /* the client has sent Close */
-    unsigned           paused:1;
-    unsigned           linger:1;
 };
 
 

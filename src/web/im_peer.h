@@ -47,6 +47,14 @@ struct im_peer_s {
 
     im_app_t          *app;
     im_form_e          form;         /* what send() will use */
+
+    unsigned           closing:1;
+    unsigned           groups_syncing:1; /* im_peer_group.c */
+    unsigned           groups_again:1;
+    unsigned           groups_feeding:1;
+    unsigned           groups_known:1;   /* those of the login */
+    unsigned           tls:1;
+
     ngx_uint_t         platform;     /* query argument "platform" */
     ngx_str_t          ip;           /* text, in the transport's memory */
     ngx_str_t          host;         /* that the client has called, or empty */
@@ -60,12 +68,6 @@ struct im_peer_s {
     ngx_msec_t         second;       /* frames of this second, for the limit */
     ngx_uint_t         frames;
 
-    unsigned           closing:1;
-    unsigned           groups_syncing:1; /* im_peer_group.c */
-    unsigned           groups_again:1;
-    unsigned           groups_feeding:1;
-    unsigned           groups_known:1;   /* those of the login */
-    unsigned           tls:1;
 };
 
 

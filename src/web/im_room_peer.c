@@ -20,7 +20,6 @@
 typedef struct {
     im_room_member_t   member;
     im_room_place_t    place;
-    im_peer_t         *peer;
     ngx_queue_t        queue;        /* of peer->rooms */
 } im_peer_room_t;
 
@@ -159,8 +158,6 @@ im_peer_room_add(im_peer_t *peer, uint64_t gno, time_t joined)
         return NGX_ERROR;
     }
 
-    pr->peer = peer;
-
     pr->place.app = s->app;
     pr->place.gno = gno;
     pr->place.user.data = (u_char *) pr + sizeof(im_peer_room_t);
@@ -173,7 +170,7 @@ im_peer_room_add(im_peer_t *peer, uint64_t gno, time_t joined)
     pr->member.live = 1;
     pr->member.deliver = im_peer_room_deliver;
     pr->member.closed = im_peer_room_closed;
-    pr->member.data = pr;
+    pr->member.data = peer;
     pr->member.peer = peer->id;
     pr->member.user = pr->place.user;
     pr->member.inst = s->inst;
@@ -195,12 +192,12 @@ im_peer_room_add(im_peer_t *peer, uint64_t gno, time_t joined)
 static void
 im_peer_room_deliver(im_room_member_t *m, im_bus_buf_t *buf)
 {
-    im_frame_t      *frame;
-    im_peer_room_t  *pr;
+    im_peer_t   *peer;
+    im_frame_t  *frame;
 
-    pr = m->data;
+    peer = m->data;
 
-    frame = im_web_push(buf, &buf->payload, pr->peer->log);
+    frame = im_web_push(buf, &buf->payload, peer->log);
 
     if (frame) {
 
@@ -208,7 +205,7 @@ im_peer_room_deliver(im_room_member_t *m, im_bus_buf_t *buf)
 
         frame->priority = buf->flags + 1;
 
-        if (pr->peer->ops->send(pr->peer, frame) == NGX_OK) {
+        if (peer->ops->send(peer, frame) == NGX_OK) {
             im_stat_add(IM_STAT_OUT_ROOM, 1);
         }
     }
@@ -218,7 +215,7 @@ im_peer_room_deliver(im_room_member_t *m, im_bus_buf_t *buf)
 static void
 im_peer_room_closed(im_room_member_t *m)
 {
-    im_peer_room_free(m->data);
+    im_peer_room_free((im_peer_room_t *) m);
 }
 
 
