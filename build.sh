@@ -276,7 +276,8 @@ $objs/unit/libnginx.a: \$(OBJS)
 	rm -f \$@
 	ar rcs \$@ $objs/unit/nginx.o \$(filter-out %/core/nginx.o,\$(OBJS))
 
-$objs/unit/%: $here/t/unit/%.c $objs/unit/libnginx.a
+$objs/unit/%: $here/t/unit/%.c $objs/unit/libnginx.a \\
+              \$(wildcard $here/t/unit/*.h)
 	\$(CC) \$(CFLAGS) -I$here/src \$(ALL_INCS) -o \$@ \$< \\
 	        -Wl,-z,muldefs $objs/unit/libnginx.a $libs
 

@@ -3,10 +3,10 @@
 # Copyright (C) The ngx_im authors
 
 # Runs the programs of t/unit/.  Each t/unit/NAME.c has a main() that prints
-# TAP and exits with 0.  All of nginx and of the modules can be called: the
-# programs are linked against the objects of the sanitizer build, which
-# "./build.sh sanitize" makes.  What a program defines itself, or takes in
-# by #include "core/im_x.c", replaces what the objects have.  One alone:
+# TAP, by ok.h, and exits with 0.  All of nginx and of the modules can be
+# called: the programs are linked against the objects of the sanitizer build,
+# which "./build.sh sanitize" makes.  What a program defines itself, or takes
+# in by #include "core/im_x.c", replaces what the objects have.  One alone:
 #
 #   ./build.sh unit && build/sanitize/unit/NAME
 

@@ -4,12 +4,8 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "ok.h"
 #include "core/im_error.h"
-
-
-static ngx_uint_t  tests, failed;
 
 
 #define CODE(name, code, text)  { code, text },
@@ -20,16 +16,6 @@ static struct {
 } rows[] = {
     IM_ERRORS(CODE)
 };
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    tests++;
-    failed += !good;
-
-    printf("%sok %d - %s\n", good ? "" : "not ", (int) tests, name);
-}
 
 
 int
@@ -57,7 +43,5 @@ main(void)
     text = im_error_text(99999);
     ok(ngx_strcmp(text->data, "error") == 0, "a code that is not there");
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }

@@ -4,9 +4,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
+#include "ok.h"
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include "core/im_co.h"
@@ -21,26 +19,13 @@
 #endif
 
 
-static char         trace[256];
-static ngx_uint_t   tests, failed, warnings, counter, depth;
-static ngx_int_t    result;
-static u_char       alternate[65536];
-static u_char      *stack_top;
-static size_t      *fault_depth;
-static im_co_t     *target;
-static ngx_log_t    logger;
-static ngx_cycle_t  cycle;
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    tests++;
-    failed += !good;
-
-    printf("%sok %d - %s\n", good ? "" : "not ", (int) tests, name);
-    fflush(stdout);
-}
+static char        trace[256];
+static ngx_uint_t  warnings, counter, depth;
+static ngx_int_t   result;
+static u_char      alternate[65536];
+static u_char     *stack_top;
+static size_t     *fault_depth;
+static im_co_t    *target;
 
 
 static void
@@ -65,13 +50,7 @@ static void
 turn(ngx_msec_t ms)
 {
     ngx_current_msec += ms;
-
-    if (!ngx_queue_empty(&ngx_posted_next_events)) {
-        ngx_event_move_posted_next(&cycle);
-    }
-
-    ngx_event_expire_timers();
-    ngx_event_process_posted(&cycle, &ngx_posted_events);
+    nginx_turn();
 }
 
 
@@ -563,23 +542,7 @@ test_guard(void)
 int
 main(void)
 {
-    ngx_use_stderr = 0;
-    ngx_pagesize = getpagesize();
-    ngx_cacheline_size = 64;
-
-    ngx_time_init();
-
-    logger.log_level = NGX_LOG_DEBUG_ALL;
-    logger.writer = (ngx_log_writer_pt) count_log;
-    logger.wdata = NULL;
-    logger.file = NULL;
-
-    cycle.log = &logger;
-    ngx_cycle = &cycle;
-
-    ngx_queue_init(&ngx_posted_events);
-    ngx_queue_init(&ngx_posted_next_events);
-    (void) ngx_event_timer_init(&logger);
+    nginx_init(NGX_LOG_DEBUG_ALL, count_log);
 
     test_order();
     test_wake();
@@ -601,7 +564,5 @@ main(void)
     im_co_exit();
     ok(im_co_stacks() == 1, "but not those in use");
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }

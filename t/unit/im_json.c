@@ -4,15 +4,11 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "ok.h"
 #include "core/im_json.h"
 #include "core/im_str.h"
 
 
-static ngx_uint_t   tests, failed;
-static ngx_log_t    logger;
-static ngx_cycle_t  cycle;
 static ngx_pool_t  *pool;
 static uint64_t     seed;
 
@@ -88,17 +84,6 @@ posix_memalign(void **p, size_t align, size_t size)
 }
 
 #endif
-
-
-static void
-ok(ngx_uint_t right, const char *name)
-{
-    tests++;
-    failed += !right;
-
-    printf("%sok %d - %s\n", right ? "" : "not ", (int) tests, name);
-    fflush(stdout);
-}
 
 
 static uint64_t
@@ -930,11 +915,9 @@ test_memory(void)
 int
 main(void)
 {
-    ngx_pagesize = getpagesize();
-    seed = 88172645463325252ULL;
-    cycle.log = &logger;
-    ngx_cycle = &cycle;
+    nginx_init(NGX_LOG_STDERR, NULL);
 
+    seed = 88172645463325252ULL;
     pool = ngx_create_pool(4096, &logger);
 
     test_types();
@@ -949,7 +932,5 @@ main(void)
 
     ngx_destroy_pool(pool);
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }

@@ -4,9 +4,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
+#include "ok.h"
 #include "core/im_lane.h"
 
 
@@ -26,21 +24,7 @@ typedef struct {
 } cmd_t;
 
 
-static char         trace[64];
-static ngx_uint_t   tests, failed;
-static ngx_log_t    logger;
-static ngx_cycle_t  cycle;
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    tests++;
-    failed += !good;
-
-    printf("%sok %d - %s\n", good ? "" : "not ", (int) tests, name);
-    fflush(stdout);
-}
+static char  trace[64];
 
 
 static void
@@ -54,12 +38,6 @@ traced(const char *want, const char *name)
 }
 
 
-static void
-count_log(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
-{
-}
-
-
 /* Turns of nginx's event loop, ms after the last one. */
 
 static void
@@ -70,13 +48,7 @@ turns(ngx_msec_t ms)
     ngx_current_msec += ms;
 
     for (i = 0; i < 10; i++) {
-
-        if (!ngx_queue_empty(&ngx_posted_next_events)) {
-            ngx_event_move_posted_next(&cycle);
-        }
-
-        ngx_event_expire_timers();
-        ngx_event_process_posted(&cycle, &ngx_posted_events);
+        nginx_turn();
     }
 }
 
@@ -302,21 +274,7 @@ test_none(void)
 int
 main(void)
 {
-    ngx_use_stderr = 0;
-    ngx_pagesize = getpagesize();
-    ngx_cacheline_size = 64;
-
-    ngx_time_init();
-
-    logger.log_level = NGX_LOG_DEBUG_ALL;
-    logger.writer = (ngx_log_writer_pt) count_log;
-
-    cycle.log = &logger;
-    ngx_cycle = &cycle;
-
-    ngx_queue_init(&ngx_posted_events);
-    ngx_queue_init(&ngx_posted_next_events);
-    (void) ngx_event_timer_init(&logger);
+    nginx_init(NGX_LOG_DEBUG_ALL, NULL);
 
     test_order();
     test_others();
@@ -327,7 +285,5 @@ main(void)
 
     im_co_exit();
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }

@@ -205,11 +205,11 @@ act(void)
 
 
 static void
-start(ngx_cycle_t *cycle)
+start(void)
 {
-    (void) im_session_init_process(cycle, 500);
-    (void) im_room_init_process(cycle);
-    (void) im_room_member_init_process(cycle);
+    (void) im_session_init_process(&cycle, 500);
+    (void) im_room_init_process(&cycle);
+    (void) im_room_member_init_process(&cycle);
 }
 
 
@@ -218,7 +218,7 @@ worker(ngx_uint_t slot)
 {
     ngx_uint_t  i;
 
-    start(&live_cycle);
+    start();
     live_claim(slot);
     seed = getpid();
 
@@ -236,7 +236,7 @@ worker(ngx_uint_t slot)
     }
 
     live_settle();
-    im_slot_exit_process(&live_cycle);
+    im_slot_exit_process(&cycle);
     exit(0);
 }
 
@@ -297,7 +297,7 @@ main(void)
     ok(bus.records > KILLS, "they have worked");
     ok(stat.sessions == 0 && stat.users == 0, "no session is left");
 
-    start(&live_cycle);
+    start();
     live_claim(100);
 
     for (i = 1; i <= 5; i++) {

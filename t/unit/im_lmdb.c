@@ -4,9 +4,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
+#include "ok.h"
 #include <ngx_channel.h>
 #include <poll.h>
 #include <sys/wait.h>
@@ -44,13 +42,8 @@ turn(void)
         channel_event.handler(&channel_event);
     }
 
-    if (!ngx_queue_empty(&ngx_posted_next_events)) {
-        ngx_event_move_posted_next(&cycle);
-    }
-
     ngx_time_update();
-    ngx_event_expire_timers();
-    ngx_event_process_posted(&cycle, &ngx_posted_events);
+    nginx_turn();
 }
 
 
@@ -571,7 +564,5 @@ main(void)
 
     im_co_exit();
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }

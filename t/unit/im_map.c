@@ -4,8 +4,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "ok.h"
 #include "core/im_map.h"
 
 
@@ -13,21 +12,9 @@
 #define NODES   1000
 
 
-static ngx_uint_t      tests, failed;
 static im_map_t        map;
 static im_map_node_t  *chains[CHAINS];
 static im_map_node_t   nodes[NODES];
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    tests++;
-    failed += !good;
-
-    printf("%sok %d - %s\n", good ? "" : "not ", (int) tests, name);
-    fflush(stdout);
-}
 
 
 /* How many nodes with that hash are found, each of them once. */
@@ -127,7 +114,5 @@ main(void)
 
     ok(good && longest() == 0, "the others, from whatever place");
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }

@@ -10,9 +10,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
+#include "ok.h"
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -877,8 +875,7 @@ main(void)
     program = getenv("IM_TEST_MONGO");
 
     if (program == NULL || access(program, X_OK) != 0) {
-        printf("1..0 # SKIP no IM_TEST_MONGO\n");
-        return 0;
+        return skip_all("no IM_TEST_MONGO");
     }
 
     setup("mongodb");
@@ -939,7 +936,5 @@ main(void)
 
     im_co_exit();
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }

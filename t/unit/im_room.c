@@ -264,7 +264,7 @@ test_chain_lapped(void)
     (void) im_room_open(APP, 3);
     (void) im_room_block(APP, 3, 1, 1000000);
 
-    text = ngx_alloc(100000, &live_log);
+    text = ngx_alloc(100000, &logger);
     ngx_memset(text, 'x', 100000);
     part.data = text;
     part.len = 100000;
@@ -602,8 +602,8 @@ main(void)
 {
     live_init(1024 * 1024, 8 * 1024 * 1024);
 
-    if (im_room_init_process(&live_cycle) != NGX_OK
-        || im_room_member_init_process(&live_cycle) != NGX_OK)
+    if (im_room_init_process(&cycle) != NGX_OK
+        || im_room_member_init_process(&cycle) != NGX_OK)
     {
         return 1;
     }

@@ -4,8 +4,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "ok.h"
 #include "core/im_schema.h"
 #include "core/im_str.h"
 
@@ -56,22 +55,9 @@ static im_field_t  fields[] = {
 };
 
 
-static ngx_uint_t   tests, failed;
-static ngx_log_t    logger;
 static ngx_pool_t  *pool;
 static req_t        req;
 static ngx_str_t    info;
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    tests++;
-    failed += !good;
-
-    printf("%sok %d - %s\n", good ? "" : "not ", (int) tests, name);
-    fflush(stdout);
-}
 
 
 static im_code_t
@@ -234,7 +220,8 @@ test_refused(void)
 int
 main(void)
 {
-    ngx_pagesize = getpagesize();
+    nginx_init(NGX_LOG_STDERR, NULL);
+
     pool = ngx_create_pool(4096, &logger);
 
     test_good();
@@ -242,7 +229,5 @@ main(void)
 
     ngx_destroy_pool(pool);
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }

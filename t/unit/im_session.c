@@ -171,7 +171,7 @@ test_cursor(void)
     is(&a, "resync ", "a full queue, once");
     (void) im_session_caught_up(&a.s, 17);
 
-    text = ngx_alloc(2 * 1024 * 1024, &live_log);
+    text = ngx_alloc(2 * 1024 * 1024, &logger);
     ngx_memset(text, 'x', 2 * 1024 * 1024);
     json.data = text;
     json.len = 2 * 1024 * 1024;
@@ -431,7 +431,7 @@ test_full(void)
     t = calloc(10000, sizeof(session_t));
 
     for (n = 0; n < 10000; n++) {
-        user.data = ngx_alloc(32, &live_log);
+        user.data = ngx_alloc(32, &logger);
         user.len = ngx_sprintf(user.data, "u%ui", n) - user.data;
 
         if (attach(&t[n], &user, 1, 0) == NULL) {
@@ -459,7 +459,7 @@ main(void)
 {
     live_init(512 * 1024, 4 * 1024 * 1024);
 
-    if (im_session_init_process(&live_cycle, 500) != NGX_OK) {
+    if (im_session_init_process(&cycle, 500) != NGX_OK) {
         return 1;
     }
 

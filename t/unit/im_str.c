@@ -4,25 +4,11 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "ok.h"
 #include "core/im_str.h"
 
 
-static ngx_uint_t   tests, failed;
-static ngx_log_t    logger;
 static ngx_pool_t  *pool;
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    tests++;
-    failed += !good;
-
-    printf("%sok %d - %s\n", good ? "" : "not ", (int) tests, name);
-    fflush(stdout);
-}
 
 
 static ngx_str_t
@@ -152,7 +138,8 @@ main(void)
         "18446744073709551616", "99999999999999999999999999"
     };
 
-    ngx_pagesize = getpagesize();
+    nginx_init(NGX_LOG_STDERR, NULL);
+
     pool = ngx_create_pool(4096, &logger);
     ngx_str_null(&none);
 
@@ -235,7 +222,5 @@ main(void)
 
     ngx_destroy_pool(pool);
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }

@@ -4,9 +4,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
+#include "ok.h"
 #include "core/im_co.h"
 #include "core/im_task.h"
 
@@ -27,30 +25,11 @@ extern ngx_module_t  ngx_thread_pool_module;
 
 
 static int                   wakeups[2];
-static ngx_uint_t            tests, failed, ended, busy, refused;
+static ngx_uint_t            ended, busy, refused;
 static ngx_atomic_t          gate, started;
-static ngx_log_t             logger;
-static ngx_cycle_t           cycle;
 static ngx_conf_t            conf;
 static ngx_conf_file_t       conf_file;
 static ngx_event_handler_pt  notified;
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    tests++;
-    failed += !good;
-
-    printf("%sok %d - %s\n", good ? "" : "not ", (int) tests, name);
-    fflush(stdout);
-}
-
-
-static void
-no_log(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
-{
-}
 
 
 static ngx_int_t
@@ -279,32 +258,19 @@ main(void)
     job_t               job;
     ngx_core_module_t  *module;
 
-    ngx_use_stderr = 0;
-    ngx_pagesize = getpagesize();
-    ngx_cacheline_size = 64;
+    nginx_init(NGX_LOG_DEBUG_ALL, NULL);
+
     ngx_ncpu = 1;
 
-    ngx_time_init();
-
-    logger.log_level = NGX_LOG_DEBUG_ALL;
-    logger.writer = (ngx_log_writer_pt) no_log;
-
-    if (pipe(wakeups) == -1
-        || ngx_preinit_modules() != NGX_OK
-        || ngx_event_timer_init(&logger) != NGX_OK)
-    {
+    if (pipe(wakeups) == -1 || ngx_preinit_modules() != NGX_OK) {
         return 1;
     }
 
-    ngx_queue_init(&ngx_posted_events);
-    ngx_queue_init(&ngx_posted_next_events);
     ngx_event_actions.notify = notify;
 
-    cycle.log = &logger;
     cycle.pool = ngx_create_pool(4096, &logger);
     cycle.conf_ctx = ngx_pcalloc(cycle.pool,
                                  ngx_max_module * sizeof(void *));
-    ngx_cycle = &cycle;
 
     ngx_str_set(&conf_file.file.name, "nginx.conf");
 
@@ -342,9 +308,7 @@ main(void)
     im_co_exit();
     ngx_destroy_pool(cycle.pool);
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }
 
 #else
@@ -352,9 +316,7 @@ main(void)
 int
 main(void)
 {
-    printf("1..0 # SKIP nginx is built without threads\n");
-
-    return 0;
+    return skip_all("nginx is built without threads");
 }
 
 #endif

@@ -4,8 +4,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "ok.h"
 #include "core/im_error.h"
 #include "core/im_usersig.h"
 
@@ -36,10 +35,6 @@
 #define TAIL  "\"TLS.sig\":\"" SIG "\""
 
 
-static ngx_uint_t   n_tests, n_failed;
-static ngx_log_t    test_log;
-static ngx_cycle_t  cycle;
-
 static im_usersig_key_t  hmac_key, ec_key, both_keys, no_key;
 
 static char  *h1[] = {
@@ -69,19 +64,6 @@ static char  *e1_pem =
     "MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAEub570H0CJeZdUFxmHMFY+s22wd7qwBeF\n"
     "cffFJFdflTqsHLBCrIDZgyBZOLOUwO5/O+hw3yAHXf6zg61QNIsZYQ==\n"
     "-----END PUBLIC KEY-----\n";
-
-
-static void
-ok(ngx_uint_t passed, const char *name)
-{
-    n_tests++;
-
-    if (!passed) {
-        n_failed++;
-    }
-
-    printf("%sok %d - %s\n", passed ? "" : "not ", (int) n_tests, name);
-}
 
 
 static void
@@ -126,7 +108,7 @@ verify_str(im_usersig_key_t *key, ngx_uint_t app, char *user,
     usersig.data = copy;
     id = str(user);
 
-    pool = ngx_create_pool(1024, &test_log);
+    pool = ngx_create_pool(1024, &logger);
 
     code = im_usersig_verify(pool, key, app, &id, &usersig, now,
                              sig ? sig : &result);
@@ -983,7 +965,7 @@ test_generate(void)
     ngx_pool_t    *pool;
     im_usersig_t   sig;
 
-    pool = ngx_create_pool(4096, &test_log);
+    pool = ngx_create_pool(4096, &logger);
     key = str(KEY);
 
     for (i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
@@ -1206,10 +1188,7 @@ main(void)
 {
     ngx_str_t  pem;
 
-    ngx_pagesize = 4096;
-    test_log.log_level = 0;
-    cycle.log = &test_log;
-    ngx_cycle = &cycle;
+    nginx_init(NGX_LOG_STDERR, NULL);
 
     srandom(1);
 
@@ -1237,7 +1216,5 @@ main(void)
 
     EVP_PKEY_free(ec_key.pkey);
 
-    printf("1..%d\n", (int) n_tests);
-
-    return n_failed ? 1 : 0;
+    return done();
 }

@@ -4,8 +4,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "ok.h"
 #include <zlib.h>
 #include "web/im_frame.h"
 #include "web/im_ws.h"
@@ -23,21 +22,6 @@ typedef struct {
     ngx_int_t   rc;                  /* the last */
     ngx_uint_t  calls;
 } result_t;
-
-
-static ngx_uint_t  tests, failed;
-static ngx_log_t   logger;
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    tests++;
-    failed += !good;
-
-    printf("%sok %d - %s\n", good ? "" : "not ", (int) tests, name);
-    fflush(stdout);
-}
 
 
 /* A frame of a client. */
@@ -725,10 +709,7 @@ test_fuzz(void)
 int
 main(void)
 {
-    static ngx_cycle_t  cycle;
-
-    cycle.log = &logger;
-    ngx_cycle = &cycle;
+    nginx_init(NGX_LOG_STDERR, NULL);
 
     test_messages();
     test_errors();
@@ -739,7 +720,5 @@ main(void)
     test_frames();
     test_fuzz();
 
-    printf("1..%d\n", (int) tests);
-
-    return failed ? 1 : 0;
+    return done();
 }

@@ -34,7 +34,7 @@ test_markers(void)
     ngx_str_t    result, out;
     ngx_pool_t  *pool;
 
-    pool = ngx_create_pool(1024, &live_log);
+    pool = ngx_create_pool(1024, &logger);
 
     key_of(key, "a");
     key_of(other, "b");

@@ -11,9 +11,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
+#include "ok.h"
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -24,22 +22,18 @@
 #define LIVE_SOON  20                /* milliseconds */
 
 
-static ngx_uint_t       live_tests, live_failed;
-static ngx_shm_zone_t   live_bus_zone, live_zone;
-static ngx_cycle_t      live_cycle;
-static ngx_log_t        live_log;
-static ngx_open_file_t  live_file;
-static ngx_uint_t       live_holds;
+static ngx_shm_zone_t  live_bus_zone, live_zone;
+static ngx_uint_t      live_holds;
 
 /* a fault point that kills at its nth pass in this process */
-static const char      *live_fault;
-static ngx_uint_t       live_fault_n;
+static const char     *live_fault;
+static ngx_uint_t      live_fault_n;
 
 /* seen by all processes */
 static volatile struct {
-    ngx_uint_t          ready;
-    ngx_uint_t          stop;
-    ngx_uint_t          n[64];
+    ngx_uint_t         ready;
+    ngx_uint_t         stop;
+    ngx_uint_t         n[64];
 } *live_sh;
 
 
@@ -71,26 +65,6 @@ im_worker_release(ngx_uint_t n)
 }
 
 
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    live_tests++;
-    live_failed += !good;
-
-    printf("%sok %u - %s\n", good ? "" : "not ", (unsigned) live_tests, name);
-    fflush(stdout);
-}
-
-
-static int
-done(void)
-{
-    printf("1..%u\n", (unsigned) live_tests);
-
-    return live_failed != 0;
-}
-
-
 static ngx_inline void
 live_shm(ngx_shm_zone_t *zone, const char *name, size_t size,
     ngx_int_t (*init)(ngx_shm_zone_t *zone, void *data))
@@ -100,7 +74,7 @@ live_shm(ngx_shm_zone_t *zone, const char *name, size_t size,
     zone->shm.addr = mmap(NULL, size, PROT_READ|PROT_WRITE,
                           MAP_ANON|MAP_SHARED, -1, 0);
     zone->shm.size = size;
-    zone->shm.log = &live_log;
+    zone->shm.log = &logger;
     zone->shm.name.data = (u_char *) name;
     zone->shm.name.len = ngx_strlen(name);
 
@@ -136,23 +110,14 @@ live_init(size_t zone, size_t bus)
 {
     ngx_uint_t  i;
 
-    ngx_pagesize = getpagesize();
+    nginx_init(NGX_LOG_NOTICE, NULL);
+
+    ngx_use_stderr = 1;                  /* shows warnings */
+
     for (i = ngx_pagesize; i >>= 1; ngx_pagesize_shift++) { /* void */ }
 
     ngx_ncpu = sysconf(_SC_NPROCESSORS_ONLN);
-    ngx_pid = getpid();
-    ngx_time_init();
     ngx_slab_sizes_init();
-
-    ngx_queue_init(&ngx_posted_events);
-    ngx_queue_init(&ngx_posted_next_events);
-    ngx_event_timer_init(&live_log);
-
-    live_file.fd = open("/dev/null", O_WRONLY);
-    live_log.file = &live_file;
-    live_log.log_level = NGX_LOG_NOTICE;
-    live_cycle.log = &live_log;
-    ngx_cycle = &live_cycle;
 
     live_shm(&live_bus_zone, "im_bus", bus, im_bus_init_zone);
     live_shm(&live_zone, "im", zone, im_zone_init_zone);

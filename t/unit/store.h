@@ -10,9 +10,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
+#include "ok.h"
 #include "core/im_co.h"
 #include "core/im_worker.h"
 #include "store/im_store.h"
@@ -62,9 +60,7 @@ static char                 folder[] = "/tmp/im_store.XXXXXX";
 static int                  quiet;
 static u_char               names[64][16];
 static im_conf_t            conf;
-static ngx_uint_t           tests, failed, errors, holds;
-static ngx_log_t            logger;
-static ngx_cycle_t          cycle;
+static ngx_uint_t           errors, holds;
 static model_t              model[ROWS];
 static const char          *fault_name;
 static ngx_uint_t           fault_pass;
@@ -126,17 +122,6 @@ log_writer(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
             fprintf(stderr, "# %.*s", (int) len, buf);
         }
     }
-}
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    tests++;
-    failed += !good;
-
-    printf("%sok %d - %s\n", good ? "" : "not ", (int) tests, name);
-    fflush(stdout);
 }
 
 
@@ -1461,26 +1446,13 @@ test_again(im_ctx_t *ctx)
 static void
 setup(const char *driver)
 {
-    ngx_use_stderr = 0;
-    ngx_pagesize = getpagesize();
-    ngx_cacheline_size = 64;
-    ngx_pid = getpid();
+    nginx_init(NGX_LOG_WARN, log_writer);
+
     seed = 88172645463325252;
 
-    ngx_time_init();
-
-    logger.log_level = NGX_LOG_WARN;
-    logger.writer = (ngx_log_writer_pt) log_writer;
-
-    if (ngx_event_timer_init(&logger) != NGX_OK || mkdtemp(folder) == NULL) {
+    if (mkdtemp(folder) == NULL) {
         exit(1);
     }
-
-    ngx_queue_init(&ngx_posted_events);
-    ngx_queue_init(&ngx_posted_next_events);
-
-    cycle.log = &logger;
-    ngx_cycle = &cycle;
 
     conf.store.driver = *str(driver);
     conf.store.path.data = (u_char *) folder;
