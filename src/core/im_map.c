@@ -10,12 +10,10 @@
 #include "core/im_map.h"
 
 
-/* Multiply-shift: the upper bits depend on all of the hash. */
-
-#define im_map_chain(map, h)                                                  \
-    (&(map)->chains[((h) * (map)->factor) >> (map)->shift])
+#define IM_MAP_FACTOR  0x9e3779b97f4a7c15ULL
 
 
+static im_map_node_t **im_map_chain(im_map_t *map, uint64_t hash);
 static im_map_node_t *im_map_same(im_map_node_t *node, uint64_t hash);
 
 
@@ -36,7 +34,7 @@ im_map_init(im_map_t *map, im_map_node_t **chains, ngx_uint_t n)
     map->chains = chains;
 
     if (RAND_bytes((u_char *) &map->factor, sizeof(uint64_t)) != 1) {
-        map->factor = 0x9e3779b97f4a7c15ULL;
+        map->factor = IM_MAP_FACTOR;
     }
 
     map->factor |= 1;
@@ -60,6 +58,21 @@ im_map_node_t *
 im_map_next(im_map_node_t *node)
 {
     return im_map_same(node->next, node->hash);
+}
+
+
+/* The upper bits depend on all of the hash and on what nobody knows. */
+
+static im_map_node_t **
+im_map_chain(im_map_t *map, uint64_t hash)
+{
+    hash *= map->factor;
+    hash ^= hash >> 32;
+    hash *= IM_MAP_FACTOR;
+    hash ^= hash >> 29;
+    hash *= IM_MAP_FACTOR;
+
+    return &map->chains[hash >> map->shift];
 }
 
 
