@@ -422,9 +422,10 @@ im_peer_groups_event(im_peer_t *peer, ngx_str_t *text)
         im_peer_group_del(pg);
     }
 
-    /* one that reads the store now may have seen the member still */
+    /* who reads the store now may have seen the member still; and the user may
+     * have joined again, of which was heard before */
 
-    peer->groups_again = 1;
+    im_peer_groups_start(peer);
 }
 
 
