@@ -140,7 +140,6 @@ im_session_attach(im_session_t *s)
     ngx_uint_t          slot;
     ngx_time_t         *tp;
     im_session_t       *old;
-    im_zone_node_t      key;
     im_session_list_t  *list;
 
     if (im_slot_draining()) {
@@ -150,8 +149,7 @@ im_session_attach(im_session_t *s)
     s->platform = ngx_min(s->platform, IM_SESSION_PLATFORMS - 1);
     s->transport = ngx_min(s->transport, IM_SESSION_TRANSPORTS - 1);
 
-    im_zone_node_init(&key, s->app, 0, 0, &s->user);
-    s->hash = key.node.key >> 32;
+    s->hash = im_session_hash(s->app, &s->user);
 
     old = im_session_find(s->app, &s->user, s->inst);
 
@@ -352,13 +350,11 @@ im_session_caught_up(im_session_t *s, int64_t cursor)
 im_session_t *
 im_session_find(ngx_uint_t app, ngx_str_t *user, uint32_t inst)
 {
-    uint32_t         hash;
-    ngx_queue_t     *q, *bucket;
-    im_session_t    *s;
-    im_zone_node_t   key;
+    uint32_t       hash;
+    ngx_queue_t   *q, *bucket;
+    im_session_t  *s;
 
-    im_zone_node_init(&key, app, 0, 0, user);
-    hash = key.node.key >> 32;
+    hash = im_session_hash(app, user);
     bucket = &im_session_buckets[hash % IM_SESSION_BUCKETS];
 
     for (q = ngx_queue_head(bucket);

@@ -40,8 +40,7 @@ typedef struct {
 
 
 static im_session_user_t *im_session_user_find(im_zone_sh_t *sh,
-    ngx_uint_t app, uint64_t hash, ngx_str_t *user);
-static uint64_t im_session_user_hash(ngx_uint_t app, ngx_str_t *user);
+    ngx_uint_t app, uint32_t hash, ngx_str_t *user);
 static void im_session_unlink(im_zone_sh_t *sh, im_session_node_t *node);
 
 
@@ -49,7 +48,6 @@ ngx_int_t
 im_session_enter(im_session_t *s, ngx_uint_t again, ngx_uint_t *slot,
     uint64_t *serial)
 {
-    uint64_t            hash;
     ngx_int_t           rc;
     ngx_queue_t        *q;
     im_zone_sh_t       *sh;
@@ -59,12 +57,10 @@ im_session_enter(im_session_t *s, ngx_uint_t again, ngx_uint_t *slot,
     *slot = IM_SLOTS;
     *serial = 0;
 
-    hash = im_session_user_hash(s->app, &s->user);
-
     sh = im_zone_lock();
 
     node = NULL;
-    user = im_session_user_find(sh, s->app, hash, &s->user);
+    user = im_session_user_find(sh, s->app, s->hash, &s->user);
 
     if (user == NULL) {
         user = im_zone_alloc_locked(sh, sizeof(im_session_user_t)
@@ -73,7 +69,7 @@ im_session_enter(im_session_t *s, ngx_uint_t again, ngx_uint_t *slot,
             goto full;
         }
 
-        user->node.hash = hash;
+        user->node.hash = s->hash;
         user->app = s->app;
         user->len = s->user.len;
         ngx_memcpy(user->name, s->user.data, s->user.len);
@@ -157,7 +153,7 @@ full:
 
 
 static im_session_user_t *
-im_session_user_find(im_zone_sh_t *sh, ngx_uint_t app, uint64_t hash,
+im_session_user_find(im_zone_sh_t *sh, ngx_uint_t app, uint32_t hash,
     ngx_str_t *user)
 {
     im_map_node_t      *node;
@@ -181,10 +177,14 @@ im_session_user_find(im_zone_sh_t *sh, ngx_uint_t app, uint64_t hash,
 }
 
 
-static uint64_t
-im_session_user_hash(ngx_uint_t app, ngx_str_t *user)
+uint32_t
+im_session_hash(ngx_uint_t app, ngx_str_t *user)
 {
-    return (uint64_t) app << 32 | ngx_murmur_hash2(user->data, user->len);
+    im_zone_node_t  key;
+
+    im_zone_node_init(&key, app, 0, 0, user);
+
+    return key.node.key >> 32;
 }
 
 
@@ -211,17 +211,14 @@ im_session_unlink(im_zone_sh_t *sh, im_session_node_t *node)
 void
 im_session_leave(im_session_t *s)
 {
-    uint64_t            hash;
     ngx_queue_t        *q;
     im_zone_sh_t       *sh;
     im_session_node_t  *node;
     im_session_user_t  *user;
 
-    hash = im_session_user_hash(s->app, &s->user);
-
     sh = im_zone_lock();
 
-    user = im_session_user_find(sh, s->app, hash, &s->user);
+    user = im_session_user_find(sh, s->app, s->hash, &s->user);
 
     if (user) {
         for (q = ngx_queue_head(&user->entries);
@@ -242,17 +239,15 @@ im_session_leave(im_session_t *s)
 
 
 void
-im_session_slots(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
-    im_slots_t *slots)
+im_session_slots(ngx_uint_t app, uint32_t hash, ngx_str_t *user,
+    uint32_t inst, im_slots_t *slots)
 {
-    uint64_t            hash;
     ngx_queue_t        *q;
     im_zone_sh_t       *sh;
     im_session_node_t  *node;
     im_session_user_t  *u;
 
     im_slots_zero(slots);
-    hash = im_session_user_hash(app, user);
 
     sh = im_zone_lock();
 
@@ -342,7 +337,7 @@ ngx_uint_t
 im_session_list(ngx_uint_t app, ngx_str_t *user, im_session_entry_t *entries,
     ngx_uint_t max)
 {
-    uint64_t            hash;
+    uint32_t            hash;
     ngx_uint_t          n;
     ngx_queue_t        *q;
     im_zone_sh_t       *sh;
@@ -350,7 +345,7 @@ im_session_list(ngx_uint_t app, ngx_str_t *user, im_session_entry_t *entries,
     im_session_user_t  *u;
 
     n = 0;
-    hash = im_session_user_hash(app, user);
+    hash = im_session_hash(app, user);
 
     sh = im_zone_lock();
 

@@ -27,9 +27,13 @@ ngx_int_t im_session_enter(im_session_t *s, ngx_uint_t again,
     ngx_uint_t *slot, uint64_t *serial);
 void im_session_leave(im_session_t *s);
 
+/* Of a user: by it his sessions are found, here, in the zone and by those who
+ * hear a record about him. */
+uint32_t im_session_hash(ngx_uint_t app, ngx_str_t *user);
+
 /* Slots where the user has sessions, or that instance (0: any). */
-void im_session_slots(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
-    im_slots_t *slots);
+void im_session_slots(ngx_uint_t app, uint32_t hash, ngx_str_t *user,
+    uint32_t inst, im_slots_t *slots);
 
 /* What a dead worker has left goes. */
 void im_session_clear(ngx_uint_t slot, ngx_pid_t pid);

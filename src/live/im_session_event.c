@@ -11,7 +11,6 @@
 #include "live/im_session.h"
 #include "live/im_session_entry.h"
 #include "live/im_session_event.h"
-#include "live/im_zone.h"
 
 
 #define IM_SESSION_TOO_LONG  1
@@ -119,24 +118,24 @@ ngx_int_t
 im_session_publish(ngx_uint_t app, ngx_str_t *user, int64_t seq,
     uint32_t except, uint32_t only, ngx_uint_t flags, ngx_str_t *json)
 {
+    uint32_t            hash;
     ngx_str_t           parts[3];
     im_slots_t          to;
     im_bus_meta_t       meta;
-    im_zone_node_t      key;
     im_session_event_t  head;
 
-    im_session_slots(app, user, 0, &to);
+    hash = im_session_hash(app, user);
+
+    im_session_slots(app, hash, user, 0, &to);
 
     if (im_slots_empty(&to) && !im_redis_up()) {
         return NGX_DECLINED;
     }
 
-    im_zone_node_init(&key, app, 0, 0, user);
-
     ngx_memzero(&meta, sizeof(im_bus_meta_t));
     meta.app = app;
     meta.flags = flags;
-    meta.chain = key.node.key >> 32;
+    meta.chain = hash;
     meta.seq = seq;
 
     head.except = except;
@@ -178,22 +177,21 @@ ngx_int_t
 im_session_kick_publish(ngx_uint_t app, ngx_str_t *user, uint32_t inst,
     ngx_uint_t type, ngx_str_t *info)
 {
+    uint32_t           hash;
     ngx_str_t          parts[3];
     im_slots_t         to;
     im_bus_meta_t      meta;
-    im_zone_node_t     key;
     im_session_kick_t  kick;
 
-    im_session_slots(app, user, inst, &to);
+    hash = im_session_hash(app, user);
+
+    im_session_slots(app, hash, user, inst, &to);
 
     if (im_slots_empty(&to) && !im_redis_up()) {
         return NGX_DECLINED;
     }
 
-    im_zone_node_init(&key, app, 0, 0, user);
-
-    im_session_kick_parts(parts, &kick, &meta, app, user, key.node.key >> 32,
-                          inst);
+    im_session_kick_parts(parts, &kick, &meta, app, user, hash, inst);
     kick.type = type;
     parts[2] = *info;
 
@@ -233,7 +231,7 @@ im_session_node_publish(im_node_record_t *rec, ngx_str_t *payload)
         inst = kick.inst;
     }
 
-    im_session_slots(rec->app, &user, inst, &to);
+    im_session_slots(rec->app, rec->chain, &user, inst, &to);
 
     if (im_slots_empty(&to)) {
         return;
