@@ -155,15 +155,20 @@ ngx_int_t
 im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
     ngx_msec_t ttl, ngx_str_t *left, u_char *key, ngx_str_t *result)
 {
-    int64_t    ids[4];
+    int64_t    ids[3];
     ngx_str_t  parts[3];
 
     /* what im_message_dk() has */
 
-    ids[0] = send->seq_given ? send->msg.mseq : -1;
-    ids[1] = send->msg.rand;
-    ids[2] = im_message_hash(send);
-    ids[3] = (what == IM_KEY_MESSAGE && !send->seq_given) ? send->msg.time : 0;
+    ids[0] = send->msg.rand;
+    ids[1] = im_message_hash(send);
+
+    if (send->seq_given) {
+        ids[2] = send->msg.mseq;
+
+    } else {
+        ids[2] = (what == IM_KEY_MESSAGE) ? -send->msg.time : -1;
+    }
 
     parts[0] = send->msg.from;
     parts[1] = send->msg.to;

@@ -17,7 +17,7 @@ void
 im_zone_key(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t app, ngx_uint_t what,
     ngx_str_t *parts, ngx_uint_t n)
 {
-    uint64_t    head[2], len;
+    uint32_t    head[2], len;
     ngx_md5_t   md5;
     ngx_uint_t  i;
 
@@ -29,7 +29,7 @@ im_zone_key(u_char key[IM_ZONE_KEY_LEN], ngx_uint_t app, ngx_uint_t what,
 
     for (i = 0; i < n; i++) {
         len = parts[i].len;
-        ngx_md5_update(&md5, &len, sizeof(uint64_t));
+        ngx_md5_update(&md5, &len, sizeof(uint32_t));
         ngx_md5_update(&md5, parts[i].data, parts[i].len);
     }
 
