@@ -564,17 +564,16 @@ im_cmd_msg_sender(im_ctx_t *ctx, ngx_str_t *from, im_code_t unknown,
 static im_code_t
 im_cmd_msg_reply(im_ctx_t *ctx, im_send_t *send)
 {
-    ngx_str_t  key;
-
-    if (im_message_key_text(ctx, send->msg.mseq, send->msg.rand,
-                            send->msg.time, &key)
-        != NGX_OK)
+    if (send->key.len == 0
+        && im_message_key_text(ctx, send->msg.mseq, send->msg.rand,
+                               send->msg.time, &send->key)
+           != NGX_OK)
     {
         return im_message_code(ctx, NGX_ERROR);
     }
 
     im_json_add_int(ctx->reply, "MsgTime", send->msg.time);
-    im_json_add_str(ctx->reply, "MsgKey", &key);
+    im_json_add_str(ctx->reply, "MsgKey", &send->key);
 
     return IM_OK;
 }

@@ -159,8 +159,9 @@ typedef struct {
                                         body, cloud, opts; time if fixed */
     im_profile_t      *profile;      /* names of the sender, NULL: not read
                                         yet */
+    ngx_str_t          key;          /* MsgKey, empty: not made yet */
     uint32_t           inst;         /* acting instance, hears nothing */
-    uint32_t           hash;          /* of body, made when it is needed */
+    uint32_t           hash;         /* of body, made when it is needed */
 
     unsigned           has_hash:1;
     unsigned           seq_given:1;  /* mseq is the sender's own */

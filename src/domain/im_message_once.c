@@ -155,20 +155,23 @@ ngx_int_t
 im_message_marker(im_ctx_t *ctx, im_send_t *send, ngx_uint_t what,
     ngx_msec_t ttl, ngx_str_t *left, u_char *key, ngx_str_t *result)
 {
-    int64_t    ids[3];
+    int64_t    seq;
+    uint32_t   ids[4];
     ngx_str_t  parts[3];
 
-    /* what im_message_dk() has */
-
-    ids[0] = send->msg.rand;
-    ids[1] = im_message_hash(send);
+    /* what im_message_dk() has; with short names it is one block of MD5 */
 
     if (send->seq_given) {
-        ids[2] = send->msg.mseq;
+        seq = send->msg.mseq;
 
     } else {
-        ids[2] = (what == IM_KEY_MESSAGE) ? -send->msg.time : -1;
+        seq = (what == IM_KEY_MESSAGE) ? -send->msg.time : -1;
     }
+
+    ids[0] = (uint32_t) send->msg.rand;
+    ids[1] = im_message_hash(send);
+    ids[2] = (uint32_t) seq;
+    ids[3] = (uint32_t) (seq >> 32);
 
     parts[0] = send->msg.from;
     parts[1] = send->msg.to;

@@ -177,7 +177,6 @@ static im_code_t
 im_message_send_online(im_ctx_t *ctx, im_send_t *send)
 {
     u_char         key[IM_ZONE_KEY_LEN];
-    u_char         buf[IM_MSG_KEY_LEN];
     im_code_t      code;
     ngx_int_t      rc;
     ngx_str_t      result;
@@ -218,9 +217,17 @@ im_message_send_online(im_ctx_t *ctx, im_send_t *send)
         return code;
     }
 
-    code = im_message_publish(ctx, send, &send->msg,
-                              !im_str_eq(&send->msg.from, &send->msg.to), 0,
-                              1, 0);
+    if (im_message_key_text(ctx, send->msg.mseq, send->msg.rand,
+                            send->msg.time, &send->key)
+        == NGX_OK)
+    {
+        code = im_message_publish(ctx, send, &send->msg,
+                                  !im_str_eq(&send->msg.from, &send->msg.to),
+                                  0, 1, 0);
+
+    } else {
+        code = im_message_code(ctx, NGX_ERROR);
+    }
 
     if (rc == NGX_OK && code != IM_OK) {
         im_marker_release(key);
@@ -228,12 +235,7 @@ im_message_send_online(im_ctx_t *ctx, im_send_t *send)
     } else if (rc == NGX_OK) {
         im_stat_add(IM_STAT_IN_C2C, 1);
 
-        result.data = buf;
-        result.len = ngx_sprintf(buf, "%L_%L_%L", send->msg.mseq,
-                                 send->msg.rand, send->msg.time)
-                     - buf;
-
-        (void) im_marker_done(key, &result, ttl);
+        (void) im_marker_done(key, &send->key, ttl);
     }
 
     return code;
