@@ -765,12 +765,7 @@ im_curl_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
     im_curl_start_event.handler = im_curl_start_handler;
     im_curl_start_event.log = cycle->log;
 
-    ngx_memzero(&im_curl_timer, sizeof(ngx_event_t));
-
-    im_curl_timer.handler = im_curl_timer_handler;
-    im_curl_timer.data = &im_curl_timer;
-    im_curl_timer.log = cycle->log;
-    im_curl_timer.cancelable = 1;
+    im_worker_timer(&im_curl_timer, im_curl_timer_handler, cycle->log);
 
     return NGX_OK;
 }

@@ -162,10 +162,7 @@ im_poll_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
     ngx_queue_init(&im_poll_list);
 
-    im_poll_event.handler = im_poll_tick;
-    im_poll_event.data = &im_poll_event;
-    im_poll_event.log = cycle->log;
-    im_poll_event.cancelable = 1;
+    im_worker_timer(&im_poll_event, im_poll_tick, cycle->log);
 
     ngx_add_timer(&im_poll_event, IM_POLL_TICK);
 

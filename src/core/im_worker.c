@@ -100,6 +100,18 @@ im_worker_hold(ngx_uint_t n)
 
 
 void
+im_worker_timer(ngx_event_t *ev, ngx_event_handler_pt handler, ngx_log_t *log)
+{
+    ngx_memzero(ev, sizeof(ngx_event_t));
+
+    ev->handler = handler;
+    ev->data = ev;
+    ev->log = log;
+    ev->cancelable = 1;
+}
+
+
+void
 im_worker_release(ngx_uint_t n)
 {
     if (n > im_worker_holds) {

@@ -51,6 +51,10 @@ void im_worker_stop(ngx_cycle_t *cycle);
 void im_worker_hold(ngx_uint_t n);
 void im_worker_release(ngx_uint_t n);
 
+/* Makes *ev a timer, not yet set, that does not keep an old worker. */
+void im_worker_timer(ngx_event_t *ev, ngx_event_handler_pt handler,
+    ngx_log_t *log);
+
 
 extern im_worker_hook_t  *im_worker_hooks[];
 

@@ -57,8 +57,6 @@ static ngx_event_t       im_group_sweep_event;
 static ngx_msec_t        im_group_sweep_interval;
 static ngx_uint_t        im_group_sweeping;
 
-static ngx_connection_t  im_group_sweep_dummy;  /* debug logs read its fd */
-
 
 static void
 im_group_sweep_timer(ngx_event_t *ev)
@@ -362,13 +360,7 @@ im_group_sweep_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 {
     im_group_sweep_interval = conf->group_sweep_interval;
 
-    im_group_sweep_dummy.fd = (ngx_socket_t) -1;
-
-    im_group_sweep_event.handler = im_group_sweep_timer;
-    im_group_sweep_event.log = cycle->log;
-    im_group_sweep_event.data = &im_group_sweep_dummy;
-    im_group_sweep_event.cancelable = 1;
-
+    im_worker_timer(&im_group_sweep_event, im_group_sweep_timer, cycle->log);
     ngx_add_timer(&im_group_sweep_event, im_group_sweep_interval);
 
     return NGX_OK;

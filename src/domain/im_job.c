@@ -100,7 +100,6 @@ static ngx_event_t  im_job_event;
 static ngx_msec_t   im_job_interval;
 static ngx_uint_t   im_job_scanning;
 
-static ngx_connection_t  im_job_dummy;   /* debug logging reads its fd */
 
 
 ngx_int_t
@@ -561,13 +560,7 @@ im_job_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
         im_job_interval = ngx_min(im_job_interval, IM_JOB_NODES);
     }
 
-    im_job_dummy.fd = (ngx_socket_t) -1;
-
-    im_job_event.handler = im_job_timer;
-    im_job_event.log = cycle->log;
-    im_job_event.data = &im_job_dummy;
-    im_job_event.cancelable = 1;
-
+    im_worker_timer(&im_job_event, im_job_timer, cycle->log);
     ngx_add_timer(&im_job_event, IM_JOB_FIRST);
 
     return NGX_OK;

@@ -60,10 +60,8 @@ ngx_http_im_events_init_process(ngx_cycle_t *cycle)
 {
     ngx_queue_init(&ngx_http_im_events_list);
 
-    ngx_http_im_events_timer.handler = ngx_http_im_events_tick;
-    ngx_http_im_events_timer.data = &ngx_http_im_events_timer;
-    ngx_http_im_events_timer.log = cycle->log;
-    ngx_http_im_events_timer.cancelable = 1;
+    im_worker_timer(&ngx_http_im_events_timer, ngx_http_im_events_tick,
+                    cycle->log);
 
     ngx_add_timer(&ngx_http_im_events_timer, NGX_HTTP_IM_EVENTS_TICK);
 

@@ -814,11 +814,7 @@ im_node_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
     im_node_conn.up = im_node_up;
     im_node_conn.down = im_node_down;
 
-    ngx_memzero(&im_node_lost_event, sizeof(ngx_event_t));
-
-    im_node_lost_event.handler = im_node_lost_handler;
-    im_node_lost_event.log = cycle->log;
-    im_node_lost_event.cancelable = 1;
+    im_worker_timer(&im_node_lost_event, im_node_lost_handler, cycle->log);
 
     im_stamp_init(cycle);
 

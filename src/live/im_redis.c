@@ -587,12 +587,7 @@ im_redis_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 
     ngx_queue_init(&im_redis_calls);
 
-    ngx_memzero(&im_redis_check, sizeof(ngx_event_t));
-
-    im_redis_check.handler = im_redis_check_handler;
-    im_redis_check.data = &im_redis_check;
-    im_redis_check.log = cycle->log;
-    im_redis_check.cancelable = 1;
+    im_worker_timer(&im_redis_check, im_redis_check_handler, cycle->log);
 
     ngx_memzero(&im_redis_slow_event, sizeof(ngx_event_t));
 

@@ -68,11 +68,7 @@ im_room_member_init_process(ngx_cycle_t *cycle)
 
     im_room_generation = im_zone_generation();
 
-    ngx_memzero(&im_room_again_event, sizeof(ngx_event_t));
-    im_room_again_event.handler = im_room_again_handler;
-    im_room_again_event.data = &im_room_again_event;
-    im_room_again_event.log = cycle->log;
-    im_room_again_event.cancelable = 1;
+    im_worker_timer(&im_room_again_event, im_room_again_handler, cycle->log);
 
     im_bus_handler(IM_BUS_ROOM, im_room_handler);
     im_bus_handler(IM_BUS_GROUP, im_room_handler);

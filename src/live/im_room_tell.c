@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
+#include "core/im_worker.h"
 #include "live/im_node.h"
 #include "live/im_room.h"
 #include "live/im_room_node.h"
@@ -61,17 +62,9 @@ im_room_tell_init_process(ngx_cycle_t *cycle)
 {
     im_room_ngones = 0;
 
-    ngx_memzero(&im_room_tell_event, sizeof(ngx_event_t));
-    im_room_tell_event.handler = im_room_tell_handler;
-    im_room_tell_event.data = &im_room_tell_event;
-    im_room_tell_event.log = cycle->log;
-    im_room_tell_event.cancelable = 1;
+    im_worker_timer(&im_room_tell_event, im_room_tell_handler, cycle->log);
 
-    ngx_memzero(&im_room_place_event, sizeof(ngx_event_t));
-    im_room_place_event.handler = im_room_place_handler;
-    im_room_place_event.data = &im_room_place_event;
-    im_room_place_event.log = cycle->log;
-    im_room_place_event.cancelable = 1;
+    im_worker_timer(&im_room_place_event, im_room_place_handler, cycle->log);
 
     return im_node_event_add(im_room_node_event);
 }

@@ -107,16 +107,11 @@ im_session_init_process(ngx_cycle_t *cycle, ngx_msec_t drain)
     im_session_generation = im_zone_generation();
     im_session_drain_time = drain;
 
-    ngx_memzero(&im_session_walk_event, sizeof(ngx_event_t));
-    im_session_walk_event.handler = im_session_walk_handler;
-    im_session_walk_event.data = &im_session_walk_event;
-    im_session_walk_event.log = cycle->log;
-    im_session_walk_event.cancelable = 1;
+    im_worker_timer(&im_session_walk_event, im_session_walk_handler,
+                    cycle->log);
 
-    ngx_memzero(&im_session_drain_event, sizeof(ngx_event_t));
-    im_session_drain_event.handler = im_session_drain_handler;
-    im_session_drain_event.log = cycle->log;
-    im_session_drain_event.cancelable = 1;
+    im_worker_timer(&im_session_drain_event, im_session_drain_handler,
+                    cycle->log);
 
     im_session_event_init();
 

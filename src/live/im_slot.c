@@ -137,12 +137,7 @@ im_slot_init_process(ngx_cycle_t *cycle)
     im_slot_self_event.data = &im_slot_self_event;
     im_slot_self_event.log = cycle->log;
 
-    ngx_memzero(&im_slot_tick, sizeof(ngx_event_t));
-
-    im_slot_tick.handler = im_slot_tick_handler;
-    im_slot_tick.data = &im_slot_tick;
-    im_slot_tick.log = cycle->log;
-    im_slot_tick.cancelable = 1;
+    im_worker_timer(&im_slot_tick, im_slot_tick_handler, cycle->log);
 
     ngx_add_timer(&im_slot_tick, IM_SLOT_TICK);
 

@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_worker.h"
 #include "store/im_lmdb.h"
 
 
@@ -143,11 +144,7 @@ im_lmdb_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
 
     im_lmdb_check_timer = &im_lmdb_check_event;
 
-    ngx_memzero(im_lmdb_check_timer, sizeof(ngx_event_t));
-    im_lmdb_check_timer->handler = im_lmdb_check_handler;
-    im_lmdb_check_timer->log = cycle->log;
-    im_lmdb_check_timer->data = im_lmdb_check_timer;
-    im_lmdb_check_timer->cancelable = 1;
+    im_worker_timer(im_lmdb_check_timer, im_lmdb_check_handler, cycle->log);
 
     ngx_add_timer(im_lmdb_check_timer, 5000);
 

@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_worker.h"
 #include "store/im_lmdb.h"
 
 
@@ -59,11 +60,7 @@ im_lmdb_sweep_init(ngx_cycle_t *cycle, im_conf_t *conf)
 
     ev = &im_lmdb_sweep_event;
 
-    ngx_memzero(ev, sizeof(ngx_event_t));
-    ev->handler = im_lmdb_sweep_handler;
-    ev->log = cycle->log;
-    ev->data = ev;
-    ev->cancelable = 1;
+    im_worker_timer(ev, im_lmdb_sweep_handler, cycle->log);
 
     im_lmdb_sweep_removed = 0;
     im_lmdb_sweep_interval = ngx_max(conf->sweep_interval, 100);

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <sys/random.h>
+#include "core/im_worker.h"
 #include "store/im_mongo.h"
 
 
@@ -147,11 +148,7 @@ im_mongo_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
         return NGX_ERROR;
     }
 
-    ngx_memzero(&im_mongo_probe_event, sizeof(ngx_event_t));
-    im_mongo_probe_event.handler = im_mongo_probe_handler;
-    im_mongo_probe_event.log = cycle->log;
-    im_mongo_probe_event.data = &im_mongo_probe_event;
-    im_mongo_probe_event.cancelable = 1;
+    im_worker_timer(&im_mongo_probe_event, im_mongo_probe_handler, cycle->log);
 
     /* a server that is not there now may come later */
 

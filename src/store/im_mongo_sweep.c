@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/im_worker.h"
 #include "store/im_mongo.h"
 
 
@@ -55,11 +56,7 @@ im_mongo_sweep_init(ngx_cycle_t *cycle, im_conf_t *conf)
 
     ev = &im_mongo_sweep_event;
 
-    ngx_memzero(ev, sizeof(ngx_event_t));
-    ev->handler = im_mongo_sweep_handler;
-    ev->log = cycle->log;
-    ev->data = ev;
-    ev->cancelable = 1;
+    im_worker_timer(ev, im_mongo_sweep_handler, cycle->log);
 
     im_mongo_sweeping = 0;
     im_mongo_sweep_owner = im_mongo_random();

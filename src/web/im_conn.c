@@ -533,10 +533,7 @@ im_conn_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
         im_conn_timeout = ngx_min(im_conn_timeout, app[i].ws_timeout);
     }
 
-    im_conn_tick_event.handler = im_conn_tick;
-    im_conn_tick_event.data = &im_conn_tick_event;
-    im_conn_tick_event.log = cycle->log;
-    im_conn_tick_event.cancelable = 1;
+    im_worker_timer(&im_conn_tick_event, im_conn_tick, cycle->log);
 
     im_conn_drain_event.handler = im_conn_drain;
     im_conn_drain_event.data = &im_conn_drain_event;

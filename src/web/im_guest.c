@@ -81,11 +81,7 @@ im_guest_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
                     im_zone_node_insert_value);
     ngx_queue_init(&im_guest_queue);
 
-    ngx_memzero(&im_guest_event, sizeof(ngx_event_t));
-    im_guest_event.handler = im_guest_tell_handler;
-    im_guest_event.data = &im_guest_event;
-    im_guest_event.log = cycle->log;
-    im_guest_event.cancelable = 1;
+    im_worker_timer(&im_guest_event, im_guest_tell_handler, cycle->log);
 
     return im_slot_tick_add(im_guest_tick);
 }
