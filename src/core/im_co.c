@@ -107,6 +107,8 @@ static void im_co_timeout(ngx_event_t *ev);
 static void im_co_hold(ngx_event_t *ev);
 static ngx_uint_t im_co_log_limit(void);
 static im_co_t *im_co_new(im_co_pt fn, void *data, ngx_log_t *log);
+static im_co_t *im_co_alloc(ngx_log_t *log);
+static void im_co_free(im_co_t *co);
 static u_char *im_co_stack(ngx_log_t *log);
 static void im_co_stack_free(u_char *stack);
 static void im_co_unmap(u_char *stack);
@@ -132,6 +134,9 @@ static ngx_int_t         im_co_last_ident;
 
 static u_char           *im_co_free_stacks[IM_CO_MAX_FREE];
 static ngx_uint_t        im_co_nfree;
+
+static im_co_t          *im_co_ended[IM_CO_MAX_FREE];
+static ngx_uint_t        im_co_nended;
 
 static ngx_event_t       im_co_hold_event;
 static ngx_connection_t  im_co_hold_dumb;
@@ -196,10 +201,12 @@ im_co_new(im_co_pt fn, void *data, ngx_log_t *log)
         return NULL;
     }
 
-    co = ngx_calloc(sizeof(im_co_t), log);
+    co = im_co_alloc(log);
     if (co == NULL) {
         return NULL;
     }
+
+    ngx_memzero(co, sizeof(im_co_t));
 
     co->fn = fn;
     co->data = data;
@@ -213,9 +220,9 @@ im_co_new(im_co_pt fn, void *data, ngx_log_t *log)
     co->timer.data = co;
     co->timer.log = log;
 
-    if (im_co_nrunning++ == 0) {
+    if (!im_co_hold_event.timer_set) {
 
-        /* nginx exits from a graceful shutdown when no timers are left */
+        /* a timer that is not cancelable keeps nginx from a graceful exit */
 
         im_co_hold_dumb.fd = (ngx_socket_t) -1;
 
@@ -225,6 +232,9 @@ im_co_new(im_co_pt fn, void *data, ngx_log_t *log)
 
         ngx_add_timer(&im_co_hold_event, IM_CO_HOLD);
     }
+
+    im_co_hold_event.cancelable = 0;
+    im_co_nrunning++;
 
     if (im_co_nrunning > im_co_npeak) {
         im_co_npeak = im_co_nrunning;
@@ -399,6 +409,10 @@ im_co_exit(void)
     while (im_co_nfree) {
         im_co_unmap(im_co_free_stacks[--im_co_nfree]);
     }
+
+    while (im_co_nended) {
+        ngx_free(im_co_alloc(ngx_cycle->log));
+    }
 }
 
 
@@ -486,10 +500,10 @@ im_co_resume(ngx_event_t *ev)
     group = co->group;
 
     im_co_stack_free(co->stack);
-    ngx_free(co);
+    im_co_free(co);
 
     if (--im_co_nrunning == 0) {
-        ngx_del_timer(&im_co_hold_event);
+        im_co_hold_event.cancelable = 1;
     }
 
     if (group) {
@@ -568,6 +582,41 @@ im_co_log_limit(void)
     last = now;
 
     return 1;
+}
+
+
+static im_co_t *
+im_co_alloc(ngx_log_t *log)
+{
+    im_co_t  *co;
+
+    if (im_co_nended == 0) {
+        return ngx_alloc(sizeof(im_co_t), log);
+    }
+
+    co = im_co_ended[--im_co_nended];
+
+#if (IM_CO_ASAN)
+    __asan_unpoison_memory_region(co, sizeof(im_co_t));
+#endif
+
+    return co;
+}
+
+
+static void
+im_co_free(im_co_t *co)
+{
+    if (im_co_nended == IM_CO_MAX_FREE) {
+        ngx_free(co);
+        return;
+    }
+
+#if (IM_CO_ASAN)
+    __asan_poison_memory_region(co, sizeof(im_co_t));
+#endif
+
+    im_co_ended[im_co_nended++] = co;
 }
 
 
