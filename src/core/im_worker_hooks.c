@@ -15,6 +15,7 @@
  */
 
 extern im_worker_hook_t  im_co_hook;
+extern im_worker_hook_t  im_pool_hook;
 extern im_worker_hook_t  im_fault_hook;
 extern im_worker_hook_t  im_task_hook;
 extern im_worker_hook_t  im_stat_hook;
@@ -53,6 +54,7 @@ extern im_worker_hook_t  im_room_body_hook;
 
 im_worker_hook_t  *im_worker_hooks[] = {
     &im_co_hook,
+    &im_pool_hook,
     &im_fault_hook,
     &im_task_hook,
     &im_stat_hook,

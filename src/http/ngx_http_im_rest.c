@@ -10,37 +10,41 @@
 #include "api/im_api.h"
 #include "core/im_co.h"
 #include "core/im_memory.h"
+#include "core/im_pool.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "http/ngx_http_im_module.h"
 
 
-#define NGX_HTTP_IM_BODY_FIRST  1024
+#define NGX_HTTP_IM_BODY_SMALL  1024
 #define NGX_HTTP_IM_NAME_MAX    64
+#define NGX_HTTP_IM_POLL_POOL   4096 /* smaller: there may be many */
 
 
 /*
  * A call lives on a pool of its own and outlives the request when the client
- * goes away.  The request points to it by its cleanup handler only, which is
- * disarmed before the call ends.
+ * goes away.  Once it is answered it ends with the request, whose cleanup
+ * handler frees it: the answer is sent from its pool.
  */
 
 typedef struct {
-    ngx_http_request_t  *request;    /* NULL: the client has gone */
-    ngx_http_cleanup_t  *cleanup;
+    ngx_http_request_t  *request;    /* from start to answer; NULL: the client
+                                        has gone */
     ngx_pool_t          *pool;
 
     im_call_t            call;
     ngx_str_t            jsonp;      /* callback, or empty */
 
     u_char              *body;
-    size_t               size;       /* of body, taken from im_memory */
+    size_t               size;       /* of body */
 
     ngx_str_t            out;
     ngx_int_t            rc;         /* NGX_OK, out is the answer */
     ngx_event_t          event;      /* the answer is to be sent */
 
+    unsigned             poll:1;
     unsigned             parked:1;
+    unsigned             large:1;    /* body is taken from im_memory */
 } ngx_http_im_call_t;
 
 
@@ -49,11 +53,14 @@ static ngx_int_t ngx_http_im_rest_path(ngx_http_request_t *r,
     im_call_t *call);
 static ngx_int_t ngx_http_im_rest_jsonp(ngx_http_request_t *r,
     ngx_http_im_call_t *call, ngx_str_t *name);
-static ngx_http_im_call_t *ngx_http_im_rest_create(ngx_http_request_t *r);
+static ngx_http_im_call_t *ngx_http_im_rest_create(ngx_http_request_t *r,
+    im_call_t *path);
+static ngx_uint_t ngx_http_im_rest_is_poll(im_call_t *path);
 static void ngx_http_im_rest_body_handler(ngx_http_request_t *r);
 static void ngx_http_im_rest_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_im_rest_append(ngx_http_request_t *r,
     ngx_http_im_call_t *call);
+static ngx_int_t ngx_http_im_rest_grow(ngx_http_im_call_t *call, size_t size);
 static im_code_t ngx_http_im_rest_start(ngx_http_request_t *r,
     ngx_http_im_call_t *call);
 static void ngx_http_im_rest_run(void *data);
@@ -61,7 +68,6 @@ static void ngx_http_im_rest_resume(void *data);
 static void ngx_http_im_rest_rerun(void *data);
 static void ngx_http_im_rest_done(ngx_http_im_call_t *call, ngx_int_t rc);
 static void ngx_http_im_rest_reply(ngx_event_t *ev);
-static ngx_uint_t ngx_http_im_rest_is_poll(im_call_t *call);
 static ngx_int_t ngx_http_im_rest_send(ngx_http_request_t *r,
     ngx_str_t *jsonp, ngx_str_t *body, im_shared_t *tail);
 static ngx_int_t ngx_http_im_rest_refuse(ngx_http_request_t *r,
@@ -118,7 +124,7 @@ ngx_http_im_rest_handler(ngx_http_request_t *r)
         return ngx_http_im_rest_refuse(r, IM_E_URL);
     }
 
-    call = ngx_http_im_rest_create(r);
+    call = ngx_http_im_rest_create(r, &path);
     if (call == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -305,9 +311,10 @@ ngx_http_im_rest_jsonp(ngx_http_request_t *r, ngx_http_im_call_t *call,
 
 
 static ngx_http_im_call_t *
-ngx_http_im_rest_create(ngx_http_request_t *r)
+ngx_http_im_rest_create(ngx_http_request_t *r, im_call_t *path)
 {
     ngx_pool_t          *pool;
+    ngx_uint_t           poll;
     ngx_http_cleanup_t  *cln;
     ngx_http_im_call_t  *call;
 
@@ -316,7 +323,11 @@ ngx_http_im_rest_create(ngx_http_request_t *r)
         return NULL;
     }
 
-    pool = ngx_create_pool(4096, ngx_cycle->log);
+    poll = ngx_http_im_rest_is_poll(path);
+
+    pool = poll ? ngx_create_pool(NGX_HTTP_IM_POLL_POOL, ngx_cycle->log)
+                : im_pool_create();
+
     if (pool == NULL) {
         return NULL;
     }
@@ -328,14 +339,28 @@ ngx_http_im_rest_create(ngx_http_request_t *r)
     }
 
     call->pool = pool;
+    call->call = *path;
+    call->poll = poll;
 
     cln->handler = ngx_http_im_rest_cleanup;
     cln->data = call;
-    call->cleanup = cln;
 
     ngx_http_set_ctx(r, call, ngx_http_im_module);
 
     return call;
+}
+
+
+/* A web SDK backs off at a status that is not 200, a back end does not. */
+
+static ngx_uint_t
+ngx_http_im_rest_is_poll(im_call_t *path)
+{
+    return (im_str_eq_c(&path->service, "openim")
+            && im_str_eq_c(&path->command, "longpolling"))
+           || (im_str_eq_c(&path->service,
+                           "group_open_long_polling_http_noauth_svc")
+               && im_str_eq_c(&path->command, "get_msg"));
 }
 
 
@@ -418,8 +443,7 @@ ngx_http_im_rest_read(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_im_rest_append(ngx_http_request_t *r, ngx_http_im_call_t *call)
 {
-    size_t                   n, len, size;
-    u_char                  *p;
+    size_t                   n, len;
     ngx_buf_t               *b;
     ngx_chain_t             *cl, *ln;
     ngx_http_im_loc_conf_t  *imlcf;
@@ -436,28 +460,10 @@ ngx_http_im_rest_append(ngx_http_request_t *r, ngx_http_im_call_t *call)
             return IM_E_URL;
         }
 
-        if (n > call->size - len) {
-
-            size = ngx_max(call->size * 2, len + n);
-            size = ngx_max(size, NGX_HTTP_IM_BODY_FIRST);
-
-            if (im_memory_take(size - call->size) != NGX_OK) {
-                return IM_E_BUSY;
-            }
-
-            p = ngx_alloc(size, r->connection->log);
-            if (p == NULL) {
-                im_memory_give(size - call->size);
-                return IM_E_BUSY;
-            }
-
-            if (call->body) {
-                ngx_memcpy(p, call->body, len);
-                ngx_free(call->body);
-            }
-
-            call->body = p;
-            call->size = size;
+        if (n > call->size - len
+            && ngx_http_im_rest_grow(call, len + n) != NGX_OK)
+        {
+            return IM_E_BUSY;
         }
 
         if (n) {
@@ -479,6 +485,53 @@ ngx_http_im_rest_append(ngx_http_request_t *r, ngx_http_im_call_t *call)
 }
 
 
+static ngx_int_t
+ngx_http_im_rest_grow(ngx_http_im_call_t *call, size_t size)
+{
+    size_t   taken;
+    u_char  *p;
+
+    if (call->size == 0 && size <= NGX_HTTP_IM_BODY_SMALL) {
+
+        call->body = ngx_pnalloc(call->pool, size);
+        if (call->body == NULL) {
+            return NGX_ERROR;
+        }
+
+        call->size = size;
+
+        return NGX_OK;
+    }
+
+    size = ngx_max(size, call->size * 2);
+    size = ngx_max(size, NGX_HTTP_IM_BODY_SMALL);
+
+    taken = call->large ? call->size : 0;
+
+    if (im_memory_take(size - taken) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    p = ngx_alloc(size, call->pool->log);
+    if (p == NULL) {
+        im_memory_give(size - taken);
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, call->body, call->call.body.len);
+
+    if (call->large) {
+        ngx_free(call->body);
+    }
+
+    call->body = p;
+    call->size = size;
+    call->large = 1;
+
+    return NGX_OK;
+}
+
+
 static im_code_t
 ngx_http_im_rest_start(ngx_http_request_t *r, ngx_http_im_call_t *call)
 {
@@ -487,8 +540,6 @@ ngx_http_im_rest_start(ngx_http_request_t *r, ngx_http_im_call_t *call)
 
     ic = &call->call;
     pool = call->pool;
-
-    (void) ngx_http_im_rest_path(r, ic);
 
     if (im_str_dup(pool, &ic->service, &ic->service) != NGX_OK
         || im_str_dup(pool, &ic->command, &ic->command) != NGX_OK
@@ -586,7 +637,6 @@ ngx_http_im_rest_reply(ngx_event_t *ev)
     ngx_http_im_call_t  *call = ev->data;
 
     ngx_int_t            rc;
-    ngx_str_t            body;
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
@@ -602,9 +652,9 @@ ngx_http_im_rest_reply(ngx_event_t *ev)
     }
 
     c = r->connection;
-    call->cleanup->handler = NULL;
+    call->request = NULL;
 
-    ngx_http_set_ctx(r, NULL, ngx_http_im_module);
+    ngx_http_im_rest_drop(call);
 
     if (call->rc == NGX_OK && call->call.status) {
         rc = call->call.status;
@@ -616,12 +666,8 @@ ngx_http_im_rest_reply(ngx_event_t *ev)
         }
 
     } else if (call->rc == NGX_OK) {
-        rc = im_str_dup(r->pool, &body, &call->out);
-
-        if (rc == NGX_OK) {
-            rc = ngx_http_im_rest_send(r, &call->jsonp, &body,
-                                       call->call.tail);
-        }
+        rc = ngx_http_im_rest_send(r, &call->jsonp, &call->out,
+                                   call->call.tail);
 
     } else if (call->rc == NGX_BUSY) {
         rc = NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -630,23 +676,8 @@ ngx_http_im_rest_reply(ngx_event_t *ev)
         rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_im_rest_free(call);
-
     ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);
-}
-
-
-/* A web SDK backs off at a status that is not 200, a back end does not. */
-
-static ngx_uint_t
-ngx_http_im_rest_is_poll(im_call_t *call)
-{
-    return (im_str_eq_c(&call->service, "openim")
-            && im_str_eq_c(&call->command, "longpolling"))
-           || (im_str_eq_c(&call->service,
-                           "group_open_long_polling_http_noauth_svc")
-               && im_str_eq_c(&call->command, "get_msg"));
 }
 
 
@@ -674,13 +705,6 @@ ngx_http_im_rest_send(ngx_http_request_t *r, ngx_str_t *jsonp,
     parts[1] = *body;
 
     if (tail) {
-
-        /* it may be sent when the call is long over */
-
-        if (im_shared_keep(r->pool, tail) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
         parts[2] = tail->text;
     }
 
@@ -726,9 +750,7 @@ ngx_http_im_rest_refuse(ngx_http_request_t *r, im_code_t code)
     if (call) {
         jsonp = call->jsonp;
 
-        if (code == IM_E_BUSY && jsonp.len == 0
-            && ngx_http_im_rest_is_poll(&call->call))
-        {
+        if (code == IM_E_BUSY && jsonp.len == 0 && call->poll) {
             return NGX_HTTP_SERVICE_UNAVAILABLE;
         }
     }
@@ -746,10 +768,8 @@ ngx_http_im_rest_cleanup(void *data)
 {
     ngx_http_im_call_t  *call = data;
 
-    call->cleanup = NULL;
-
     if (call->request == NULL) {
-        /* not started */
+        /* not started, or answered */
         ngx_http_im_rest_free(call);
         return;
     }
@@ -765,12 +785,13 @@ ngx_http_im_rest_cleanup(void *data)
 static void
 ngx_http_im_rest_drop(ngx_http_im_call_t *call)
 {
-    if (call->body) {
+    if (call->large) {
         ngx_free(call->body);
         im_memory_give(call->size);
 
         call->body = NULL;
         call->size = 0;
+        call->large = 0;
     }
 }
 
@@ -780,5 +801,10 @@ ngx_http_im_rest_free(ngx_http_im_call_t *call)
 {
     ngx_http_im_rest_drop(call);
 
-    ngx_destroy_pool(call->pool);
+    if (call->poll) {
+        ngx_destroy_pool(call->pool);
+
+    } else {
+        im_pool_destroy(call->pool);
+    }
 }
