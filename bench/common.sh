@@ -186,6 +186,7 @@ http {
     uwsgi_temp_path tmp/uwsgi;
     scgi_temp_path tmp/scgi;
     keepalive_requests 1000000000;
+    request_pool_size 8k;
 
     server {
         listen 127.0.0.1:$port backlog=4096 $reuseport;
