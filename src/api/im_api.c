@@ -42,10 +42,12 @@ im_api_call(ngx_pool_t *pool, ngx_log_t *log, im_call_t *call, ngx_str_t *out)
         return NGX_ERROR;
     }
 
+    call->row = im_api_find(&call->service, &call->command);
+
     code = im_api_gate(ctx, call);
 
     if (code == IM_OK) {
-        code = im_api_run(ctx, &call->service, &call->command);
+        code = im_api_run(ctx, &call->service, call->row);
     }
 
     return im_api_answer(ctx, call, code, out);
@@ -86,7 +88,7 @@ im_api_answer(im_ctx_t *ctx, im_call_t *call, im_code_t code, ngx_str_t *out)
         im_json_add_cstr(ctx->reply, "ErrorDisplay", "");
     }
 
-    im_api_count(&call->service, &call->command, code);
+    im_api_count(call->row, code);
 
     im_api_envelope(ctx, code);
 
@@ -120,7 +122,7 @@ im_api_refuse(ngx_pool_t *pool, im_code_t code, ngx_str_t *out)
 
 
 im_code_t
-im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
+im_api_run(im_ctx_t *ctx, ngx_str_t *service, im_api_row_t *row)
 {
     void          *req;
     uint64_t       start;
@@ -129,11 +131,10 @@ im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
 
     im_callback_refresh(ctx);
 
-    cmd = im_api_command(ctx, service, command);
+    cmd = im_api_command(ctx, row);
 
     if (cmd == NULL) {
-        return im_api_svc_code(service, im_api_find(service, command)
-                                        ? IM_SVC_ADMIN : IM_SVC_UNKNOWN);
+        return im_api_svc_code(service, row ? IM_SVC_ADMIN : IM_SVC_UNKNOWN);
     }
 
     req = NULL;
@@ -163,8 +164,8 @@ im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
     code = cmd->handler(ctx, req);
 
     if (ctx->park == NULL) {
-        im_hist_add(IM_HIST_COMMAND, ctx->app->id,
-                    im_api_hash(service, command), im_hist_now() - start);
+        im_hist_add(IM_HIST_COMMAND, ctx->app->id, row->hash,
+                    im_hist_now() - start);
     }
 
     if (im_json_failed(ctx->reply)) {

@@ -56,11 +56,15 @@ typedef struct {
     { ngx_null_string, ngx_null_string, NULL, 0, NULL, 0, 0, 0 }
 
 
+typedef struct im_api_row_s  im_api_row_t;
+
+
 /* A call in the REST form, or of web SDK 1.7, as the transport has it. */
 
 typedef struct {
     ngx_str_t          service;
     ngx_str_t          command;
+    im_api_row_t      *row;          /* of im_api_find(), by im_api_call() */
     ngx_str_t          args;         /* query string, raw */
     ngx_str_t          body;
     ngx_str_t          ip;
@@ -91,11 +95,11 @@ ngx_int_t im_api_resume(ngx_pool_t *pool, ngx_log_t *log, im_call_t *call,
 ngx_int_t im_api_refuse(ngx_pool_t *pool, im_code_t code, ngx_str_t *out);
 
 /*
- * The part behind the credentials: row, rights, fields, handler.  ctx has
- * role, user and body; returns the code of the answer, whose members are in
- * ctx->reply.
+ * The part behind the credentials: rights, fields, handler.  ctx has role,
+ * user and body, row is what im_api_find() has told; returns the code of the
+ * answer, whose members are in ctx->reply.
  */
-im_code_t im_api_run(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command);
+im_code_t im_api_run(im_ctx_t *ctx, ngx_str_t *service, im_api_row_t *row);
 
 /* Adds ActionStatus, ErrorCode and ErrorInfo to ctx->reply. */
 void im_api_envelope(im_ctx_t *ctx, im_code_t code);

@@ -40,8 +40,7 @@ typedef struct {
 
 static im_code_t im_api_no_body(im_ctx_t *ctx, im_api_args_t *args);
 static im_code_t im_api_app(im_ctx_t *ctx, im_api_args_t *args);
-static im_code_t im_api_rate(im_ctx_t *ctx, im_call_t *call,
-    im_api_row_t *row);
+static im_code_t im_api_rate(im_ctx_t *ctx, im_command_t *cmd);
 static im_code_t im_api_caller(im_ctx_t *ctx, im_call_t *call,
     im_api_args_t *args);
 static im_code_t im_api_session(im_ctx_t *ctx, im_api_args_t *args);
@@ -69,7 +68,6 @@ im_api_gate(im_ctx_t *ctx, im_call_t *call)
 {
     im_code_t       code;
     ngx_int_t       rc;
-    im_api_row_t   *row;
     im_api_args_t   args;
 
     ngx_memzero(&args, sizeof(im_api_args_t));
@@ -85,15 +83,14 @@ im_api_gate(im_ctx_t *ctx, im_call_t *call)
         return code;
     }
 
-    row = im_api_find(&call->service, &call->command);
-    if (row == NULL) {
+    if (call->row == NULL) {
         return im_api_svc_code(&call->service, IM_SVC_UNKNOWN);
     }
 
     ctx->via = args.a2.data ? IM_VIA_POLL : IM_VIA_REST;
 
     if (ctx->via == IM_VIA_REST) {
-        code = im_api_rate(ctx, call, row);
+        code = im_api_rate(ctx, call->row->command);
         if (code != IM_OK) {
             return code;
         }
@@ -104,7 +101,7 @@ im_api_gate(im_ctx_t *ctx, im_call_t *call)
         return code;
     }
 
-    if (call->body.len == 0 && (row->command->flags & IM_NO_BODY)) {
+    if (call->body.len == 0 && (call->row->command->flags & IM_NO_BODY)) {
         return im_api_no_body(ctx, &args);
     }
 
@@ -194,14 +191,11 @@ im_api_app(im_ctx_t *ctx, im_api_args_t *args)
 
 
 static im_code_t
-im_api_rate(im_ctx_t *ctx, im_call_t *call, im_api_row_t *row)
+im_api_rate(im_ctx_t *ctx, im_command_t *cmd)
 {
-    u_char         key[IM_ZONE_KEY_LEN];
-    ngx_str_t      parts[2];
-    ngx_uint_t     rate;
-    im_command_t  *cmd;
-
-    cmd = row->command;
+    u_char      key[IM_ZONE_KEY_LEN];
+    ngx_str_t   parts[2];
+    ngx_uint_t  rate;
 
     if (cmd->flags & IM_NO_RATE) {
         return IM_OK;

@@ -18,13 +18,11 @@
 
 
 void
-im_api_count(ngx_str_t *service, ngx_str_t *command, im_code_t code)
+im_api_count(im_api_row_t *row, im_code_t code)
 {
     /* names that do not exist are the callers' choice: one counter */
 
-    im_stat_pair_add(im_api_find(service, command)
-                     ? im_api_hash(service, command) : IM_API_UNKNOWN,
-                     code);
+    im_stat_pair_add(row ? row->hash : IM_API_UNKNOWN, code);
 }
 
 

@@ -17,7 +17,7 @@
 
 /* Counts an answer; im_api_call() does it itself.  Commands that do not exist
  * are counted as one. */
-void im_api_count(ngx_str_t *service, ngx_str_t *command, im_code_t code);
+void im_api_count(im_api_row_t *row, im_code_t code);
 
 /* Lines "im_commands_total{command=...,code=...} n", on pool.  NGX_OK,
  * NGX_ERROR: no memory. */

@@ -17,8 +17,9 @@
 
 
 static ngx_int_t im_api_init_module(ngx_cycle_t *cycle, im_conf_t *conf);
-static im_command_t *im_api_command_by(ngx_uint_t by, ngx_str_t *service,
+static ngx_uint_t im_api_is(im_api_row_t *row, ngx_str_t *service,
     ngx_str_t *command);
+static im_command_t *im_api_command_by(ngx_uint_t by, im_api_row_t *row);
 static ngx_uint_t im_api_by(im_ctx_t *ctx);
 
 
@@ -145,7 +146,6 @@ static im_api_row_t  *im_api_buckets[IM_API_BUCKETS];
 static ngx_int_t
 im_api_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
 {
-    uint32_t        hash;
     ngx_uint_t      i;
     im_command_t   *cmd;
     im_api_row_t   *row, **last;
@@ -161,15 +161,16 @@ im_api_init_module(ngx_cycle_t *cycle, im_conf_t *conf)
             }
 
             row->command = cmd;
+            row->hash = im_api_hash(&cmd->service, &cmd->name);
 
-            hash = im_api_hash(&cmd->service, &cmd->name);
+            last = &im_api_buckets[row->hash % IM_API_BUCKETS];
 
-            row->hash = hash;
-
-            last = &im_api_buckets[hash % IM_API_BUCKETS];
+            while (*last && !im_api_is(*last, &cmd->service, &cmd->name)) {
+                last = &(*last)->next;
+            }
 
             while (*last) {
-                last = &(*last)->next;
+                last = &(*last)->same;
             }
 
             *last = row;
@@ -216,51 +217,45 @@ im_api_find(ngx_str_t *service, ngx_str_t *command)
     hash = im_api_hash(service, command);
 
     for (row = im_api_buckets[hash % IM_API_BUCKETS]; row; row = row->next) {
-
-        if (im_str_eq(&row->command->name, command)
-            && im_str_eq(&row->command->service, service))
-        {
-            return row;
+        if (im_api_is(row, service, command)) {
+            break;
         }
     }
 
-    return NULL;
+    return row;
+}
+
+
+static ngx_uint_t
+im_api_is(im_api_row_t *row, ngx_str_t *service, ngx_str_t *command)
+{
+    return im_str_eq(&row->command->name, command)
+           && im_str_eq(&row->command->service, service);
 }
 
 
 im_command_t *
-im_api_command(im_ctx_t *ctx, ngx_str_t *service, ngx_str_t *command)
+im_api_command(im_ctx_t *ctx, im_api_row_t *row)
 {
-    return im_api_command_by(im_api_by(ctx), service, command);
+    return im_api_command_by(im_api_by(ctx), row);
 }
 
 
 im_command_t *
-im_api_session_command(ngx_str_t *service, ngx_str_t *command)
+im_api_session_command(im_api_row_t *row)
 {
-    return im_api_command_by(IM_BY_USER|IM_BY_ANY, service, command);
+    return im_api_command_by(IM_BY_USER|IM_BY_ANY, row);
 }
 
 
 static im_command_t *
-im_api_command_by(ngx_uint_t by, ngx_str_t *service, ngx_str_t *command)
+im_api_command_by(ngx_uint_t by, im_api_row_t *row)
 {
-    im_command_t  *cmd;
-    im_api_row_t  *row;
-
-    for (row = im_api_find(service, command); row; row = row->next) {
-
-        cmd = row->command;
-
-        if (im_str_eq(&cmd->name, command)
-            && im_str_eq(&cmd->service, service)
-            && cmd->by & by)
-        {
-            return cmd;
-        }
+    while (row && !(row->command->by & by)) {
+        row = row->same;
     }
 
-    return NULL;
+    return row ? row->command : NULL;
 }
 
 

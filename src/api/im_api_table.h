@@ -15,12 +15,11 @@
 
 /* The tables of commands and of services, hashed when nginx starts. */
 
-typedef struct im_api_row_s  im_api_row_t;
-
 struct im_api_row_s {
     im_command_t      *command;
     uint32_t           hash;         /* names the command in the metrics */
-    im_api_row_t      *next;
+    im_api_row_t      *next;         /* in the bucket */
+    im_api_row_t      *same;         /* of the same name, for other callers */
 };
 
 
@@ -37,15 +36,14 @@ uint32_t im_api_hash(ngx_str_t *service, ngx_str_t *command);
 /* The row with that hash, NULL: no command. */
 im_api_row_t *im_api_by_hash(uint32_t hash);
 
-/* The first row of the bucket that has the name, NULL: none; rows of the same
- * name for other callers, and of others, may follow. */
+/* The first row of the name, NULL: none. */
 im_api_row_t *im_api_find(ngx_str_t *service, ngx_str_t *command);
 
-/* The row of that name that the caller may use, NULL: none. */
-im_command_t *im_api_command(im_ctx_t *ctx, ngx_str_t *service,
-    ngx_str_t *command);
+/* That of the row, or of those of the same name, which the caller may use;
+ * NULL: none.  row may be NULL. */
+im_command_t *im_api_command(im_ctx_t *ctx, im_api_row_t *row);
 /* The same for a user's session on a connection. */
-im_command_t *im_api_session_command(ngx_str_t *service, ngx_str_t *command);
+im_command_t *im_api_session_command(im_api_row_t *row);
 
 /* Never NULL: an unknown service is the front end. */
 im_api_service_t *im_api_service(ngx_str_t *service);

@@ -38,7 +38,8 @@ typedef struct {
     ngx_str_t          service;
     ngx_str_t          command;
     im_json_t         *seq;          /* echoed as it came */
-    im_command_t      *row;          /* of a session, or NULL */
+    im_api_row_t      *row;
+    im_command_t      *cmd;          /* of a session, or NULL */
     im_lane_t          lane;
     ngx_str_t          raw;          /* body of the answer, ready; or empty */
 } im_web_call_t;
@@ -229,13 +230,14 @@ im_web_order(im_web_call_t *call)
     ngx_str_t    name;
     im_field_t  *field;
 
-    call->row = im_api_session_command(&call->service, &call->command);
+    call->row = im_api_find(&call->service, &call->command);
+    call->cmd = im_api_session_command(call->row);
 
-    if (call->row == NULL || !(call->row->flags & IM_IN_ORDER)) {
+    if (call->cmd == NULL || !(call->cmd->flags & IM_IN_ORDER)) {
         return;
     }
 
-    field = call->row->fields;
+    field = call->cmd->fields;
 
     if (im_json_get_str(call->ctx.body, (char *) field->name.data, &name)
         != NGX_OK)
@@ -260,7 +262,7 @@ im_web_run(void *data)
 
     code = im_web_serve(call);
 
-    im_api_count(&call->service, &call->command, code);
+    im_api_count(call->row, code);
 
     if (!call->ctx.no_reply) {
         im_web_answer(call, code);
@@ -304,13 +306,13 @@ im_web_serve(im_web_call_t *call)
 
     if (call->ctx.inst
         && call->seq
-        && call->row
-        && call->row->flags & IM_ONCE)
+        && call->cmd
+        && call->cmd->flags & IM_ONCE)
     {
         return im_web_once(call);
     }
 
-    return im_api_run(&call->ctx, &call->service, &call->command);
+    return im_api_run(&call->ctx, &call->service, call->row);
 }
 
 
@@ -353,7 +355,7 @@ im_web_once(im_web_call_t *call)
         return im_api_svc_code(&call->service, IM_SVC_BUSY);
     }
 
-    code = im_api_run(ctx, &call->service, &call->command);
+    code = im_api_run(ctx, &call->service, call->row);
 
     if (code != IM_OK) {
         im_marker_release(key);
