@@ -32,6 +32,9 @@ static ngx_int_t im_row_key(im_row_t *row, const char *name, im_col_e type,
     ngx_str_t *str, int64_t *value);
 static void im_record_load_doc(bson_iter_t *iter, im_record_t *columns,
     void *dst);
+static void im_record_load_key(im_row_t *row, im_record_t *columns,
+    void *dst);
+static im_record_t *im_record_find(im_record_t *columns, const char *name);
 
 
 void
@@ -67,22 +70,16 @@ im_key_str(im_key_t *key, ngx_str_t *value)
 void
 im_key_int(im_key_t *key, int64_t value)
 {
-    u_char      *p;
-    uint64_t     n;
-    ngx_uint_t   i;
+    uint64_t  n;
 
     if (key->invalid || key->len + 8 > IM_KEY_LEN) {
         key->invalid = 1;
         return;
     }
 
-    n = (uint64_t) value ^ ((uint64_t) 1 << 63);
-    p = key->data + key->len;
+    n = htobe64((uint64_t) value ^ ((uint64_t) 1 << 63));
 
-    for (i = 0; i < 8; i++) {
-        p[i] = (u_char) (n >> (56 - 8 * i));
-    }
-
+    ngx_memcpy(key->data + key->len, &n, 8);
     key->len += 8;
 }
 
@@ -110,21 +107,16 @@ im_key_get_str(u_char **p, u_char *end, ngx_str_t *value)
 ngx_int_t
 im_key_get_int(u_char **p, u_char *end, int64_t *value)
 {
-    uint64_t    n;
-    ngx_uint_t  i;
+    uint64_t  n;
 
     if (end - *p < 8) {
         *value = 0;
         return NGX_ERROR;
     }
 
-    n = 0;
+    ngx_memcpy(&n, *p, 8);
 
-    for (i = 0; i < 8; i++) {
-        n = (n << 8) | (*p)[i];
-    }
-
-    *value = (int64_t) (n ^ ((uint64_t) 1 << 63));
+    *value = (int64_t) (be64toh(n) ^ ((uint64_t) 1 << 63));
     *p += 8;
 
     return NGX_OK;
@@ -421,7 +413,6 @@ void
 im_record_load(im_row_t *row, im_record_t *columns, void *dst)
 {
     u_char       *p;
-    const char   *name;
     bson_iter_t   iter;
     im_record_t  *col;
 
@@ -442,17 +433,7 @@ im_record_load(im_row_t *row, im_record_t *columns, void *dst)
         im_record_load_doc(&iter, columns, dst);
     }
 
-    for (col = columns; col->name.len; col++) {
-        p = (u_char *) dst + col->offset;
-        name = (char *) col->name.data;
-
-        if (col->type == IM_COL_STR) {
-            (void) im_row_key(row, name, IM_COL_STR, (ngx_str_t *) p, NULL);
-
-        } else {
-            (void) im_row_key(row, name, IM_COL_INT, NULL, (int64_t *) p);
-        }
-    }
+    im_record_load_key(row, columns, dst);
 }
 
 
@@ -466,13 +447,8 @@ im_record_load_doc(bson_iter_t *iter, im_record_t *columns, void *dst)
 
     while (bson_iter_next(iter)) {
 
-        for (col = columns; col->name.len; col++) {
-            if (ngx_strcmp(col->name.data, bson_iter_key(iter)) == 0) {
-                break;
-            }
-        }
-
-        if (col->name.len == 0) {
+        col = im_record_find(columns, bson_iter_key(iter));
+        if (col == NULL) {
             continue;
         }
 
@@ -487,6 +463,65 @@ im_record_load_doc(bson_iter_t *iter, im_record_t *columns, void *dst)
             *(int64_t *) p = bson_iter_int64(iter);
         }
     }
+}
+
+
+static void
+im_record_load_key(im_row_t *row, im_record_t *columns, void *dst)
+{
+    u_char       *p, *end;
+    int64_t       n;
+    ngx_int_t     rc;
+    ngx_str_t     s;
+    im_column_t  *key;
+    im_record_t  *col;
+
+    if (row->key.len < 8) {
+        return;
+    }
+
+    n = 0;
+    ngx_str_null(&s);
+
+    p = row->key.data + 8;               /* behind the application */
+    end = row->key.data + row->key.len;
+
+    for (key = row->table->key; key->name; key++) {
+
+        rc = (key->type == IM_COL_STR) ? im_key_get_str(&p, end, &s)
+                                       : im_key_get_int(&p, end, &n);
+        if (rc != NGX_OK) {
+            return;
+        }
+
+        col = im_record_find(columns, key->name);
+
+        if (col == NULL || col->type != key->type) {
+            continue;
+        }
+
+        if (col->type == IM_COL_STR) {
+            *(ngx_str_t *) ((u_char *) dst + col->offset) = s;
+
+        } else {
+            *(int64_t *) ((u_char *) dst + col->offset) = n;
+        }
+    }
+}
+
+
+static im_record_t *
+im_record_find(im_record_t *columns, const char *name)
+{
+    im_record_t  *col;
+
+    for (col = columns; col->name.len; col++) {
+        if (ngx_strcmp(col->name.data, name) == 0) {
+            return col;
+        }
+    }
+
+    return NULL;
 }
 
 
