@@ -55,22 +55,29 @@ static im_record_t  im_account_record[] = {
 ngx_uint_t
 im_account_syntax(im_app_t *app, ngx_str_t *user)
 {
-    u_char  *p, *last;
+    u_char      *p, *last;
+    ngx_uint_t   ascii;
 
     if (user->len == 0 || user->len > IM_ACCOUNT_USER_LEN) {
         return 0;
     }
 
+    ascii = 1;
     last = user->data + user->len;
 
     for (p = user->data; p < last; p++) {
-        if (*p < 0x20 || *p == 0x7f || (*p >= 0x80 && !app->allow_utf8_userid))
-        {
+
+        if (*p < 0x20 || *p == 0x7f) {
             return 0;
+        }
+
+        if (*p >= 0x80) {
+            ascii = 0;
         }
     }
 
-    return im_str_utf8(user->data, user->len);
+    return ascii
+           || (app->allow_utf8_userid && im_str_utf8(user->data, user->len));
 }
 
 
