@@ -31,8 +31,6 @@ typedef struct {
 } im_cache_entry_t;
 
 
-static void im_cache_touch(im_table_e table, im_key_t *key);
-static uint32_t im_cache_hash(im_table_e table, im_key_t *key);
 static im_cache_entry_t *im_cache_find(im_table_e table, im_key_t *key,
     uint32_t hash);
 static void im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key,
@@ -142,7 +140,7 @@ im_cache_commit(im_ctx_t *ctx, im_batch_t *batch)
             op = &batch->ops[i];
 
             if (op->table->kind == IM_VERSIONED) {
-                im_cache_touch(op->table->id, op->key);
+                im_stamp_bump(im_cache_hash(op->table->id, op->key));
             }
         }
     }
@@ -152,20 +150,6 @@ im_cache_commit(im_ctx_t *ctx, im_batch_t *batch)
 
 
 uint32_t
-im_cache_stamp(im_table_e table, im_key_t *key)
-{
-    return im_stamp_get(im_cache_hash(table, key));
-}
-
-
-static void
-im_cache_touch(im_table_e table, im_key_t *key)
-{
-    im_stamp_bump(im_cache_hash(table, key));
-}
-
-
-static uint32_t
 im_cache_hash(im_table_e table, im_key_t *key)
 {
     return ngx_crc32_short(key->data, key->len) ^ (table * 0x9e3779b9u);

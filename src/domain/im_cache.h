@@ -32,8 +32,8 @@ ngx_int_t im_cache_get_exact(im_ctx_t *ctx, im_table_e table, im_key_t *key,
 /* As im_store_commit(); then makes all workers forget the rows written. */
 ngx_int_t im_cache_commit(im_ctx_t *ctx, im_batch_t *batch);
 
-/* Changes with each commit of the row. */
-uint32_t im_cache_stamp(im_table_e table, im_key_t *key);
+/* By which im_stamp_get() tells of commits of the row. */
+uint32_t im_cache_hash(im_table_e table, im_key_t *key);
 
 
 #endif /* _IM_CACHE_H_INCLUDED_ */

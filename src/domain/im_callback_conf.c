@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "core/im_worker.h"
+#include "live/im_stamp.h"
 #include "domain/im_cache.h"
 #include "domain/im_callback.h"
 #include "domain/im_callback_conf.h"
@@ -73,12 +74,16 @@ im_callback_refresh(im_ctx_t *ctx)
 
     app = ctx->app;
 
-    im_callback_key(ctx, &key);
-    stamp = im_cache_stamp(IM_T_APP, &key);
-
-    if (app->callback_loaded && app->callback_stamp == stamp) {
+    if (app->callback_loaded
+        && app->callback_stamp == im_stamp_get(app->callback_hash))
+    {
         return;
     }
+
+    im_callback_key(ctx, &key);
+
+    app->callback_hash = im_cache_hash(IM_T_APP, &key);
+    stamp = im_stamp_get(app->callback_hash);
 
     rc = im_store_get(ctx, IM_T_APP, &key, &row);
 
