@@ -50,7 +50,10 @@ im_worker_hook_t  im_cache_hook = {
 
 
 static im_map_t     im_cache_map;
-static ngx_queue_t  im_cache_queue;        /* most recently used first */
+
+/* The last one read first.  One that is used gets no better place, for it is
+ * read again within seconds. */
+static ngx_queue_t  im_cache_queue;
 static ngx_uint_t   im_cache_count;
 
 
@@ -75,9 +78,6 @@ im_cache_get(im_ctx_t *ctx, im_table_e table, im_key_t *key, im_row_t *row)
         if (e->stamp == stamp
             && (ngx_msec_int_t) (ngx_current_msec - e->loaded) < IM_CACHE_TIME)
         {
-            ngx_queue_remove(&e->queue);
-            ngx_queue_insert_head(&im_cache_queue, &e->queue);
-
             if (e->data_len == 0) {
                 return NGX_DECLINED;
             }
