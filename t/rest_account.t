@@ -161,6 +161,27 @@ subtest 'kick' => sub {
     $im->rest('im_open_login_svc/kick', { UserID => 5 })->code_is(70402);
 };
 
+subtest 'a ticket that is in use is revoked at once, in all workers' => sub {
+    $im->users('kit');
+
+    my $sig = $im->usersig('kit', time => time - 10);
+
+    my $codes = sub {
+        my %seen;
+
+        $seen{ $im->rest($check, {}, user => 'kit', sig => $sig,
+                         headers => { Connection => 'close' })->code } = 1
+            for 1 .. 20;
+
+        return [keys %seen];
+    };
+
+    is_deeply $codes->(), [70403], 'no administrator';
+
+    $im->rest('im_open_login_svc/kick', { UserID => 'kit' })->code_is(0);
+    is_deeply $codes->(), [70052], 'revoked';
+};
+
 subtest 'querystate' => sub {
     $im->users('quin');
 

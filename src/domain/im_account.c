@@ -8,7 +8,6 @@
 #include <ngx_core.h>
 #include "core/im_str.h"
 #include "domain/im_account.h"
-#include "domain/im_cache.h"
 
 
 #define IM_ACCOUNT_USER_LEN  32
@@ -103,6 +102,16 @@ ngx_int_t
 im_account_get(im_ctx_t *ctx, ngx_str_t *user, im_account_t *account)
 {
     return im_account_read(ctx, user, 1, account);
+}
+
+
+void
+im_account_mark(im_ctx_t *ctx, ngx_str_t *user, im_cache_mark_t *mark)
+{
+    im_key_t  key;
+
+    im_account_key(ctx, user, &key);
+    im_cache_mark_exact(IM_T_ACCOUNT, &key, mark);
 }
 
 

@@ -13,6 +13,7 @@
 #include "core/im_ctx.h"
 #include "core/im_error.h"
 #include "store/im_store.h"
+#include "domain/im_cache.h"
 
 
 typedef struct {
@@ -34,6 +35,9 @@ ngx_uint_t im_account_is_admin(im_app_t *app, ngx_str_t *user);
 /* NGX_DECLINED: no such account.  Administrators always exist. */
 ngx_int_t im_account_get(im_ctx_t *ctx, ngx_str_t *user,
     im_account_t *account);
+
+/* Of the account that it has told. */
+void im_account_mark(im_ctx_t *ctx, ngx_str_t *user, im_cache_mark_t *mark);
 
 /* The same for who only wants to know whether there is one. */
 ngx_int_t im_account_find(im_ctx_t *ctx, ngx_str_t *user);

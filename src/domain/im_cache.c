@@ -21,8 +21,7 @@
 typedef struct {
     im_map_node_t      node;
     ngx_queue_t        queue;
-    ngx_msec_t         loaded;
-    uint32_t           stamp;
+    im_cache_mark_t    mark;
     im_table_e         table;
     int64_t            version;
     uint32_t           key_len;
@@ -34,7 +33,7 @@ typedef struct {
 static im_cache_entry_t *im_cache_find(im_table_e table, im_key_t *key,
     uint32_t hash);
 static void im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key,
-    uint32_t hash, uint32_t stamp, im_row_t *row);
+    im_cache_mark_t *mark, im_row_t *row);
 static void im_cache_free(im_cache_entry_t *e);
 static ngx_int_t im_cache_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_cache_exit_process(ngx_cycle_t *cycle);
@@ -61,23 +60,21 @@ ngx_int_t
 im_cache_get(im_ctx_t *ctx, im_table_e table, im_key_t *key, im_row_t *row)
 {
     u_char            *p;
-    uint32_t           hash, stamp;
     ngx_int_t          rc;
+    im_cache_mark_t    mark;
     im_cache_entry_t  *e;
 
     if (key->invalid) {                  /* no row has it */
         return NGX_DECLINED;
     }
 
-    hash = im_cache_hash(table, key);
-    stamp = im_stamp_get(hash);
+    mark.hash = im_cache_hash(table, key);
 
-    e = im_cache_find(table, key, hash);
+    e = im_cache_find(table, key, mark.hash);
 
     if (e) {
-        if (e->stamp == stamp
-            && (ngx_msec_int_t) (ngx_current_msec - e->loaded) < IM_CACHE_TIME)
-        {
+        if (im_cache_same(&e->mark)) {
+
             if (e->data_len == 0) {
                 return NGX_DECLINED;
             }
@@ -104,11 +101,15 @@ im_cache_get(im_ctx_t *ctx, im_table_e table, im_key_t *key, im_row_t *row)
         im_cache_free(e);
     }
 
+    mark.stamp = im_stamp_get(mark.hash);
+
     rc = im_store_get(ctx, table, key, row);
 
     if (rc == NGX_OK || rc == NGX_DECLINED) {
-        im_cache_put(ctx, table, key, hash, stamp,
-                     (rc == NGX_OK) ? row : NULL);
+        mark.loaded = ngx_current_msec;
+        mark.set = 1;
+
+        im_cache_put(ctx, table, key, &mark, (rc == NGX_OK) ? row : NULL);
     }
 
     return rc;
@@ -121,6 +122,44 @@ im_cache_get_exact(im_ctx_t *ctx, im_table_e table, im_key_t *key,
 {
     return im_redis_configured() ? im_store_get(ctx, table, key, row)
                                  : im_cache_get(ctx, table, key, row);
+}
+
+
+void
+im_cache_mark(im_table_e table, im_key_t *key, im_cache_mark_t *mark)
+{
+    im_cache_entry_t  *e;
+
+    e = im_cache_find(table, key, im_cache_hash(table, key));
+
+    if (e) {
+        *mark = e->mark;
+
+    } else {
+        mark->set = 0;
+    }
+}
+
+
+void
+im_cache_mark_exact(im_table_e table, im_key_t *key, im_cache_mark_t *mark)
+{
+    if (im_redis_configured()) {
+        mark->set = 0;
+        return;
+    }
+
+    im_cache_mark(table, key, mark);
+}
+
+
+ngx_uint_t
+im_cache_same(im_cache_mark_t *mark)
+{
+    return mark->set
+           && mark->stamp == im_stamp_get(mark->hash)
+           && (ngx_msec_int_t) (ngx_current_msec - mark->loaded)
+              < IM_CACHE_TIME;
 }
 
 
@@ -185,15 +224,15 @@ im_cache_find(im_table_e table, im_key_t *key, uint32_t hash)
 
 
 static void
-im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key, uint32_t hash,
-    uint32_t stamp, im_row_t *row)
+im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key,
+    im_cache_mark_t *mark, im_row_t *row)
 {
     size_t             len;
     im_cache_entry_t  *e;
 
     /* another coroutine may have put it while the store was asked */
 
-    e = im_cache_find(table, key, hash);
+    e = im_cache_find(table, key, mark->hash);
     if (e) {
         im_cache_free(e);
     }
@@ -215,9 +254,8 @@ im_cache_put(im_ctx_t *ctx, im_table_e table, im_key_t *key, uint32_t hash,
         return;
     }
 
-    e->node.hash = hash;
-    e->loaded = ngx_current_msec;
-    e->stamp = stamp;
+    e->node.hash = mark->hash;
+    e->mark = *mark;
     e->table = table;
     e->version = row ? row->version : 0;
     e->key_len = key->len;

@@ -29,6 +29,28 @@ ngx_int_t im_cache_get(im_ctx_t *ctx, im_table_e table, im_key_t *key,
 ngx_int_t im_cache_get_exact(im_ctx_t *ctx, im_table_e table, im_key_t *key,
     im_row_t *row);
 
+/*
+ * For who keeps what he has made of a row: it is good as long as the entry
+ * would be.  The mark is taken right after the row was read, before the next
+ * wait; where there is no entry it is never the same.  Zeroed: none.
+ */
+
+typedef struct {
+    uint32_t           hash;
+    uint32_t           stamp;
+    ngx_msec_t         loaded;
+    unsigned           set:1;
+} im_cache_mark_t;
+
+void im_cache_mark(im_table_e table, im_key_t *key, im_cache_mark_t *mark);
+
+/* After im_cache_get_exact(). */
+void im_cache_mark_exact(im_table_e table, im_key_t *key,
+    im_cache_mark_t *mark);
+
+/* 1: the row is what it was. */
+ngx_uint_t im_cache_same(im_cache_mark_t *mark);
+
 /* As im_store_commit(); then makes all workers forget the rows written. */
 ngx_int_t im_cache_commit(im_ctx_t *ctx, im_batch_t *batch);
 

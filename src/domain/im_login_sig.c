@@ -28,10 +28,13 @@
 
 typedef struct {
     ngx_uint_t         app;
+    im_cache_mark_t    account;      /* neither kicked nor blocked */
     time_t             time;         /* of issue */
     time_t             expires;
+    uint32_t           tinyid_len;
     uint32_t           user_len;
     uint32_t           len;          /* of the ticket */
+    u_char             tinyid[NGX_INT64_LEN];
     u_char             data[1];      /* user, ticket */
 } im_sig_t;
 
@@ -39,6 +42,8 @@ typedef struct {
 static im_code_t im_login_sig(im_ctx_t *ctx, ngx_str_t *identifier,
     ngx_str_t *usersig, time_t *time, time_t *expires);
 static im_sig_t **im_login_sig_place(ngx_str_t *usersig);
+static void im_login_sig_passed(im_ctx_t *ctx, ngx_str_t *identifier,
+    ngx_str_t *usersig);
 static ngx_uint_t im_login_sig_same(u_char *a, u_char *b, size_t len);
 static im_sig_t *im_login_sig_kept(im_ctx_t *ctx, ngx_str_t *identifier,
     ngx_str_t *usersig);
@@ -67,14 +72,25 @@ im_login_usersig(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig,
     im_sig_t      *sig;
     im_code_t      code;
     ngx_int_t      rc;
+    ngx_str_t      tinyid;
     im_account_t   account;
+
+    sig = im_login_sig_kept(ctx, identifier, usersig);
+
+    if (sig && im_cache_same(&sig->account)) {
+        tinyid.data = sig->tinyid;
+        tinyid.len = sig->tinyid_len;
+
+        *sig_expire = sig->expires;
+
+        return (im_str_dup(ctx->pool, &ctx->tinyid, &tinyid) == NGX_OK)
+               ? IM_OK : IM_E_LOGIN_INTERNAL;
+    }
 
     if (!im_account_syntax(ctx->app, identifier)) {
         ngx_str_set(&ctx->info, "\"identifier\" is not a legal UserID");
         return IM_E_CREDENTIALS;
     }
-
-    sig = im_login_sig_kept(ctx, identifier, usersig);
 
     if (sig) {
         time = sig->time;
@@ -102,6 +118,8 @@ im_login_usersig(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig,
         }
 
         ctx->tinyid = account.tinyid;
+
+        im_login_sig_passed(ctx, identifier, usersig);
 
     } else if (rc != NGX_DECLINED) {
         return im_login_code(rc);
@@ -179,7 +197,7 @@ im_login_sig_place(ngx_str_t *usersig)
 
     n = ngx_min(usersig->len, IM_SIG_TAIL);
 
-    return &im_login_sigs[ngx_crc32_short(usersig->data + usersig->len - n, n)
+    return &im_login_sigs[ngx_murmur_hash2(usersig->data + usersig->len - n, n)
                           % IM_SIG_KEPT];
 }
 
@@ -250,6 +268,7 @@ im_login_sig_keep(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig,
     }
 
     sig->app = ctx->app->id;
+    sig->account.set = 0;
     sig->time = time;
     sig->expires = expires;
     sig->user_len = identifier->len;
@@ -265,6 +284,24 @@ im_login_sig_keep(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig,
     }
 
     *place = sig;
+}
+
+
+/* The account that has just been read lets this ticket in. */
+
+static void
+im_login_sig_passed(im_ctx_t *ctx, ngx_str_t *identifier, ngx_str_t *usersig)
+{
+    im_sig_t  *sig;
+
+    sig = im_login_sig_kept(ctx, identifier, usersig);
+
+    if (sig && ctx->tinyid.len <= NGX_INT64_LEN) {
+        ngx_memcpy(sig->tinyid, ctx->tinyid.data, ctx->tinyid.len);
+        sig->tinyid_len = ctx->tinyid.len;
+
+        im_account_mark(ctx, identifier, &sig->account);
+    }
 }
 
 
