@@ -140,6 +140,7 @@ typedef struct {
     /* of this worker, as is callback */
     void            *callback_state;
     void            *outbox;
+    void            *words;
     uint32_t         callback_hash;        /* of the row, and its stamp */
     uint32_t         callback_stamp;
     unsigned         callback_loaded:1;

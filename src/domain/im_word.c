@@ -37,9 +37,11 @@ typedef struct {
 } im_word_tree_t;
 
 
+/* What the worker has of an app. */
+
 typedef struct {
-    ngx_rbtree_node_t  node;         /* key: the app */
     im_word_tree_t    *tree;         /* NULL: no words */
+    im_cache_mark_t    mark;         /* of the head of which it was made */
     int64_t            version;      /* of the list that it was made of */
     ngx_msec_t         made;
     unsigned           ready:1;
@@ -57,7 +59,7 @@ typedef struct {
 
 
 static ngx_uint_t im_word_dirty_json(im_ctx_t *ctx, im_json_t *node);
-static ngx_int_t im_word_head(im_ctx_t *ctx, ngx_uint_t cached,
+static ngx_int_t im_word_head(im_ctx_t *ctx, im_cache_mark_t *mark,
     im_word_head_t *head);
 static void im_word_head_key(im_ctx_t *ctx, im_key_t *key);
 static void im_word_key(im_ctx_t *ctx, ngx_str_t *word, im_key_t *key);
@@ -76,7 +78,6 @@ static ngx_uint_t im_word_match(im_word_tree_t *tree, ngx_str_t *text);
 static ngx_int_t im_word_change(im_ctx_t *ctx, ngx_str_t *words,
     ngx_uint_t n, ngx_uint_t add);
 static ngx_int_t im_word_list_row(im_row_t *row, void *data);
-static ngx_int_t im_word_init_process(ngx_cycle_t *cycle, im_conf_t *conf);
 static void im_word_exit_process(ngx_cycle_t *cycle);
 
 
@@ -84,7 +85,7 @@ im_worker_hook_t  im_word_hook = {
     ngx_string("words"),
     NULL,                                  /* init conf */
     NULL,                                  /* init module */
-    im_word_init_process,                  /* init process */
+    NULL,                                  /* init process */
     im_word_exit_process                   /* exit process */
 };
 
@@ -94,10 +95,6 @@ static im_record_t  im_word_head_record[] = {
     { ngx_string("added"), IM_COL_INT, offsetof(im_word_head_t, added) },
       im_null_record
 };
-
-
-static ngx_rbtree_t       im_word_apps;
-static ngx_rbtree_node_t  im_word_sentinel;
 
 
 ngx_uint_t
@@ -177,35 +174,37 @@ im_word_dirty_message(im_ctx_t *ctx, ngx_str_t *body)
 static im_word_tree_t *
 im_word_tree(im_ctx_t *ctx)
 {
-    ngx_int_t        rc;
-    ngx_msec_t       start;
-    im_word_app_t   *wa;
-    im_word_head_t   head;
+    ngx_int_t         rc;
+    ngx_msec_t        start;
+    im_word_app_t    *wa;
+    im_word_head_t    head;
+    im_cache_mark_t   mark;
 
-    rc = im_word_head(ctx, 1, &head);
+    wa = ctx->app->words;
 
-    wa = (im_word_app_t *) im_word_apps.root;
-
-    while ((ngx_rbtree_node_t *) wa != &im_word_sentinel
-           && wa->node.key != ctx->app->id)
-    {
-        wa = (im_word_app_t *) ((ctx->app->id < wa->node.key)
-                                ? wa->node.left : wa->node.right);
-    }
-
-    if ((ngx_rbtree_node_t *) wa == &im_word_sentinel) {
-
-        if (rc == NGX_OK && head.n == 0 && ctx->app->dirty_words == NULL) {
-            return NULL;
-        }
-
+    if (wa == NULL) {
         wa = ngx_calloc(sizeof(im_word_app_t), ctx->log);
         if (wa == NULL) {
             return NULL;
         }
 
-        wa->node.key = ctx->app->id;
-        ngx_rbtree_insert(&im_word_apps, &wa->node);
+        ctx->app->words = wa;
+    }
+
+    if (im_cache_same(&wa->mark)) {
+        return wa->tree;
+    }
+
+    rc = im_word_head(ctx, &mark, &head);
+
+    if (!wa->ready
+        && !wa->making
+        && rc == NGX_OK
+        && head.n == 0
+        && ctx->app->dirty_words == NULL)
+    {
+        wa->mark = mark;
+        return NULL;
     }
 
     start = ngx_current_msec;
@@ -231,6 +230,10 @@ im_word_tree(im_ctx_t *ctx)
             ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
                           "dirty words could not be read");
         }
+    }
+
+    if (wa->ready && wa->version == head.version) {
+        wa->mark = mark;
     }
 
     return wa->tree;
@@ -600,7 +603,7 @@ im_word_change(im_ctx_t *ctx, ngx_str_t *words, ngx_uint_t n, ngx_uint_t add)
 
     for (tries = 0; tries < IM_WORD_TRIES; tries++) {
 
-        rc = im_word_head(ctx, 0, &head);
+        rc = im_word_head(ctx, NULL, &head);
 
         if (rc == NGX_OK) {
             rc = im_store_get_many(ctx, IM_T_WORD, keys, n, rows);
@@ -739,10 +742,11 @@ im_word_list_row(im_row_t *row, void *data)
 }
 
 
-/* An app without a list has an empty one of version 0. */
+/* An app without a list has an empty one of version 0.  mark: NULL, or that of
+ * a row which may come from the cache. */
 
 static ngx_int_t
-im_word_head(im_ctx_t *ctx, ngx_uint_t cached, im_word_head_t *head)
+im_word_head(im_ctx_t *ctx, im_cache_mark_t *mark, im_word_head_t *head)
 {
     im_key_t   key;
     im_row_t   row;
@@ -752,8 +756,13 @@ im_word_head(im_ctx_t *ctx, ngx_uint_t cached, im_word_head_t *head)
 
     im_word_head_key(ctx, &key);
 
-    rc = cached ? im_cache_get(ctx, IM_T_APP, &key, &row)
-                : im_store_get(ctx, IM_T_APP, &key, &row);
+    if (mark) {
+        rc = im_cache_get(ctx, IM_T_APP, &key, &row);
+        im_cache_mark(IM_T_APP, &key, mark);
+
+    } else {
+        rc = im_store_get(ctx, IM_T_APP, &key, &row);
+    }
 
     if (rc == NGX_OK) {
         im_record_load(&row, im_word_head_record, head);
@@ -781,30 +790,29 @@ im_word_key(im_ctx_t *ctx, ngx_str_t *word, im_key_t *key)
 }
 
 
-static ngx_int_t
-im_word_init_process(ngx_cycle_t *cycle, im_conf_t *conf)
-{
-    ngx_rbtree_init(&im_word_apps, &im_word_sentinel,
-                    ngx_rbtree_insert_value);
-
-    return NGX_OK;
-}
-
-
 static void
 im_word_exit_process(ngx_cycle_t *cycle)
 {
+    im_app_t       *app;
+    im_conf_t      *conf;
+    ngx_uint_t      i;
     im_word_app_t  *wa;
 
-    while (im_word_apps.root != &im_word_sentinel) {
-        wa = (im_word_app_t *) im_word_apps.root;
+    conf = ngx_im_get_conf(cycle);
+    app = conf->apps.elts;
 
-        ngx_rbtree_delete(&im_word_apps, &wa->node);
+    for (i = 0; i < conf->apps.nelts; i++) {
+        wa = app[i].words;
+
+        if (wa == NULL) {
+            continue;
+        }
 
         if (wa->tree) {
             ngx_free(wa->tree);
         }
 
         ngx_free(wa);
+        app[i].words = NULL;
     }
 }
