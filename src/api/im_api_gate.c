@@ -40,12 +40,15 @@ typedef struct {
 
 static im_code_t im_api_no_body(im_ctx_t *ctx, im_api_args_t *args);
 static im_code_t im_api_app(im_ctx_t *ctx, im_api_args_t *args);
+static ngx_uint_t im_api_is_random(ngx_str_t *s);
 static im_code_t im_api_rate(im_ctx_t *ctx, im_command_t *cmd);
 static im_code_t im_api_caller(im_ctx_t *ctx, im_call_t *call,
     im_api_args_t *args);
 static im_code_t im_api_session(im_ctx_t *ctx, im_api_args_t *args);
 static ngx_int_t im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text,
     im_api_args_t *args);
+static ngx_int_t im_api_decode(ngx_pool_t *pool, u_char *src, u_char *end,
+    ngx_str_t *value);
 static u_char *im_api_chr(u_char *p, u_char *last, u_char c);
 
 
@@ -171,10 +174,7 @@ im_api_app(im_ctx_t *ctx, im_api_args_t *args)
 
     s = &args->random;
 
-    if (s->data
-        && (s->len == 0 || s->len > 20
-            || strspn((char *) s->data, "0123456789") < s->len))
-    {
+    if (s->data && !im_api_is_random(s)) {
         ngx_str_set(&ctx->info, "\"random\" is not a number");
         return IM_E_URL;
     }
@@ -187,6 +187,19 @@ im_api_app(im_ctx_t *ctx, im_api_args_t *args)
     }
 
     return IM_OK;
+}
+
+
+static ngx_uint_t
+im_api_is_random(ngx_str_t *s)
+{
+    size_t  i;
+
+    for (i = 0; i < s->len && s->data[i] >= '0' && s->data[i] <= '9'; i++) {
+        /* void */
+    }
+
+    return i == s->len && i > 0 && i <= 20;
 }
 
 
@@ -324,8 +337,8 @@ im_api_session(im_ctx_t *ctx, im_api_args_t *args)
 static ngx_int_t
 im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text, im_api_args_t *args)
 {
-    u_char        *p, *q, *last, *end, *dst, *src, *next;
-    ngx_int_t      n;
+    u_char        *p, *q, *last, *end;
+    ngx_int_t      rc;
     ngx_str_t     *value, name;
     im_api_arg_t  *arg;
 
@@ -364,41 +377,67 @@ im_api_parse_args(ngx_pool_t *pool, ngx_str_t *text, im_api_args_t *args)
             continue;                        /* the first one counts */
         }
 
-        value->data = ngx_pnalloc(pool, end - q + 1);
-        if (value->data == NULL) {
-            return NGX_ERROR;
+        rc = im_api_decode(pool, q, end, value);
+        if (rc != NGX_OK) {
+            return rc;
         }
-
-        dst = value->data;
-
-        for (src = q; src < end; src = next + 3) {
-
-            next = im_api_chr(src, end, '%');
-            dst = ngx_cpymem(dst, src, next - src);
-
-            if (next == end) {
-                break;
-            }
-
-            if (end - next < 3) {
-                return NGX_DECLINED;
-            }
-
-            n = ngx_hextoi(next + 1, 2);
-            if (n == NGX_ERROR) {
-                return NGX_DECLINED;
-            }
-
-            *dst++ = (u_char) n;
-        }
-
-        value->len = dst - value->data;
-        *dst = '\0';
     }
 
     if (args->usersig.data == NULL) {
         args->usersig = args->accesstoken;
     }
+
+    return NGX_OK;
+}
+
+
+/* The value is part of the query string unless something is escaped. */
+
+static ngx_int_t
+im_api_decode(ngx_pool_t *pool, u_char *src, u_char *end, ngx_str_t *value)
+{
+    u_char     *dst, *next;
+    ngx_int_t   n;
+
+    next = im_api_chr(src, end, '%');
+
+    value->data = src;
+    value->len = end - src;
+
+    if (next == end) {
+        return NGX_OK;
+    }
+
+    value->data = ngx_pnalloc(pool, end - src);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    dst = value->data;
+
+    for ( ;; ) {
+        dst = ngx_cpymem(dst, src, next - src);
+
+        if (next == end) {
+            break;
+        }
+
+        if (end - next < 3) {
+            return NGX_DECLINED;
+        }
+
+        n = ngx_hextoi(next + 1, 2);
+        if (n == NGX_ERROR) {
+            return NGX_DECLINED;
+        }
+
+        *dst++ = (u_char) n;
+
+        src = next + 3;
+        next = im_api_chr(src, end, '%');
+    }
+
+    value->len = dst - value->data;
 
     return NGX_OK;
 }
