@@ -191,7 +191,7 @@ im_cache_commit(im_ctx_t *ctx, im_batch_t *batch)
 uint32_t
 im_cache_hash(im_table_e table, im_key_t *key)
 {
-    return ngx_crc32_short(key->data, key->len) ^ (table * 0x9e3779b9u);
+    return ngx_murmur_hash2(key->data, key->len) ^ (table * 0x9e3779b9u);
 }
 
 

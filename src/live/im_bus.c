@@ -23,7 +23,7 @@
  * halfway leaves nothing but some lost records at the tail.
  */
 
-#define IM_BUS_LAYOUT    3
+#define IM_BUS_LAYOUT    4
 #define IM_BUS_ALIGN     16
 #define IM_BUS_LOSTS     8
 #define IM_BUS_SLICE     256         /* records */
