@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "core/im_memory.h"
+#include "core/im_pool.h"
 #include "core/im_stat.h"
 #include "core/im_str.h"
 #include "web/im_conn.h"
@@ -356,14 +357,14 @@ im_conn_message(im_conn_t *conn, ngx_str_t *text)
 
     im_conn_active(conn);
 
-    pool = ngx_create_pool(4096, ngx_cycle->log);
+    pool = im_pool_create();
     if (pool == NULL) {
         im_conn_close(&conn->peer, IM_WS_INTERNAL);
         return;
     }
 
     if (im_conn_keep_text(conn, pool, &copy, text) != NGX_OK) {
-        ngx_destroy_pool(pool);
+        im_pool_destroy(pool);
         im_conn_close(&conn->peer, IM_WS_INTERNAL);
         return;
     }

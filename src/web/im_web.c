@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "core/im_co.h"
 #include "core/im_lane.h"
+#include "core/im_pool.h"
 #include "core/im_str.h"
 #include "live/im_slot.h"
 #include "live/im_limit.h"
@@ -81,7 +82,7 @@ im_web_frame(im_peer_t *peer, ngx_pool_t *pool, ngx_str_t *text)
     }
 
     if (++peer->frames > IM_WEB_FRAMES_PER_SECOND) {
-        ngx_destroy_pool(pool);
+        im_pool_destroy(pool);
         return NGX_ERROR;
     }
 
@@ -93,7 +94,7 @@ im_web_frame(im_peer_t *peer, ngx_pool_t *pool, ngx_str_t *text)
 
         /* the client asks again when it has connected elsewhere */
 
-        ngx_destroy_pool(pool);
+        im_pool_destroy(pool);
         peer->ops->close(peer, IM_WS_RESTART);
         return NGX_OK;
     }
@@ -101,13 +102,13 @@ im_web_frame(im_peer_t *peer, ngx_pool_t *pool, ngx_str_t *text)
     call = im_web_parse(peer, pool, text);
 
     if (call == NULL) {
-        ngx_destroy_pool(pool);
+        im_pool_destroy(pool);
         return NGX_OK;
     }
 
     if (im_str_eq_c(&call->servcmd, "heartbeat.alive")) {
         im_web_answer(call, IM_OK);
-        ngx_destroy_pool(pool);
+        im_pool_destroy(pool);
         return NGX_OK;
     }
 
@@ -289,7 +290,7 @@ im_web_end(im_web_call_t *call)
         im_lane_leave(call->ctx.lane);
     }
 
-    ngx_destroy_pool(call->ctx.pool);
+    im_pool_destroy(call->ctx.pool);
 }
 
 

@@ -25,9 +25,10 @@
 void im_web_open(im_peer_t *peer);
 
 /*
- * One complete frame.  Takes over the pool, on which the text lies; returns
- * NGX_OK, or NGX_ERROR after which the transport closes the connection
- * (status 1008: too many frames a second).  Answers come through ops->send().
+ * One complete frame.  Takes over the pool, one of im_pool_create(), on which
+ * the text lies; returns NGX_OK, or NGX_ERROR after which the transport closes
+ * the connection (status 1008: too many frames a second).  Answers come
+ * through ops->send().
  */
 ngx_int_t im_web_frame(im_peer_t *peer, ngx_pool_t *pool, ngx_str_t *text);
 
