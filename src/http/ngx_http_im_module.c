@@ -213,7 +213,8 @@ ngx_http_im_upload(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 ngx_int_t
-ngx_http_im_header(ngx_http_request_t *r, char *name, char *value)
+ngx_http_im_header_add(ngx_http_request_t *r, char *name, size_t name_len,
+    char *value, size_t value_len)
 {
     ngx_table_elt_t  *h;
 
@@ -224,9 +225,9 @@ ngx_http_im_header(ngx_http_request_t *r, char *name, char *value)
 
     h->hash = 1;
     h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
+    h->key.len = name_len;
     h->value.data = (u_char *) value;
-    h->value.len = ngx_strlen(value);
+    h->value.len = value_len;
 
 #if (nginx_version >= 1023000)
     h->next = NULL;

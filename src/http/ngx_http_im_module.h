@@ -33,8 +33,12 @@ ngx_int_t ngx_http_im_upload_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_im_variable_add(ngx_conf_t *cf);
 
 
-/* Adds a header to the answer; value lives as long as the request. */
-ngx_int_t ngx_http_im_header(ngx_http_request_t *r, char *name, char *value);
+/* Adds a header to the answer; both are literals. */
+#define ngx_http_im_header(r, name, value)                                    \
+    ngx_http_im_header_add(r, name, sizeof(name) - 1, value, sizeof(value) - 1)
+
+ngx_int_t ngx_http_im_header_add(ngx_http_request_t *r, char *name,
+    size_t name_len, char *value, size_t value_len);
 
 /* Gives back buffers of a connection whose request was freed, as nginx does
  * for one that is kept alive. */
