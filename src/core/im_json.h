@@ -14,6 +14,7 @@
 
 #define IM_JSON_DEPTH  32        /* the usual max_depth of im_json_parse() */
 #define IM_JSON_NODES  65536     /* a longer text is not parsed */
+#define IM_JSON_BATCH  8         /* nodes are allocated together */
 
 
 typedef enum {
@@ -27,19 +28,14 @@ typedef enum {
 } im_json_type_e;
 
 
-typedef struct im_json_s  im_json_t;
-
-
-typedef struct {
-    ngx_pool_t           *pool;
-    ngx_uint_t            failed;        /* an addition has failed */
-} im_json_root_t;
+typedef struct im_json_s       im_json_t;
+typedef struct im_json_root_s  im_json_root_t;
 
 
 struct im_json_s {
-    unsigned              type:8;        /* im_json_type_e */
-    unsigned              is_int:1;      /* NUM: an int64 in num */
-    unsigned              shared:1;      /* children are another node's */
+    u_char                type;          /* im_json_type_e */
+    u_char                is_int;        /* NUM: an int64 in num */
+    u_char                shared;        /* children are another node's */
     uint32_t              n;             /* LIST, OBJ: number of children */
 
     ngx_str_t             key;           /* in an object */
@@ -61,6 +57,16 @@ struct im_json_s {
         int64_t           num;           /* NUM, if is_int */
         im_json_root_t   *root;          /* LIST, OBJ */
     };
+};
+
+
+struct im_json_root_s {
+    ngx_pool_t           *pool;
+    ngx_uint_t            failed;        /* an addition has failed */
+
+    ngx_uint_t            nfree;         /* nodes for the next ones */
+    im_json_t            *free;
+    im_json_t             nodes[IM_JSON_BATCH];
 };
 
 
@@ -125,45 +131,65 @@ ngx_int_t im_json_uint64(im_json_t *node, uint64_t *value);
  * Building.  Each function returns the new node or NULL; a NULL parent is
  * accepted, and the failure is remembered, so that only rendering needs a
  * check.  Names and bytes are kept by pointer: they must live as long as
- * the nodes (names are mostly literals).  add_* is for objects, push_* for
- * lists.
+ * the nodes (names are mostly literals, whose length the compiler knows; a
+ * name is evaluated twice).  add_* is for objects, push_* for lists.
  */
 
 im_json_t *im_json_new_obj(ngx_pool_t *pool);
 im_json_t *im_json_new_list(ngx_pool_t *pool);
 
-im_json_t *im_json_add_str(im_json_t *obj, const char *name,
-    ngx_str_t *value);
-im_json_t *im_json_add_cstr(im_json_t *obj, const char *name,
-    const char *value);
-im_json_t *im_json_add_int(im_json_t *obj, const char *name, int64_t value);
-im_json_t *im_json_add_bool(im_json_t *obj, const char *name,
-    ngx_uint_t value);
-im_json_t *im_json_add_null(im_json_t *obj, const char *name);
-im_json_t *im_json_add_obj(im_json_t *obj, const char *name);
-im_json_t *im_json_add_list(im_json_t *obj, const char *name);
+#define im_json_add_str(obj, name, value)                                     \
+    im_json_put_str(obj, name, strlen(name), value)
+#define im_json_add_cstr(obj, name, value)                                    \
+    im_json_put_cstr(obj, name, strlen(name), value)
+#define im_json_add_int(obj, name, value)                                     \
+    im_json_put_int(obj, name, strlen(name), value)
+#define im_json_add_bool(obj, name, value)                                    \
+    im_json_put_bool(obj, name, strlen(name), value)
+#define im_json_add_null(obj, name)                                           \
+    im_json_put(obj, name, strlen(name), IM_JSON_NULL)
+#define im_json_add_obj(obj, name)                                            \
+    im_json_put(obj, name, strlen(name), IM_JSON_OBJ)
+#define im_json_add_list(obj, name)                                           \
+    im_json_put(obj, name, strlen(name), IM_JSON_LIST)
 
 /* JSON that is rendered already; empty text stands for null. */
-im_json_t *im_json_add_raw(im_json_t *obj, const char *name,
-    ngx_str_t *value);
+#define im_json_add_raw(obj, name, value)                                     \
+    im_json_put_raw(obj, name, strlen(name), value)
 
 /*
  * A node of another tree; the node itself remains where it is.  It must be
  * complete and live as long, and nothing can be added to what is returned.
  * A node of NULL counts as a failure.
  */
-im_json_t *im_json_add_node(im_json_t *obj, const char *name,
-    im_json_t *node);
+#define im_json_add_node(obj, name, node)                                     \
+    im_json_put_node(obj, name, strlen(name), node)
 
-im_json_t *im_json_push_str(im_json_t *list, ngx_str_t *value);
-im_json_t *im_json_push_cstr(im_json_t *list, const char *value);
-im_json_t *im_json_push_int(im_json_t *list, int64_t value);
-im_json_t *im_json_push_bool(im_json_t *list, ngx_uint_t value);
-im_json_t *im_json_push_null(im_json_t *list);
-im_json_t *im_json_push_obj(im_json_t *list);
-im_json_t *im_json_push_list(im_json_t *list);
-im_json_t *im_json_push_raw(im_json_t *list, ngx_str_t *value);
-im_json_t *im_json_push_node(im_json_t *list, im_json_t *node);
+#define im_json_push_str(list, value)   im_json_put_str(list, NULL, 0, value)
+#define im_json_push_cstr(list, value)  im_json_put_cstr(list, NULL, 0, value)
+#define im_json_push_int(list, value)   im_json_put_int(list, NULL, 0, value)
+#define im_json_push_bool(list, value)  im_json_put_bool(list, NULL, 0, value)
+#define im_json_push_null(list)         im_json_put(list, NULL, 0, IM_JSON_NULL)
+#define im_json_push_obj(list)          im_json_put(list, NULL, 0, IM_JSON_OBJ)
+#define im_json_push_list(list)         im_json_put(list, NULL, 0, IM_JSON_LIST)
+#define im_json_push_raw(list, value)   im_json_put_raw(list, NULL, 0, value)
+#define im_json_push_node(list, node)   im_json_put_node(list, NULL, 0, node)
+
+/* What these are made of; name is NULL for lists. */
+im_json_t *im_json_put(im_json_t *parent, const char *name, size_t len,
+    im_json_type_e type);
+im_json_t *im_json_put_str(im_json_t *parent, const char *name, size_t len,
+    ngx_str_t *value);
+im_json_t *im_json_put_cstr(im_json_t *parent, const char *name, size_t len,
+    const char *value);
+im_json_t *im_json_put_int(im_json_t *parent, const char *name, size_t len,
+    int64_t value);
+im_json_t *im_json_put_bool(im_json_t *parent, const char *name, size_t len,
+    ngx_uint_t value);
+im_json_t *im_json_put_raw(im_json_t *parent, const char *name, size_t len,
+    ngx_str_t *value);
+im_json_t *im_json_put_node(im_json_t *parent, const char *name, size_t len,
+    im_json_t *node);
 
 /* 1 if the node is NULL or something could not be added to its tree. */
 ngx_uint_t im_json_failed(im_json_t *node);
@@ -187,19 +213,11 @@ size_t im_json_len(im_json_t *node);
  * What parsing, building and rendering have in common.
  */
 
-static ngx_inline im_json_t *
-im_json_new(ngx_pool_t *pool, im_json_type_e type)
-{
-    im_json_t  *node;
+im_json_root_t *im_json_new_root(ngx_pool_t *pool);
 
-    node = ngx_pcalloc(pool, sizeof(im_json_t));
-
-    if (node) {
-        node->type = type;
-    }
-
-    return node;
-}
+/* A node, the last one in its parent if that is not NULL; NULL: no memory. */
+im_json_t *im_json_new(im_json_root_t *root, im_json_t *parent,
+    im_json_type_e type);
 
 #define IM_JSON_ONES  0x0101010101010101ULL
 #define IM_JSON_HIGH  0x8080808080808080ULL
@@ -224,9 +242,6 @@ im_json_special(u_char *p)
 
     return (quote | slash | control) & IM_JSON_HIGH;
 }
-
-/* The node becomes the last one in its parent. */
-void im_json_link(im_json_t *parent, im_json_t *node);
 
 
 #endif /* _IM_JSON_H_INCLUDED_ */

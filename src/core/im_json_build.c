@@ -9,100 +9,57 @@
 #include "core/im_json.h"
 
 
-static im_json_t *im_json_new_root(ngx_pool_t *pool, im_json_type_e type);
-static im_json_t *im_json_append(im_json_t *parent, const char *name,
-    im_json_type_e type);
+static im_json_t *im_json_new_tree(ngx_pool_t *pool, im_json_type_e type);
 static void im_json_fail(im_json_t *node);
-static im_json_t *im_json_set(im_json_t *node, ngx_str_t *value);
-static im_json_t *im_json_cset(im_json_t *node, const char *value);
-static im_json_t *im_json_int(im_json_t *node, int64_t value);
-static im_json_t *im_json_flag(im_json_t *node, ngx_uint_t value);
-static im_json_t *im_json_raw(im_json_t *node, ngx_str_t *value);
-static im_json_t *im_json_attach(im_json_t *parent, const char *name,
-    im_json_t *node);
 
 
-static im_json_t *
-im_json_new_root(ngx_pool_t *pool, im_json_type_e type)
+im_json_root_t *
+im_json_new_root(ngx_pool_t *pool)
 {
-    im_json_t  *node;
+    im_json_root_t  *root;
 
-    node = im_json_new(pool, type);
-    if (node == NULL) {
+    root = ngx_palloc(pool, sizeof(im_json_root_t));
+    if (root == NULL) {
         return NULL;
     }
 
-    node->root = ngx_pcalloc(pool, sizeof(im_json_root_t));
-    if (node->root == NULL) {
-        return NULL;
-    }
+    root->pool = pool;
+    root->failed = 0;
+    root->nfree = IM_JSON_BATCH;
+    root->free = root->nodes;
 
-    node->root->pool = pool;
-
-    return node;
+    return root;
 }
 
 
 im_json_t *
-im_json_new_obj(ngx_pool_t *pool)
-{
-    return im_json_new_root(pool, IM_JSON_OBJ);
-}
-
-
-im_json_t *
-im_json_new_list(ngx_pool_t *pool)
-{
-    return im_json_new_root(pool, IM_JSON_LIST);
-}
-
-
-/* name is NULL if the parent is a list */
-
-static im_json_t *
-im_json_append(im_json_t *parent, const char *name, im_json_type_e type)
+im_json_new(im_json_root_t *root, im_json_t *parent, im_json_type_e type)
 {
     im_json_t  *node;
 
-    if (im_json_failed(parent)) {
-        return NULL;
+    if (root->nfree == 0) {
+
+        node = ngx_palloc(root->pool, IM_JSON_BATCH * sizeof(im_json_t));
+        if (node == NULL) {
+            return NULL;
+        }
+
+        root->nfree = IM_JSON_BATCH;
+        root->free = node;
     }
 
-    if (parent->type != (name ? IM_JSON_OBJ : IM_JSON_LIST)
-        || parent->shared)
-    {
-        goto failed;
+    root->nfree--;
+    node = root->free++;
+
+    ngx_memzero(node, sizeof(im_json_t));
+
+    node->type = type;
+    node->root = root;
+
+    if (parent == NULL) {
+        return node;
     }
 
-    node = im_json_new(parent->root->pool, type);
-    if (node == NULL) {
-        goto failed;
-    }
-
-    if (name) {
-        node->key.len = ngx_strlen(name);
-        node->key.data = (u_char *) name;
-    }
-
-    if (type == IM_JSON_OBJ || type == IM_JSON_LIST) {
-        node->root = parent->root;
-    }
-
-    im_json_link(parent, node);
-
-    return node;
-
-failed:
-
-    im_json_fail(parent);
-
-    return NULL;
-}
-
-
-void
-im_json_link(im_json_t *parent, im_json_t *node)
-{
     if (parent->n++) {
         parent->u.list.last->next = node;
 
@@ -111,6 +68,33 @@ im_json_link(im_json_t *parent, im_json_t *node)
     }
 
     parent->u.list.last = node;
+
+    return node;
+}
+
+
+static im_json_t *
+im_json_new_tree(ngx_pool_t *pool, im_json_type_e type)
+{
+    im_json_root_t  *root;
+
+    root = im_json_new_root(pool);
+
+    return root ? im_json_new(root, NULL, type) : NULL;
+}
+
+
+im_json_t *
+im_json_new_obj(ngx_pool_t *pool)
+{
+    return im_json_new_tree(pool, IM_JSON_OBJ);
+}
+
+
+im_json_t *
+im_json_new_list(ngx_pool_t *pool)
+{
+    return im_json_new_tree(pool, IM_JSON_LIST);
 }
 
 
@@ -138,9 +122,50 @@ im_json_failed(im_json_t *node)
 }
 
 
-static im_json_t *
-im_json_set(im_json_t *node, ngx_str_t *value)
+im_json_t *
+im_json_put(im_json_t *parent, const char *name, size_t len,
+    im_json_type_e type)
 {
+    im_json_t       *node;
+    im_json_root_t  *root;
+
+    if (parent == NULL) {
+        return NULL;
+    }
+
+    if (parent->type != (name ? IM_JSON_OBJ : IM_JSON_LIST)
+        || parent->shared)
+    {
+        im_json_fail(parent);
+        return NULL;
+    }
+
+    root = parent->root;
+
+    if (root->failed) {
+        return NULL;
+    }
+
+    node = im_json_new(root, parent, type);
+    if (node == NULL) {
+        root->failed = 1;
+        return NULL;
+    }
+
+    node->key.len = len;
+    node->key.data = (u_char *) name;
+
+    return node;
+}
+
+
+im_json_t *
+im_json_put_str(im_json_t *parent, const char *name, size_t len,
+    ngx_str_t *value)
+{
+    im_json_t  *node;
+
+    node = im_json_put(parent, name, len, IM_JSON_STR);
     if (node) {
         node->u.text = *value;
     }
@@ -149,21 +174,26 @@ im_json_set(im_json_t *node, ngx_str_t *value)
 }
 
 
-static im_json_t *
-im_json_cset(im_json_t *node, const char *value)
+im_json_t *
+im_json_put_cstr(im_json_t *parent, const char *name, size_t len,
+    const char *value)
 {
-    if (node) {
-        node->u.text.len = ngx_strlen(value);
-        node->u.text.data = (u_char *) value;
-    }
+    ngx_str_t  text;
 
-    return node;
+    text.len = ngx_strlen(value);
+    text.data = (u_char *) value;
+
+    return im_json_put_str(parent, name, len, &text);
 }
 
 
-static im_json_t *
-im_json_int(im_json_t *node, int64_t value)
+im_json_t *
+im_json_put_int(im_json_t *parent, const char *name, size_t len,
+    int64_t value)
 {
+    im_json_t  *node;
+
+    node = im_json_put(parent, name, len, IM_JSON_NUM);
     if (node) {
         node->is_int = 1;
         node->num = value;
@@ -173,9 +203,13 @@ im_json_int(im_json_t *node, int64_t value)
 }
 
 
-static im_json_t *
-im_json_flag(im_json_t *node, ngx_uint_t value)
+im_json_t *
+im_json_put_bool(im_json_t *parent, const char *name, size_t len,
+    ngx_uint_t value)
 {
+    im_json_t  *node;
+
+    node = im_json_put(parent, name, len, IM_JSON_BOOL);
     if (node) {
         node->u.flag = value ? 1 : 0;
     }
@@ -184,21 +218,29 @@ im_json_flag(im_json_t *node, ngx_uint_t value)
 }
 
 
-static im_json_t *
-im_json_raw(im_json_t *node, ngx_str_t *value)
+im_json_t *
+im_json_put_raw(im_json_t *parent, const char *name, size_t len,
+    ngx_str_t *value)
 {
-    if (value->len == 0) {
-        return im_json_cset(node, "null");
+    im_json_t  *node;
+
+    node = im_json_put(parent, name, len, IM_JSON_RAW);
+
+    if (node && value->len) {
+        node->u.text = *value;
+
+    } else if (node) {
+        ngx_str_set(&node->u.text, "null");
     }
 
-    return im_json_set(node, value);
+    return node;
 }
 
 
-static im_json_t *
-im_json_attach(im_json_t *parent, const char *name, im_json_t *node)
+im_json_t *
+im_json_put_node(im_json_t *parent, const char *name, size_t len,
+    im_json_t *node)
 {
-    ngx_str_t   key;
     im_json_t  *copy;
 
     if (im_json_failed(node)) {
@@ -206,149 +248,18 @@ im_json_attach(im_json_t *parent, const char *name, im_json_t *node)
         return NULL;
     }
 
-    copy = im_json_append(parent, name, node->type);
-    if (copy == NULL) {
-        return NULL;
-    }
+    copy = im_json_put(parent, name, len, node->type);
 
-    key = copy->key;
+    if (copy) {
+        copy->is_int = node->is_int;
+        copy->shared = 1;
+        copy->n = node->n;
+        copy->u = node->u;
 
-    *copy = *node;
-
-    copy->key = key;
-    copy->next = NULL;
-    copy->shared = 1;
-
-    if (node->type == IM_JSON_OBJ || node->type == IM_JSON_LIST) {
-        copy->root = parent->root;
+        if (node->type == IM_JSON_NUM) {
+            copy->num = node->num;
+        }
     }
 
     return copy;
 }
-
-
-im_json_t *
-im_json_add_str(im_json_t *obj, const char *name, ngx_str_t *value)
-{
-    return im_json_set(im_json_append(obj, name, IM_JSON_STR), value);
-}
-
-
-im_json_t *
-im_json_add_cstr(im_json_t *obj, const char *name, const char *value)
-{
-    return im_json_cset(im_json_append(obj, name, IM_JSON_STR), value);
-}
-
-
-im_json_t *
-im_json_add_int(im_json_t *obj, const char *name, int64_t value)
-{
-    return im_json_int(im_json_append(obj, name, IM_JSON_NUM), value);
-}
-
-
-im_json_t *
-im_json_add_bool(im_json_t *obj, const char *name, ngx_uint_t value)
-{
-    return im_json_flag(im_json_append(obj, name, IM_JSON_BOOL), value);
-}
-
-
-im_json_t *
-im_json_add_null(im_json_t *obj, const char *name)
-{
-    return im_json_append(obj, name, IM_JSON_NULL);
-}
-
-
-im_json_t *
-im_json_add_obj(im_json_t *obj, const char *name)
-{
-    return im_json_append(obj, name, IM_JSON_OBJ);
-}
-
-
-im_json_t *
-im_json_add_list(im_json_t *obj, const char *name)
-{
-    return im_json_append(obj, name, IM_JSON_LIST);
-}
-
-
-im_json_t *
-im_json_add_raw(im_json_t *obj, const char *name, ngx_str_t *value)
-{
-    return im_json_raw(im_json_append(obj, name, IM_JSON_RAW), value);
-}
-
-
-im_json_t *
-im_json_add_node(im_json_t *obj, const char *name, im_json_t *node)
-{
-    return im_json_attach(obj, name, node);
-}
-
-
-im_json_t *
-im_json_push_str(im_json_t *list, ngx_str_t *value)
-{
-    return im_json_set(im_json_append(list, NULL, IM_JSON_STR), value);
-}
-
-
-im_json_t *
-im_json_push_cstr(im_json_t *list, const char *value)
-{
-    return im_json_cset(im_json_append(list, NULL, IM_JSON_STR), value);
-}
-
-
-im_json_t *
-im_json_push_int(im_json_t *list, int64_t value)
-{
-    return im_json_int(im_json_append(list, NULL, IM_JSON_NUM), value);
-}
-
-
-im_json_t *
-im_json_push_bool(im_json_t *list, ngx_uint_t value)
-{
-    return im_json_flag(im_json_append(list, NULL, IM_JSON_BOOL), value);
-}
-
-
-im_json_t *
-im_json_push_null(im_json_t *list)
-{
-    return im_json_append(list, NULL, IM_JSON_NULL);
-}
-
-
-im_json_t *
-im_json_push_obj(im_json_t *list)
-{
-    return im_json_append(list, NULL, IM_JSON_OBJ);
-}
-
-
-im_json_t *
-im_json_push_list(im_json_t *list)
-{
-    return im_json_append(list, NULL, IM_JSON_LIST);
-}
-
-
-im_json_t *
-im_json_push_raw(im_json_t *list, ngx_str_t *value)
-{
-    return im_json_raw(im_json_append(list, NULL, IM_JSON_RAW), value);
-}
-
-
-im_json_t *
-im_json_push_node(im_json_t *list, im_json_t *node)
-{
-    return im_json_attach(list, NULL, node);
-}
-

@@ -23,8 +23,6 @@
  */
 
 typedef struct {
-    ngx_pool_t       *pool;
-
     u_char           *p;
     u_char           *last;
 
@@ -50,6 +48,8 @@ static ngx_int_t im_json_word(im_json_parser_t *jp, const char *word,
 static ngx_int_t im_json_number(im_json_parser_t *jp);
 static u_char *im_json_skip_digits(u_char *p);
 static ngx_int_t im_json_string(im_json_parser_t *jp, ngx_str_t *dst);
+static ngx_int_t im_json_escaped(im_json_parser_t *jp, ngx_str_t *dst,
+    u_char *p);
 static u_char *im_json_skip_plain(u_char *p);
 static u_char *im_json_unescape(u_char *p, u_char **dst);
 static uint32_t im_json_hex(u_char *p);
@@ -69,7 +69,6 @@ im_json_parse(ngx_pool_t *pool, ngx_str_t *text, ngx_uint_t max_depth,
         return NGX_DECLINED;
     }
 
-    jp.pool = pool;
     jp.depth = 0;
     jp.max_depth = ngx_min(max_depth, IM_JSON_STACK);
     jp.nodes = 0;
@@ -84,14 +83,18 @@ im_json_parse(ngx_pool_t *pool, ngx_str_t *text, ngx_uint_t max_depth,
     jp.last = ngx_cpymem(jp.p, text->data, text->len);
     ngx_memzero(jp.last, IM_JSON_PAD);
 
-    jp.root = ngx_pcalloc(pool, sizeof(im_json_root_t));
+    jp.root = im_json_new_root(pool);
     if (jp.root == NULL) {
         return NGX_ERROR;
     }
 
-    jp.root->pool = pool;
-
     do {
+        if (jp.depth && jp.stack[jp.depth - 1]->type == IM_JSON_OBJ
+            && im_json_name(&jp) != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+
         rc = im_json_value(&jp);
 
         while (rc == NGX_OK && jp.depth) {
@@ -167,7 +170,6 @@ im_json_open(im_json_parser_t *jp, im_json_type_e type)
         return rc;
     }
 
-    node->root = jp->root;
     jp->p++;
 
     if (im_json_blanks(jp) == ((type == IM_JSON_OBJ) ? '}' : ']')) {
@@ -177,7 +179,7 @@ im_json_open(im_json_parser_t *jp, im_json_type_e type)
 
     jp->stack[jp->depth++] = node;
 
-    return (type == IM_JSON_OBJ) ? im_json_name(jp) : NGX_AGAIN;
+    return NGX_AGAIN;
 }
 
 
@@ -195,7 +197,7 @@ im_json_more(im_json_parser_t *jp)
 
     if (c == ',') {
         jp->p++;
-        return (type == IM_JSON_OBJ) ? im_json_name(jp) : NGX_AGAIN;
+        return NGX_AGAIN;
     }
 
     if (c != ((type == IM_JSON_OBJ) ? '}' : ']')) {
@@ -214,7 +216,8 @@ im_json_name(im_json_parser_t *jp)
 {
     if (im_json_blanks(jp) != '"'
         || im_json_string(jp, &jp->key) != NGX_OK
-        || memchr(jp->key.data, '\0', jp->key.len) != NULL
+        || (jp->key.data + jp->key.len + 1 != jp->p
+            && memchr(jp->key.data, '\0', jp->key.len) != NULL)
         || im_json_blanks(jp) != ':')
     {
         return NGX_DECLINED;
@@ -222,7 +225,7 @@ im_json_name(im_json_parser_t *jp)
 
     jp->p++;
 
-    return NGX_AGAIN;
+    return NGX_OK;
 }
 
 
@@ -235,25 +238,21 @@ im_json_node(im_json_parser_t *jp, im_json_type_e type, im_json_t **node)
         return NGX_DECLINED;
     }
 
-    n = im_json_new(jp->pool, type);
+    parent = jp->depth ? jp->stack[jp->depth - 1] : NULL;
+
+    n = im_json_new(jp->root, parent, type);
     if (n == NULL) {
         return NGX_ERROR;
     }
 
-    *node = n;
-
-    if (jp->depth == 0) {
+    if (parent == NULL) {
         jp->top = n;
-        return NGX_OK;
-    }
 
-    parent = jp->stack[jp->depth - 1];
-
-    if (parent->type == IM_JSON_OBJ) {
+    } else if (parent->type == IM_JSON_OBJ) {
         n->key = jp->key;
     }
 
-    im_json_link(parent, n);
+    *node = n;
 
     return NGX_OK;
 }
@@ -351,12 +350,28 @@ im_json_skip_digits(u_char *p)
 static ngx_int_t
 im_json_string(im_json_parser_t *jp, ngx_str_t *dst)
 {
-    u_char  *p, *d, *next;
+    u_char  *p;
 
-    p = jp->p + 1;
-    dst->data = p;
+    dst->data = jp->p + 1;
 
-    p = im_json_skip_plain(p);
+    p = im_json_skip_plain(dst->data);
+
+    if (*p != '"') {
+        return im_json_escaped(jp, dst, p);
+    }
+
+    dst->len = p - dst->data;
+    jp->p = p + 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+im_json_escaped(im_json_parser_t *jp, ngx_str_t *dst, u_char *p)
+{
+    u_char  *d, *next;
+
     d = p;
 
     while (*p == '\\') {

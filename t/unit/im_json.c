@@ -842,7 +842,13 @@ test_memory(void)
     text[1] = '"';
     text[2] = '\\';
     text[3] = 'n';
-    text[len - 2] = '"';
+
+    for (i = len - 101; i < (ngx_int_t) len - 1; i += 2) {
+        text[i] = ',';
+        text[i + 1] = '0';
+    }
+
+    text[len - 102] = '"';
     text[len - 1] = ']';
 
     s.data = (u_char *) text;
