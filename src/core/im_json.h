@@ -222,25 +222,31 @@ im_json_t *im_json_new(im_json_root_t *root, im_json_t *parent,
 #define IM_JSON_ONES  0x0101010101010101ULL
 #define IM_JSON_HIGH  0x8080808080808080ULL
 
-/*
- * Not 0 if one of eight bytes cannot be in a string as it is.  Of the bits
- * that are set the one which is lowest in memory order on a little-endian
- * machine belongs to the first such byte.
- */
 static ngx_inline uint64_t
-im_json_special(u_char *p)
+im_json_load(u_char *p)
 {
-    uint64_t  w, quote, slash, control;
+    uint64_t  w;
 
     ngx_memcpy(&w, p, 8);
 
-    quote = w ^ (IM_JSON_ONES * '"');
-    slash = w ^ (IM_JSON_ONES * '\\');
-    control = (w - IM_JSON_ONES * ' ') & ~w;
-    quote = (quote - IM_JSON_ONES) & ~quote;
-    slash = (slash - IM_JSON_ONES) & ~slash;
+    return w;
+}
 
-    return (quote | slash | control) & IM_JSON_HIGH;
+/*
+ * Not 0 if one of eight bytes cannot be in a string as it is.  Of the bits
+ * that are set the one which is lowest in memory order on a little-endian
+ * machine belongs to the first such byte.  With its bit 2 changed a quote is
+ * a blank, and only control characters and quotes are below "!".
+ */
+static ngx_inline uint64_t
+im_json_special(uint64_t w)
+{
+    uint64_t  low, slash;
+
+    low = (w ^ (IM_JSON_ONES * 2)) - IM_JSON_ONES * '!';
+    slash = (w ^ (IM_JSON_ONES * '\\')) - IM_JSON_ONES;
+
+    return (low | slash) & ~w & IM_JSON_HIGH;
 }
 
 

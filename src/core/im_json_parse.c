@@ -410,7 +410,7 @@ im_json_skip_plain(u_char *p)
     uint64_t  special;
 
     for ( ;; ) {
-        special = im_json_special(p);
+        special = im_json_special(im_json_load(p));
 
         if (special) {
             return p + __builtin_ctzll(special) / 8;

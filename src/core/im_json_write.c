@@ -7,19 +7,21 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "core/im_json.h"
+#include "core/im_str.h"
 
 
 #define IM_JSON_BUF_MIN   4096
 #define IM_JSON_BUF_KEEP  65536          /* a larger one is given back */
 
-#define IM_JSON_SCALAR    sizeof("-9223372036854775808")
+#define IM_JSON_SPARE     32     /* quotes, a colon, a number and a comma */
 #define IM_JSON_ESCAPE    (sizeof("\\u0000") - 1)
 
 
 static u_char *im_json_write(u_char *p, im_json_t *node);
-static u_char *im_json_write_int(u_char *p, int64_t value);
+static u_char *im_json_write_items(u_char *p, im_json_t *node);
 static u_char *im_json_write_raw(u_char *p, ngx_str_t *text);
 static u_char *im_json_write_str(u_char *p, ngx_str_t *text);
+static u_char *im_json_write_rest(u_char *p, u_char *src, u_char *last);
 static u_char *im_json_escape(u_char *p, u_char c);
 static u_char *im_json_grow(u_char *p, size_t len);
 
@@ -28,6 +30,15 @@ static u_char *im_json_grow(u_char *p, size_t len);
 
 static u_char  *im_json_buf;
 static u_char  *im_json_buf_end;
+
+
+/* Space for len bytes from p on, which may move, or NULL. */
+
+static ngx_inline u_char *
+im_json_room(u_char *p, size_t len)
+{
+    return ((size_t) (im_json_buf_end - p) >= len) ? p : im_json_grow(p, len);
+}
 
 
 ngx_int_t
@@ -67,7 +78,12 @@ im_json_text(im_json_t *node, ngx_str_t *text)
         im_json_buf_end = NULL;
     }
 
-    p = im_json_write(im_json_buf, node);
+    p = im_json_room(im_json_buf, IM_JSON_SPARE);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = im_json_write(p, node);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -85,15 +101,6 @@ im_json_len(im_json_t *node)
     ngx_str_t  text;
 
     return (im_json_text(node, &text) == NGX_OK) ? text.len : 0;
-}
-
-
-/* Space for len bytes from p on, which may move, or NULL. */
-
-static ngx_inline u_char *
-im_json_room(u_char *p, size_t len)
-{
-    return ((size_t) (im_json_buf_end - p) >= len) ? p : im_json_grow(p, len);
 }
 
 
@@ -123,17 +130,11 @@ im_json_grow(u_char *p, size_t len)
 }
 
 
+/* There is room for a number and one byte more, and then for one byte. */
+
 static u_char *
 im_json_write(u_char *p, im_json_t *node)
 {
-    u_char      close;
-    im_json_t  *item;
-
-    p = im_json_room(p, IM_JSON_SCALAR);
-    if (p == NULL) {
-        return NULL;
-    }
-
     switch (node->type) {
 
     case IM_JSON_NULL:
@@ -145,7 +146,7 @@ im_json_write(u_char *p, im_json_t *node)
 
     case IM_JSON_NUM:
         return node->u.text.data ? im_json_write_raw(p, &node->u.text)
-                                 : im_json_write_int(p, node->num);
+                                 : im_str_put_int(p, node->num);
 
     case IM_JSON_STR:
         return im_json_write_str(p, &node->u.text);
@@ -153,24 +154,30 @@ im_json_write(u_char *p, im_json_t *node)
     case IM_JSON_RAW:
         return im_json_write_raw(p, &node->u.text);
 
-    case IM_JSON_OBJ:
-        *p++ = '{';
-        close = '}';
-        break;
-
-    default: /* IM_JSON_LIST */
-        *p++ = '[';
-        close = ']';
-        break;
+    default: /* IM_JSON_OBJ, IM_JSON_LIST */
+        return im_json_write_items(p, node);
     }
+}
+
+
+static u_char *
+im_json_write_items(u_char *p, im_json_t *node)
+{
+    im_json_t   *item;
+    ngx_uint_t   obj;
+
+    p = im_json_room(p, IM_JSON_SPARE);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    obj = (node->type == IM_JSON_OBJ);
+
+    *p++ = obj ? '{' : '[';
 
     im_json_each(item, node) {
 
-        if (item != node->u.list.first) {
-            *p++ = ',';
-        }
-
-        if (node->type == IM_JSON_OBJ) {
+        if (obj) {
             p = im_json_write_str(p, &item->key);
             if (p == NULL) {
                 return NULL;
@@ -184,46 +191,28 @@ im_json_write(u_char *p, im_json_t *node)
             return NULL;
         }
 
-        p = im_json_room(p, 1);
+        *p++ = ',';
+
+        p = im_json_room(p, IM_JSON_SPARE);
         if (p == NULL) {
             return NULL;
         }
     }
 
-    *p++ = close;
+    if (node->n) {
+        p--;                             /* no comma behind the last one */
+    }
+
+    *p++ = obj ? '}' : ']';
 
     return p;
 }
 
 
 static u_char *
-im_json_write_int(u_char *p, int64_t value)
-{
-    u_char     buf[IM_JSON_SCALAR], *last, *d;
-    uint64_t   n;
-
-    last = buf + sizeof(buf);
-    d = last;
-
-    n = (value < 0) ? 0 - (uint64_t) value : (uint64_t) value;
-
-    do {
-        *--d = (u_char) ('0' + n % 10);
-        n /= 10;
-    } while (n);
-
-    if (value < 0) {
-        *--d = '-';
-    }
-
-    return ngx_cpymem(p, d, last - d);
-}
-
-
-static u_char *
 im_json_write_raw(u_char *p, ngx_str_t *text)
 {
-    p = im_json_room(p, text->len);
+    p = im_json_room(p, text->len + 1);
     if (p == NULL) {
         return NULL;
     }
@@ -232,15 +221,16 @@ im_json_write_raw(u_char *p, ngx_str_t *text)
 }
 
 
-/* With quotes, and space for one byte more; eight bytes at a time while there
- * is nothing to escape. */
+/* With quotes, and space for a colon, a number and a comma behind it. */
 
 static u_char *
 im_json_write_str(u_char *p, ngx_str_t *text)
 {
-    u_char  c, *src, *end, *last;
+    size_t     n;
+    u_char    *src, *last;
+    uint32_t   head, tail;
 
-    p = im_json_room(p, text->len + 3);
+    p = im_json_room(p, text->len + IM_JSON_SPARE);
     if (p == NULL) {
         return NULL;
     }
@@ -250,16 +240,60 @@ im_json_write_str(u_char *p, ngx_str_t *text)
 
     *p++ = '"';
 
-    for ( ;; ) {
+    if (text->len < 4) {
+        return im_json_write_rest(p, src, last);
+    }
 
-        while (last - src >= 8 && im_json_special(src) == 0) {
+    if (text->len < 8) {
+        ngx_memcpy(&head, src, 4);
+        ngx_memcpy(&tail, last - 4, 4);
+
+        if (im_json_special(((uint64_t) tail << 32) | head)) {
+            return im_json_write_rest(p, src, last);
+        }
+
+        ngx_memcpy(p, &head, 4);
+        p += text->len;
+        ngx_memcpy(p - 4, &tail, 4);
+
+        *p++ = '"';
+
+        return p;
+    }
+
+    while (im_json_special(im_json_load(src)) == 0) {
+        ngx_memcpy(p, src, 8);
+
+        n = last - src - 8;
+
+        if (n == 0) {
+            p[8] = '"';
+            return p + 9;
+        }
+
+        /* the last eight bytes may have some of these again */
+
+        n = ngx_min(n, 8);
+        p += n;
+        src += n;
+    }
+
+    return im_json_write_rest(p, src, last);
+}
+
+
+static u_char *
+im_json_write_rest(u_char *p, u_char *src, u_char *last)
+{
+    u_char  c, *end;
+
+    while (src < last) {
+
+        if (last - src >= 8 && im_json_special(im_json_load(src)) == 0) {
             ngx_memcpy(p, src, 8);
             p += 8;
             src += 8;
-        }
-
-        if (src == last) {
-            break;
+            continue;
         }
 
         end = src + ngx_min(last - src, 8);
@@ -272,9 +306,7 @@ im_json_write_str(u_char *p, ngx_str_t *text)
                 continue;
             }
 
-            /* an escape, the rest of the text, the end of the string */
-
-            p = im_json_room(p, IM_JSON_ESCAPE + (last - src) + 2);
+            p = im_json_room(p, IM_JSON_ESCAPE + (last - src) + IM_JSON_SPARE);
             if (p == NULL) {
                 return NULL;
             }

@@ -245,7 +245,9 @@ im_str_uint64(ngx_str_t *str, uint64_t *value)
 
         c -= '0';
 
-        if (n > UINT64_MAX / 10 || n * 10 > UINT64_MAX - c) {
+        if (n >= UINT64_MAX / 10
+            && (n > UINT64_MAX / 10 || c > UINT64_MAX % 10))
+        {
             return NGX_DECLINED;
         }
 
@@ -255,6 +257,42 @@ im_str_uint64(ngx_str_t *str, uint64_t *value)
     *value = n;
 
     return NGX_OK;
+}
+
+
+u_char *
+im_str_put_int(u_char *p, int64_t value)
+{
+    u_char    buf[NGX_INT64_LEN], *d, *last;
+    uint64_t  n;
+
+    static u_char  pairs[] =
+        "00010203040506070809" "10111213141516171819" "20212223242526272829"
+        "30313233343536373839" "40414243444546474849" "50515253545556575859"
+        "60616263646566676869" "70717273747576777879" "80818283848586878889"
+        "90919293949596979899";
+
+    n = value;
+
+    if (value < 0) {
+        *p++ = '-';
+        n = 0 - n;
+    }
+
+    last = buf + sizeof(buf);
+    d = last;
+
+    while (n >= 10) {
+        d -= 2;
+        ngx_memcpy(d, &pairs[2 * (n % 100)], 2);
+        n /= 100;
+    }
+
+    if (n || d == last) {
+        *--d = (u_char) ('0' + n);
+    }
+
+    return ngx_cpymem(p, d, last - d);
 }
 
 

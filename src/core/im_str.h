@@ -46,6 +46,9 @@ ngx_uint_t im_str_printable(ngx_str_t *str);
 ngx_int_t im_str_int(ngx_str_t *str, int64_t *value);
 ngx_int_t im_str_uint64(ngx_str_t *str, uint64_t *value);
 
+/* Writes it with at most 20 characters; answers what follows. */
+u_char *im_str_put_int(u_char *p, int64_t value);
+
 /* Lower case hex digits of the bytes; NGX_OK or NGX_ERROR. */
 ngx_int_t im_str_hex(ngx_pool_t *pool, ngx_str_t *dst, ngx_str_t *src);
 

@@ -559,6 +559,202 @@ test_escape(void)
 }
 
 
+/* What escapes are, byte by byte. */
+
+static u_char *
+escape(u_char *p, u_char *src, size_t len)
+{
+    u_char  *name, *last;
+
+    static char  names[] = "\"\\\bb\tt\nn\ff\rr";
+
+    for (last = src + len; src < last; src++) {
+
+        name = (*src == '"') ? (u_char *) names
+                             : memchr(names + 1, *src, sizeof(names) - 2);
+
+        if (*src >= ' ' && *src != '"' && *src != '\\') {
+            *p++ = *src;
+
+        } else if (name == NULL) {
+            p += sprintf((char *) p, "\\u%04x", *src);
+
+        } else {
+            *p++ = '\\';
+            *p++ = (*src == '"' || *src == '\\') ? *src : name[1];
+        }
+    }
+
+    return p;
+}
+
+
+/*
+ * A name and a value that end where a heap block ends: whether they are
+ * written right and, if they can be parsed, parsed right.
+ */
+
+static ngx_uint_t
+written(u_char *src, size_t len, ngx_uint_t utf8)
+{
+    u_char       buf[1024], *p;
+    ngx_str_t    s, out, text;
+    ngx_uint_t   right;
+    im_json_t   *obj, *root;
+    ngx_pool_t  *tmp;
+
+    p = ngx_cpymem(buf, "{\"", 2);
+    p = escape(p, src, len);
+    p = ngx_cpymem(p, "\":\"", 3);
+    p = escape(p, src, len);
+    p = ngx_cpymem(p, "\"}", 2);
+
+    text.data = buf;
+    text.len = p - buf;
+
+    s.len = len;
+    s.data = malloc(len ? len : 1);
+    ngx_memcpy(s.data, src, len);
+
+    tmp = ngx_create_pool(1024, &logger);
+
+    obj = im_json_new_obj(tmp);
+    im_json_put_str(obj, (char *) s.data, len, &s);
+
+    right = im_json_render(tmp, obj, &out) == NGX_OK
+            && im_str_eq(&out, &text);
+
+    if (utf8 && right) {
+        right = parse_n(tmp, out.data, out.len, 1, &root) == NGX_OK
+                && im_str_eq(&im_json_first(root)->key, &s)
+                && im_str_eq(&im_json_first(root)->u.text, &s);
+    }
+
+    ngx_destroy_pool(tmp);
+    free(s.data);
+
+    return right;
+}
+
+
+static void
+test_words(void)
+{
+    u_char       src[64];
+    size_t       n, len, at;
+    ngx_uint_t   i, k, right;
+
+    static char  *fills[] = { "a", "\xff", " " };
+
+    static char  *marks[] = {
+        "\"", "\\", "\n", "\x01", "\x1f", "!", "#", "\x7f", "[", "]",
+        "\"\"", "\\\\", "\"#", "\\]", "\x1f!", "\b\f", "\t\r", "\xc3\xa9",
+        "\x80", "\x9f", "\xa2", "\xdc", "\x01\x80", "\"\xa2", "\\\xdc"
+    };
+
+    right = 1;
+
+    for (len = 0; len <= 40; len++) {
+        for (k = 0; k < 3; k++) {
+            ngx_memset(src, fills[k][0], len);
+            right &= written(src, len, k != 1);
+        }
+
+        for (i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+            n = strlen(marks[i]);
+
+            for (at = 0; at <= 16 && at + n <= len; at++) {
+                for (k = 0; k < 3; k++) {
+                    ngx_memset(src, fills[k][0], len);
+                    ngx_memcpy(src + at, marks[i], n);
+
+                    right &= written(src, len, k != 1 && i < 18);
+
+                    src[len - 1] = '"';
+                    right &= written(src, len, k != 1 && i < 17);
+                }
+            }
+        }
+    }
+
+    ok(right, "bytes to escape anywhere in words of eight");
+}
+
+
+/* The buffer of the renderer ends anywhere in what is written. */
+
+static void
+test_room(void)
+{
+    char        *text;
+    size_t       n, len;
+    ngx_str_t    s, raw, all, out;
+    ngx_uint_t   i, right;
+    im_json_t   *list, *in;
+    ngx_pool_t  *tmp;
+
+    static char  rest[] = ",-9223372036854775808,-9223372036854775808,"
+                          "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+                          "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]],"
+                          "{\"k\":-9223372036854775808,\"\\u0001\":false,"
+                          "\"r\":1.5},\"\\u0001\\u0002\",{},null,\"abc\"]";
+
+    right = 1;
+    len = 70000;
+    text = malloc(len + sizeof(rest));
+
+    for (n = 3600; n < 4200; n++) {
+        tmp = ngx_create_pool(4096, &logger);
+
+        ngx_memset(text, 'x', len);
+        s.data = (u_char *) text;
+        s.len = len;
+
+        list = im_json_new_list(tmp);
+        im_json_push_str(list, &s);
+        right &= (im_json_len(list) == len + 4);     /* a new one comes next */
+
+        s.len = n;
+
+        list = im_json_new_list(tmp);
+        im_json_push_str(list, &s);
+        im_json_push_int(list, INT64_MIN);
+        im_json_push_int(list, INT64_MIN);
+
+        in = list;
+
+        for (i = 0; i < 40; i++) {
+            in = im_json_push_list(in);
+        }
+
+        in = im_json_push_obj(list);
+        im_json_add_int(in, "k", INT64_MIN);
+        im_json_add_bool(in, "\x01", 0);
+        ngx_str_set(&raw, "1.5");
+        im_json_add_raw(in, "r", &raw);
+        im_json_push_cstr(list, "\x01\x02");
+        im_json_push_obj(list);
+        im_json_push_null(list);
+        im_json_push_cstr(list, "abc");
+
+        right &= (im_json_text(list, &out) == NGX_OK);
+
+        all.data = malloc(n + 3 + sizeof(rest));
+        all.len = ngx_sprintf(all.data, "[\"%*s\"%s", n, text, rest)
+                  - all.data;
+
+        right &= im_str_eq(&all, &out);
+
+        free(all.data);
+        ngx_destroy_pool(tmp);
+    }
+
+    free(text);
+
+    ok(right, "room for whatever comes next");
+}
+
+
 /* Longer than what the renderer has at first, and than it keeps. */
 
 static void
@@ -931,6 +1127,8 @@ main(void)
     test_limits();
     test_build();
     test_escape();
+    test_words();
+    test_room();
     test_large();
     test_random();
     test_fuzz();

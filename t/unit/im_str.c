@@ -115,10 +115,48 @@ unhex(const char *text, ngx_str_t *dst)
 }
 
 
+/* Numbers of all lengths, where there is room for no byte more. */
+
+static ngx_uint_t
+put_int(void)
+{
+    char        *p, text[32];
+    size_t       len;
+    int64_t      v;
+    uint64_t     n;
+    ngx_int_t    i;
+    ngx_uint_t   k, right;
+
+    right = 1;
+
+    for (k = 0, n = 1; k < 20; k++, n *= 10) {
+
+        for (i = -102; i <= 102; i++) {
+            v = (int64_t) (n + i);
+            v = (i & 1) ? v : (int64_t) (0 - (uint64_t) v);
+
+            len = snprintf(text, sizeof(text), "%lld", (long long) v);
+            p = malloc(len);
+
+            if (im_str_put_int((u_char *) p, v) != (u_char *) p + len
+                || memcmp(p, text, len) != 0)
+            {
+                right = 0;
+            }
+
+            free(p);
+        }
+    }
+
+    return right;
+}
+
+
 int
 main(void)
 {
     char       *c;
+    u_char      buf[32];
     size_t      i;
     int64_t     v;
     uint64_t    u;
@@ -194,6 +232,12 @@ main(void)
        "largest integer");
     ok(dec("-9223372036854775808", &v) == NGX_OK && v == INT64_MIN,
        "smallest integer");
+    ok(put_int(), "integers are written");
+    ok(im_str_put_int(buf, INT64_MIN) == buf + 20
+       && memcmp(buf, "-9223372036854775808", 20) == 0
+       && im_str_put_int(buf, INT64_MAX) == buf + 19
+       && memcmp(buf, "9223372036854775807", 19) == 0,
+       "the smallest and the largest, too");
     ok(udec("18446744073709551615", &u) == NGX_OK && u == UINT64_MAX,
        "largest unsigned integer");
     ok(udec("18446744073709551616", &u) == NGX_DECLINED
