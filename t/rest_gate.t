@@ -141,6 +141,17 @@ subtest 'checks before a command, in order' => sub {
             [identifier => 'plain', $im->admin, 70013],
             [random => 1, 'x', 0], [contenttype => 'http', 'json', 60002];
 
+    my %none = map { $_ => undef }
+               qw/ sdkappid identifier usersig random contenttype /;
+    my $args = 'sdkappid=' . $im->app_id . '&usersig='
+               . $im->usersig('administrator') . '&identifier=';
+
+    $im->rest($c, $ok, path => "/v4/$c?$args$_->[0]", query => \%none)
+       ->code_is($_->[1], "escaped: $_->[0]")
+        for ['administrator', 0], ['%61dmin%69strato%72', 0],
+            ['%61', 70013], ['administrator%', 60002],
+            ['administrator%7', 60002], ['administrato%7x', 60002];
+
     $im->rest($c, '')->code_is(70402, 'empty body')
        ->json_is('/ErrorInfo', 'the body is not a JSON object');
     $im->rest('openim/sendmsg', '')->code_is(90001)
