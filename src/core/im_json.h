@@ -213,11 +213,11 @@ size_t im_json_len(im_json_t *node);
  * What parsing, building and rendering have in common.
  */
 
-im_json_root_t *im_json_new_root(ngx_pool_t *pool);
+im_json_t *im_json_new_tree(ngx_pool_t *pool, im_json_type_e type);
 
-/* A node, the last one in its parent if that is not NULL; NULL: no memory. */
-im_json_t *im_json_new(im_json_root_t *root, im_json_t *parent,
-    im_json_type_e type);
+/* The last one in parent now, or NULL without memory. */
+im_json_t *im_json_new(im_json_t *parent, im_json_type_e type,
+    const char *name, size_t len);
 
 #define IM_JSON_ONES  0x0101010101010101ULL
 #define IM_JSON_HIGH  0x8080808080808080ULL

@@ -9,13 +9,13 @@
 #include "core/im_json.h"
 
 
-static im_json_t *im_json_new_tree(ngx_pool_t *pool, im_json_type_e type);
 static void im_json_fail(im_json_t *node);
 
 
-im_json_root_t *
-im_json_new_root(ngx_pool_t *pool)
+im_json_t *
+im_json_new_tree(ngx_pool_t *pool, im_json_type_e type)
 {
+    im_json_t       *node;
     im_json_root_t  *root;
 
     root = ngx_palloc(pool, sizeof(im_json_root_t));
@@ -25,17 +25,28 @@ im_json_new_root(ngx_pool_t *pool)
 
     root->pool = pool;
     root->failed = 0;
-    root->nfree = IM_JSON_BATCH;
-    root->free = root->nodes;
+    root->nfree = IM_JSON_BATCH - 1;
+    root->free = root->nodes + 1;
 
-    return root;
+    node = root->nodes;
+
+    ngx_memzero(node, sizeof(im_json_t));
+
+    node->type = type;
+    node->root = root;
+
+    return node;
 }
 
 
 im_json_t *
-im_json_new(im_json_root_t *root, im_json_t *parent, im_json_type_e type)
+im_json_new(im_json_t *parent, im_json_type_e type, const char *name,
+    size_t len)
 {
-    im_json_t  *node;
+    im_json_t       *node;
+    im_json_root_t  *root;
+
+    root = parent->root;
 
     if (root->nfree == 0) {
 
@@ -54,11 +65,9 @@ im_json_new(im_json_root_t *root, im_json_t *parent, im_json_type_e type)
     ngx_memzero(node, sizeof(im_json_t));
 
     node->type = type;
+    node->key.len = len;
+    node->key.data = (u_char *) name;
     node->root = root;
-
-    if (parent == NULL) {
-        return node;
-    }
 
     if (parent->n++) {
         parent->u.list.last->next = node;
@@ -70,17 +79,6 @@ im_json_new(im_json_root_t *root, im_json_t *parent, im_json_type_e type)
     parent->u.list.last = node;
 
     return node;
-}
-
-
-static im_json_t *
-im_json_new_tree(ngx_pool_t *pool, im_json_type_e type)
-{
-    im_json_root_t  *root;
-
-    root = im_json_new_root(pool);
-
-    return root ? im_json_new(root, NULL, type) : NULL;
 }
 
 
@@ -126,8 +124,7 @@ im_json_t *
 im_json_put(im_json_t *parent, const char *name, size_t len,
     im_json_type_e type)
 {
-    im_json_t       *node;
-    im_json_root_t  *root;
+    im_json_t  *node;
 
     if (parent == NULL) {
         return NULL;
@@ -140,20 +137,14 @@ im_json_put(im_json_t *parent, const char *name, size_t len,
         return NULL;
     }
 
-    root = parent->root;
-
-    if (root->failed) {
+    if (parent->root->failed) {
         return NULL;
     }
 
-    node = im_json_new(root, parent, type);
+    node = im_json_new(parent, type, name, len);
     if (node == NULL) {
-        root->failed = 1;
-        return NULL;
+        im_json_fail(parent);
     }
-
-    node->key.len = len;
-    node->key.data = (u_char *) name;
 
     return node;
 }

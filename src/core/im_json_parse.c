@@ -23,6 +23,8 @@
  */
 
 typedef struct {
+    ngx_pool_t       *pool;
+
     u_char           *p;
     u_char           *last;
 
@@ -33,7 +35,6 @@ typedef struct {
 
     ngx_str_t         key;               /* of the next value */
     im_json_t        *top;
-    im_json_root_t   *root;
 } im_json_parser_t;
 
 
@@ -69,6 +70,7 @@ im_json_parse(ngx_pool_t *pool, ngx_str_t *text, ngx_uint_t max_depth,
         return NGX_DECLINED;
     }
 
+    jp.pool = pool;
     jp.depth = 0;
     jp.max_depth = ngx_min(max_depth, IM_JSON_STACK);
     jp.nodes = 0;
@@ -82,11 +84,6 @@ im_json_parse(ngx_pool_t *pool, ngx_str_t *text, ngx_uint_t max_depth,
 
     jp.last = ngx_cpymem(jp.p, text->data, text->len);
     ngx_memzero(jp.last, IM_JSON_PAD);
-
-    jp.root = im_json_new_root(pool);
-    if (jp.root == NULL) {
-        return NGX_ERROR;
-    }
 
     do {
         if (jp.depth && jp.stack[jp.depth - 1]->type == IM_JSON_OBJ
@@ -238,23 +235,21 @@ im_json_node(im_json_parser_t *jp, im_json_type_e type, im_json_t **node)
         return NGX_DECLINED;
     }
 
-    parent = jp->depth ? jp->stack[jp->depth - 1] : NULL;
-
-    n = im_json_new(jp->root, parent, type);
-    if (n == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (parent == NULL) {
+    if (jp->depth == 0) {
+        n = im_json_new_tree(jp->pool, type);
         jp->top = n;
 
-    } else if (parent->type == IM_JSON_OBJ) {
-        n->key = jp->key;
+    } else {
+        parent = jp->stack[jp->depth - 1];
+
+        n = (parent->type == IM_JSON_OBJ)
+            ? im_json_new(parent, type, (char *) jp->key.data, jp->key.len)
+            : im_json_new(parent, type, NULL, 0);
     }
 
     *node = n;
 
-    return NGX_OK;
+    return n ? NGX_OK : NGX_ERROR;
 }
 
 
