@@ -61,7 +61,14 @@ im_message_key_text(im_ctx_t *ctx, int64_t mseq, int64_t rand, int64_t time,
     }
 
     text->data = p;
-    text->len = ngx_sprintf(p, "%L_%L_%L", mseq, rand, time) - p;
+
+    p = im_str_put_int(p, mseq);
+    *p++ = '_';
+    p = im_str_put_int(p, rand);
+    *p++ = '_';
+    p = im_str_put_int(p, time);
+
+    text->len = p - text->data;
 
     return NGX_OK;
 }

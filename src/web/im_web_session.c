@@ -722,7 +722,7 @@ im_web_push_frame(ngx_str_t *events, ngx_uint_t n, ngx_log_t *log)
     }
 
     p = ngx_cpymem(frame->text.data, head, sizeof(head) - 1);
-    p = ngx_sprintf(p, "%T", ngx_time());
+    p = im_str_put_int(p, ngx_time());
     p = ngx_cpymem(p, body, sizeof(body) - 1);
 
     for (i = 0; i < n; i++) {
