@@ -135,8 +135,8 @@ ngx_int_t im_json_uint64(im_json_t *node, uint64_t *value);
  * name is evaluated twice).  add_* is for objects, push_* for lists.
  */
 
-im_json_t *im_json_new_obj(ngx_pool_t *pool);
-im_json_t *im_json_new_list(ngx_pool_t *pool);
+#define im_json_new_obj(pool)   im_json_new_tree(pool, IM_JSON_OBJ)
+#define im_json_new_list(pool)  im_json_new_tree(pool, IM_JSON_LIST)
 
 #define im_json_add_str(obj, name, value)                                     \
     im_json_put_str(obj, name, strlen(name), value)

@@ -82,20 +82,6 @@ im_json_new(im_json_t *parent, im_json_type_e type, const char *name,
 }
 
 
-im_json_t *
-im_json_new_obj(ngx_pool_t *pool)
-{
-    return im_json_new_tree(pool, IM_JSON_OBJ);
-}
-
-
-im_json_t *
-im_json_new_list(ngx_pool_t *pool)
-{
-    return im_json_new_tree(pool, IM_JSON_LIST);
-}
-
-
 static void
 im_json_fail(im_json_t *node)
 {

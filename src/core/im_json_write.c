@@ -226,9 +226,9 @@ im_json_write_raw(u_char *p, ngx_str_t *text)
 static u_char *
 im_json_write_str(u_char *p, ngx_str_t *text)
 {
-    size_t     n;
-    u_char    *src, *last;
+    u_char    *src, *last, *end;
     uint32_t   head, tail;
+    uint64_t   word;
 
     p = im_json_room(p, text->len + IM_JSON_SPARE);
     if (p == NULL) {
@@ -261,24 +261,33 @@ im_json_write_str(u_char *p, ngx_str_t *text)
         return p;
     }
 
-    while (im_json_special(im_json_load(src)) == 0) {
-        ngx_memcpy(p, src, 8);
+    end = last - 8;
+    word = im_json_load(end);
 
-        n = last - src - 8;
-
-        if (n == 0) {
-            p[8] = '"';
-            return p + 9;
-        }
-
-        /* the last eight bytes may have some of these again */
-
-        n = ngx_min(n, 8);
-        p += n;
-        src += n;
+    if (im_json_special(word)) {
+        return im_json_write_rest(p, src, last);
     }
 
-    return im_json_write_rest(p, src, last);
+    while (src < end) {
+
+        if (im_json_special(im_json_load(src))) {
+            return im_json_write_rest(p, src, last);
+        }
+
+        ngx_memcpy(p, src, 8);
+        p += 8;
+        src += 8;
+    }
+
+    /* the last eight bytes may have some that are written already */
+
+    p -= src - end;
+    ngx_memcpy(p, &word, 8);
+    p += 8;
+
+    *p++ = '"';
+
+    return p;
 }
 
 
