@@ -14,13 +14,16 @@
 
 #define IM_ZONE_LAYOUT  5
 #define IM_ZONE_TRIES   4
-#define IM_ZONE_ENTRY   512          /* bytes of the zone for a chain */
+#define IM_ZONE_ENTRY   128          /* bytes of the zone for a chain */
+#define IM_ZONE_USER    512
 
 
 static ngx_int_t im_zone_init_conf(ngx_conf_t *cf, im_conf_t *conf);
 static ngx_int_t im_zone_add_one(ngx_conf_t *cf, ngx_str_t *name, size_t size,
     ngx_shm_zone_init_pt init);
 static ngx_int_t im_zone_make(ngx_slab_pool_t *shpool);
+static ngx_int_t im_zone_map(ngx_slab_pool_t *shpool, im_map_t *map,
+    size_t size);
 static ngx_int_t im_zone_node_cmp(im_zone_node_t *a, im_zone_node_t *b);
 
 
@@ -111,9 +114,8 @@ im_zone_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 static ngx_int_t
 im_zone_make(ngx_slab_pool_t *shpool)
 {
-    ngx_uint_t       i, n;
-    im_zone_sh_t    *sh;
-    im_map_node_t  **chains;
+    ngx_uint_t     i;
+    im_zone_sh_t  *sh;
 
     shpool->log_nomem = 0;
     shpool->data = NULL;
@@ -133,15 +135,11 @@ im_zone_make(ngx_slab_pool_t *shpool)
         ngx_queue_init(&sh->lru[i].queue);
     }
 
-    n = im_map_chains((shpool->end - shpool->start) / IM_ZONE_ENTRY);
-
-    chains = ngx_slab_alloc_locked(shpool, 2 * n * sizeof(im_map_node_t *));
-    if (chains == NULL) {
+    if (im_zone_map(shpool, &sh->entries, IM_ZONE_ENTRY) != NGX_OK
+        || im_zone_map(shpool, &sh->users, IM_ZONE_USER) != NGX_OK)
+    {
         return NGX_ERROR;
     }
-
-    im_map_init(&sh->entries, chains, n);
-    im_map_init(&sh->users, chains + n, n);
 
     for (i = 0; i < IM_SLOTS; i++) {
         ngx_queue_init(&sh->slots[i].sessions);
@@ -164,6 +162,28 @@ im_zone_make(ngx_slab_pool_t *shpool)
     ngx_queue_init(&sh->tell);
 
     shpool->data = sh;
+
+    return NGX_OK;
+}
+
+
+/* As many chains as the zone has room for what is in them: each step in a chain
+ * is a wait for memory that no cache holds. */
+
+static ngx_int_t
+im_zone_map(ngx_slab_pool_t *shpool, im_map_t *map, size_t size)
+{
+    ngx_uint_t       n;
+    im_map_node_t  **chains;
+
+    n = im_map_chains((shpool->end - shpool->start) / size);
+
+    chains = ngx_slab_alloc_locked(shpool, n * sizeof(im_map_node_t *));
+    if (chains == NULL) {
+        return NGX_ERROR;
+    }
+
+    im_map_init(map, chains, n);
 
     return NGX_OK;
 }
