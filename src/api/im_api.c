@@ -188,22 +188,17 @@ im_api_run(im_ctx_t *ctx, ngx_str_t *service, im_api_row_t *row)
 void
 im_api_envelope(im_ctx_t *ctx, im_code_t code)
 {
-    static ngx_str_t  empty = ngx_string("");
     static ngx_str_t  ok = ngx_string("\"OK\",\"ErrorCode\":0,"
                                       "\"ErrorInfo\":\"\"");
+    static ngx_str_t  some = ngx_string("\"SomeError\",\"ErrorCode\":0,"
+                                        "\"ErrorInfo\":\"\"");
 
-    if (code == IM_OK && !ctx->some_error) {
+    if (code == IM_OK) {
 
         /* how nearly all answers end, as one node */
 
-        im_json_add_raw(ctx->reply, "ActionStatus", &ok);
-        return;
-    }
-
-    if (code == IM_OK) {
-        im_json_add_cstr(ctx->reply, "ActionStatus", "SomeError");
-        im_json_add_int(ctx->reply, "ErrorCode", 0);
-        im_json_add_str(ctx->reply, "ErrorInfo", &empty);
+        im_json_add_raw(ctx->reply, "ActionStatus",
+                        ctx->some_error ? &some : &ok);
         return;
     }
 

@@ -101,7 +101,6 @@ static ngx_msec_t   im_job_interval;
 static ngx_uint_t   im_job_scanning;
 
 
-
 ngx_int_t
 im_job_add(im_ctx_t *ctx, im_batch_t *batch, const char *kind, ngx_str_t *arg,
     int64_t num, ngx_str_t *id)
